@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# keygate: all check demo bench fuzz lint vm-shell install
+#
+# A room is a folder; <room>/*.c becomes $(O)/lib<room>.a. Programs: daemon/main.c -> keygated,
+# cli/*.c -> keygate, cli/log/*.c -> keygate-log, attester/*.c -> keygate-attester.
+# SAN=1 builds the same tree under AddressSanitizer and UBSan into build/san.
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+CC := gcc
+CLANG := clang-14
+BPFTOOL := $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool) bpftool)
+PREFIX ?= /usr
+DESTDIR ?=
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+
+O := build/$(if $(filter 1,$(SAN)),san,out)
+
+PKGS := libcrypto libssl jansson libcbor libconfuse libcurl libbpf libmnl libcap-ng libseccomp libkeyutils
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+	-Wformat=2 -Wpointer-arith -Wcast-qual -Wundef -Wwrite-strings -Wimplicit-fallthrough
+HARD := -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection -ftrivial-auto-var-init=zero \
+	-fno-strict-aliasing -fno-delete-null-pointer-checks
+ifeq ($(SAN),1)
+OPT := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+LDSAN := -fsanitize=address,undefined
+else
+OPT := -O2 -g -D_FORTIFY_SOURCE=2
+LDSAN := -Wl,-z,relro,-z,now,-z,noexecstack
+endif
+# -isystem silences nothing of ours: only the libraries' own headers.
+CPPFLAGS := -I. -I$(O) -Ibuild/gen -D_GNU_SOURCE -DOPENSSL_API_COMPAT=30000 -DOPENSSL_NO_DEPRECATED
+CFLAGS := -std=gnu17 $(OPT) $(WARN) $(HARD) -pthread
+LDFLAGS := -pie -pthread $(LDSAN)
+LIBS := -lssl -lcrypto -ljansson -lcbor -lconfuse -lcurl -lbpf -lmnl -lcap-ng -lseccomp -lkeyutils
+
+ROOMS := core attest ledger policy keyring
+LIBROOMS := $(foreach r,policy keyring attest ledger core,$(O)/lib$(r).a)
+PROGS := keygated keygate keygate-log keygate-attester
+
+src = $(sort $(wildcard $(1)/*.c))
+obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
+
+DAEMON_SRC := $(filter-out daemon/main.c,$(call src,daemon))
+UNIT_SRC := $(sort $(wildcard tests/unit/test_$(if $(ROOM),$(ROOM)_)*.c))
+UNIT := $(patsubst tests/unit/%.c,$(O)/tests/%,$(UNIT_SRC))
+FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+
+have_prog = $(if $(wildcard $(1)),$(O)/bin/$(2))
+BINS := $(call have_prog,daemon/main.c,keygated) $(call have_prog,cli/main.c,keygate) \
+	$(call have_prog,cli/log/main.c,keygate-log) \
+	$(call have_prog,attester/main.c,keygate-attester)
+
+.PHONY: all clean build-deps
+all: $(BINS)
+
+build-deps:
+	$(Q)packaging/install-build-deps
+
+# ------------------------------------------------------------------ compile
+
+$(O)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(if $(filter 0,$(V)),@echo "  CC      $@")
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+define room_rule
+$(O)/lib$(1).a: $(call obj,$(call src,$(1)))
+	@mkdir -p $$(@D)
+	$$(Q)rm -f $$@ && ar rcs $$@ $$^
+.PHONY: build-$(1)
+build-$(1): $(O)/lib$(1).a
+endef
+$(foreach r,$(ROOMS),$(eval $(call room_rule,$(r))))
+
+$(O)/libdaemon.a: $(call obj,$(DAEMON_SRC))
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && ar rcs $@ $^
+$(O)/libattester.a: $(call obj,$(filter-out attester/main.c,$(call src,attester)))
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && ar rcs $@ $^
+$(O)/libcli.a: $(call obj,$(filter-out cli/main.c,$(call src,cli)))
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && ar rcs $@ $^
+.PHONY: build-daemon build-attester build-cli build-bpf
+build-daemon: $(O)/bin/keygated
+build-attester: $(O)/bin/keygate-attester
+build-cli: $(O)/bin/keygate $(O)/bin/keygate-log
+build-bpf: build/gen/gate.skel.h
+
+link = $(if $(filter 0,$(V)),@echo "  LD      $@";) mkdir -p $(@D) && \
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS)
+
+$(O)/bin/keygated: $(call obj,daemon/main.c) $(O)/libdaemon.a $(LIBROOMS)
+	@$(link)
+$(O)/bin/keygate: $(call obj,cli/main.c) $(O)/libcli.a $(LIBROOMS)
+	@$(link)
+$(O)/bin/keygate-log: $(call obj,$(call src,cli/log)) $(LIBROOMS)
+	@$(link)
+$(O)/bin/keygate-attester: $(call obj,attester/main.c) $(O)/libattester.a $(LIBROOMS)
+	@$(link)
+
+# ---------------------------------------------------------------------- bpf
+
+BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -I. -D__TARGET_ARCH_x86 \
+	-idirafter /usr/include/$(shell gcc -dumpmachine)
+
+build/gen/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
+	@mkdir -p $(@D)
+	@echo "  BPF     $@"
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $< && llvm-strip-14 -g $@
+build/gen/%.skel.h: build/gen/%.bpf.o
+	$(Q)$(BPFTOOL) gen skeleton $< name $(subst -,_,$*)_bpf >$@
+BPF_SKELS := $(patsubst bpf/%.bpf.c,build/gen/%.skel.h,$(wildcard bpf/*.bpf.c))
+# Whatever includes a skeleton needs it first; the daemon and its tests do.
+$(call obj,$(call src,daemon)) $(O)/obj/tests/unit/test_daemon_%.o $(O)/obj/tests/unit/test_bpf_%.o: | $(BPF_SKELS)
+
+# -------------------------------------------------------------------- tests
+
+$(O)/tests/%: $(O)/obj/tests/unit/%.o $(O)/libdaemon.a $(O)/libattester.a $(LIBROOMS)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< \
+		$(if $(filter test_daemon_% test_bpf_%,$*),$(O)/libdaemon.a) \
+		$(if $(filter test_attester_%,$*),$(O)/libattester.a) \
+		$(LIBROOMS) $(LIBS) -lcmocka
+
+.PHONY: unit unit-run
+# Unit tests always run under the sanitizers. ROOM=attest limits them to one room.
+unit:
+	$(Q)$(MAKE) SAN=1 unit-run
+unit-run: $(UNIT)
+	$(Q)tests/run-unit $(UNIT)
+
+include tests/tests.mk
+
+-include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
+
+clean:
+	rm -rf build

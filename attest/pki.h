@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * X.509 as vendors use it, on top of OpenSSL: a bag of untrusted certificates and CRLs told apart
+ * by content, and the helpers every platform needs to walk a chain to a pinned key at a given
+ * time. No system store, no clock, no I/O.
+ */
+#ifndef KEYGATE_ATTEST_PKI_H
+#define KEYGATE_ATTEST_PKI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <openssl/x509.h>
+#include "core/bytes.h"
+
+enum { PKI_CERTS_MAX = 32, PKI_CRLS_MAX = 8, PKI_OTHERS_MAX = 16, PKI_INPUT_MAX = 1 << 20 };
+
+struct pki_bag {
+	X509 *cert[PKI_CERTS_MAX];
+	uint32_t certs;
+	X509_CRL *crl[PKI_CRLS_MAX];
+	uint32_t crls;
+	struct bytes other[PKI_OTHERS_MAX]; /* neither certificate nor CRL, e.g. JSON collateral */
+	uint32_t others;
+};
+
+/* Adds what is in data: one DER object, or any number of PEM blocks. -EINVAL, -ENOSPC, -ENOMEM. */
+int pki_bag_add(struct pki_bag *bag, struct bytes data);
+void pki_bag_free(struct pki_bag *bag);
+
+/* SHA-256 of the DER SubjectPublicKeyInfo. 0 or -EINVAL. */
+int pki_spki_sha256(const X509 *cert, uint8_t out[static 32]);
+/* POSIX seconds; -EINVAL when it does not fit. */
+int pki_time(const ASN1_TIME *t, int64_t *out);
+/* True if at lies within the certificate's validity. */
+bool pki_valid_at(const X509 *cert, int64_t at);
+/* issuer's key verifies cert's signature and the names match. */
+bool pki_issued(X509 *cert, X509 *issuer);
+/* The raw extnValue content (inside the OCTET STRING) of the extension with this dotted OID. */
+int pki_extension(const X509 *cert, const char *oid, struct bytes *out);
+
+/* ECDSA with raw r || s, each `half` bytes, little or big endian, over msg. True if it verifies. */
+bool pki_ecdsa_raw(EVP_PKEY *key, const EVP_MD *md, const uint8_t *r, const uint8_t *s, size_t half,
+		   bool little_endian, struct bytes msg);
+
+#endif

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Proof in, inclusion verdict out: Merkle trees, signed notes, checkpoints, cosignatures, tlog
+ * policies, tlog-proofs and the last-seen rule. Pure: no I/O, no clock, no globals. Knows
+ * nothing of evidence, of connections or of the administrator's policy.
+ *
+ * Sources: RFC 6962 2.1, RFC 9162 2.1, C2SP signed-note, tlog-checkpoint, tlog-cosignature,
+ * tlog-tiles, tlog-policy, tlog-proof.
+ */
+#ifndef KEYGATE_LEDGER_LEDGER_H
+#define KEYGATE_LEDGER_LEDGER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <openssl/evp.h>
+#include "core/bytes.h"
+#include "core/verdict.h"
+
+enum { HASH_LEN = 32, PATH_MAX_HASHES = 63 };
+
+struct hash {
+	uint8_t v[HASH_LEN];
+};
+
+/* ------------------------------------------------------------------ merkle.c */
+
+void ledger_leaf_hash(struct bytes leaf, struct hash *out);
+void ledger_node_hash(const struct hash *left, const struct hash *right, struct hash *out);
+void ledger_empty_root(struct hash *out);
+
+/* 0 if the path proves it; -EINVAL (malformed: sizes, lengths), -EBADMSG (roots differ). */
+int ledger_inclusion(uint64_t index, uint64_t size, const struct hash *leaf,
+		     const struct hash *path, size_t path_n, const struct hash *root);
+/* 0 < from <= to. Same returns. */
+int ledger_consistency(uint64_t from, const struct hash *from_root, uint64_t to,
+		       const struct hash *to_root, const struct hash *proof, size_t proof_n);
+
+/*
+ * Proof generation over any store: get() yields the root of the perfect subtree of 2^level leaves
+ * that starts at leaf index << level. It returns 0 or -errno, which is passed on.
+ */
+typedef int (*ledger_node_fn)(void *ctx, unsigned level, uint64_t index, struct hash *out);
+int ledger_root(ledger_node_fn get, void *ctx, uint64_t size, struct hash *out);
+int ledger_prove_inclusion(ledger_node_fn get, void *ctx, uint64_t index, uint64_t size,
+			   struct hash path[static PATH_MAX_HASHES], size_t *path_n);
+int ledger_prove_consistency(ledger_node_fn get, void *ctx, uint64_t from, uint64_t to,
+			     struct hash proof[static PATH_MAX_HASHES], size_t *proof_n);
+
+/* ------------------------------------------------------------------- tiles.c */
+
+/*
+ * C2SP tlog-tiles paths, relative to the log's prefix: "tile/L/N[.p/W]", "tile/entries/N[.p/W]".
+ * width 256 is a full tile. 0 or -EINVAL / -ENOSPC.
+ */
+enum { TILE_WIDTH = 256, TILE_BYTES = TILE_WIDTH * HASH_LEN, TILE_PATH_MAX = 128 };
+int ledger_tile_path(unsigned level, uint64_t n, unsigned width, char *out, size_t cap);
+int ledger_entries_path(uint64_t n, unsigned width, char *out, size_t cap);
+/*
+ * A node source over tiles: fetch() loads the tile (level, n) as it stands for a tree of `size`
+ * leaves into tile (width hashes) and returns 0 or -errno.
+ */
+typedef int (*ledger_tile_fn)(void *ctx, unsigned level, uint64_t n, unsigned width,
+			      struct hash tile[static TILE_WIDTH]);
+struct ledger_tiles {
+	ledger_tile_fn fetch;
+	void *ctx;
+	uint64_t size;
+};
+/* A ledger_node_fn; ctx is a struct ledger_tiles. */
+int ledger_tiles_node(void *ctx, unsigned level, uint64_t index, struct hash *out);
+
+/* -------------------------------------------------------------------- note.c */
+
+enum {
+	NOTE_MAX = 65536,
+	NOTE_SIGS_MAX = 32,
+	NOTE_NAME_MAX = 255,
+	VKEY_TEXT_MAX = 4096,
+	LEDGER_KEY_MAX = 2048,
+};
+
+enum note_alg {
+	NOTE_ED25519 = 0x01,
+	NOTE_ECDSA = 0x02,
+	NOTE_COSIGNATURE = 0x04, /* Ed25519 cosignature/v1 */
+	NOTE_RFC6962 = 0x05,
+	NOTE_MLDSA44 = 0x06, /* OpenSSL >= 3.5; else verification is unavailable */
+};
+
+/* A verifier key, parsed and checked from its vkey text "name+hash+base64". */
+struct vkey {
+	char name[NOTE_NAME_MAX + 1];
+	uint8_t id[4];
+	uint8_t alg; /* enum note_alg */
+	uint16_t key_len;
+	uint8_t key[LEDGER_KEY_MAX];
+};
+
+/* 0 or -EINVAL (syntax, key id, algorithm, low-order or non-canonical key). */
+int ledger_vkey_parse(struct bytes text, struct vkey *out);
+int ledger_vkey_format(const struct vkey *k, struct buf *out);
+
+struct note_sig {
+	struct bytes name; /* view */
+	uint8_t id[4];
+	uint8_t sig[2560];
+	uint16_t sig_len;
+};
+
+struct note {
+	struct bytes text; /* signed text with its final LF; a view */
+	uint32_t sigs;
+	struct note_sig sig[NOTE_SIGS_MAX];
+};
+
+/* Syntax only; nothing of it may be used before a signature verified. 0 or -EINVAL. */
+int ledger_note_parse(struct bytes data, struct note *out);
+
+/* ------------------------------------------------------------- checkpoint.c */
+
+struct checkpoint {
+	char origin[NOTE_NAME_MAX + 1];
+	uint64_t size;
+	struct hash root;
+};
+
+int ledger_checkpoint_parse(struct bytes text, struct checkpoint *out);
+
+/* ----------------------------------------------------------------- policy.c */
+
+enum { TLOG_POLICY_MAX = 65536, TLOG_KEYS_MAX = 64, TLOG_GROUPS_MAX = 64 };
+
+/*
+ * A C2SP tlog-policy. Members are numbered: witnesses first, then groups. A parse error carries
+ * the line and what was expected.
+ */
+struct tlog_group {
+	char name[64];
+	uint32_t k;
+	uint32_t members;
+	uint16_t member[TLOG_KEYS_MAX]; /* < TLOG_KEYS_MAX: witness; else group + TLOG_KEYS_MAX */
+};
+
+struct tlog_policy {
+	uint32_t logs;
+	struct vkey log[TLOG_KEYS_MAX];
+	char log_url[TLOG_KEYS_MAX][256]; /* empty if none */
+	uint32_t witnesses;
+	struct vkey witness[TLOG_KEYS_MAX];
+	char witness_name[TLOG_KEYS_MAX][64];
+	uint32_t groups;
+	struct tlog_group group[TLOG_GROUPS_MAX];
+	int32_t quorum; /* -1: none; else a member number */
+	/* When not empty, the origin that a checkpoint must name where it differs from the log
+	 * key's name; set by callers (--origin), never by the file. */
+	char origin[NOTE_NAME_MAX + 1];
+};
+
+/* On -EINVAL, *line and why (static text) say where and what. The struct is large: allocate it. */
+int ledger_policy_parse(struct bytes text, struct tlog_policy *out, uint32_t *line,
+			const char **why);
+/* k-of-n over plain witnesses, as the command line gives them. */
+int ledger_policy_flat(struct tlog_policy *out, const struct vkey *log, uint32_t logs,
+		       const struct vkey *witness, uint32_t witnesses, uint32_t k);
+bool ledger_quorum(const struct tlog_policy *p, const bool seen[static TLOG_KEYS_MAX]);
+
+/* ------------------------------------------------------------------ proof.c */
+
+struct ledger_time {
+	int64_t at;
+	int64_t max_age; /* seconds; < 0: freshness is not asked for */
+};
+
+/* What a verified checkpoint proved. */
+struct ledger_head {
+	struct checkpoint cp;
+	int64_t fresh_until; /* VERDICT_FOREVER when no freshness was asked */
+	int64_t newest;	     /* newest counted cosignature time; 0 if none */
+	uint32_t witnesses;  /* how many counted */
+};
+
+/*
+ * Note, log signature, cosignatures, fresh quorum. Appends ledger.format, ledger.log-key (no configured log signed),
+ * ledger.log-signature, ledger.witness-signature, ledger.quorum, ledger.fresh. 0 or -ENOMEM; the
+ * checks are the verdict.
+ */
+int ledger_verify_checkpoint(struct bytes note, const struct tlog_policy *policy,
+			     const struct ledger_time *t, struct ledger_head *out,
+			     struct checks *checks);
+
+enum { TLOG_PROOF_MAX = 131072, LEAF_MAX = 16384 };
+
+struct tlog_proof {
+	struct bytes extra; /* base64 text, unauthenticated */
+	uint64_t index;
+	struct hash path[PATH_MAX_HASHES];
+	uint32_t path_n;
+	struct bytes checkpoint; /* view */
+};
+
+int ledger_proof_parse(struct bytes text, struct tlog_proof *out);
+int ledger_proof_format(const struct tlog_proof *p, struct buf *out);
+/*
+ * The whole tlog-proof: parse (ledger.proof-format), checkpoint checks as above, then
+ * ledger.inclusion of the leaf. 0 or -ENOMEM.
+ */
+int ledger_verify_proof(struct bytes proof, struct bytes leaf, const struct tlog_policy *policy,
+			const struct ledger_time *t, struct ledger_head *out,
+			struct checks *checks);
+
+/* ------------------------------------------------------------------- head.c */
+
+/* The last head that was accepted for an origin; size 0 with known == false before the first. */
+struct ledger_last {
+	bool known;
+	struct checkpoint cp;
+};
+
+enum head_step {
+	HEAD_REFUSE = 0,
+	HEAD_SAME,    /* equal to what was seen */
+	HEAD_FIRST,   /* nothing was known */
+	HEAD_ADVANCE, /* newer, and consistency was proved */
+	HEAD_AHEAD,   /* newer, no consistency proof at hand: usable now, state stays */
+};
+
+/*
+ * The last-seen rule. Appends ledger.fork and ledger.rollback. consistency may be NULL (none at
+ * hand). require_known: "first use" is refused (as ledger.first-use) instead of accepted.
+ */
+enum head_step ledger_head_step(const struct ledger_last *last, const struct checkpoint *cp,
+				const struct hash *consistency, size_t consistency_n,
+				bool require_known, struct checks *checks);
+
+/* -------------------------------------------------------------- statement.c */
+
+/*
+ * The leaf: a strict in-toto Statement v1 whose predicate names a TEE measurement
+ * (docs/ledger.md has the schema).
+ */
+#define STATEMENT_PREDICATE_MAX 256
+
+struct statement {
+	char subject[256];
+	char predicate_type[STATEMENT_PREDICATE_MAX];
+	char version[64];
+	struct measurements snp; /* "measurement", if the statement has one for SNP */
+	struct measurements tdx;
+	int64_t not_after; /* VERDICT_FOREVER when the statement has no end */
+};
+
+/* Appends ledger.statement (format) and ledger.expired. 0, -EINVAL, -ENOMEM. */
+int ledger_statement_parse(struct bytes leaf, int64_t at, struct statement *out,
+			   struct checks *checks);
+
+/* ------------------------------------------------------------------- sign.c */
+
+/* For those who run a log or a witness. Signing keys are Ed25519 EVP_PKEYs held by the caller. */
+int ledger_vkey_of(EVP_PKEY *key, const char *name, enum note_alg alg, struct vkey *out);
+int ledger_checkpoint_format(const struct checkpoint *cp, struct buf *out);
+/* Appends the signature line (and the blank line first, if text is not a note yet). */
+int ledger_note_sign(struct buf *note, const char *name, EVP_PKEY *key);
+/* Adds a cosignature/v1 line at time ts to a note. */
+int ledger_note_cosign(struct buf *note, const char *name, EVP_PKEY *key, int64_t ts);
+
+#endif
