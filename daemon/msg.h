@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Messages between the roles of keygated, over SOCK_SEQPACKET socketpairs: one packet a message,
+ * a header, a payload whose length is fixed by the type, at most one descriptor. What is large
+ * (an authenticator, a policy bundle, a note) travels as a sealed memfd. An unknown type or a wrong
+ * length is fatal to the receiver: the peer role is then not what it should be.
+ *
+ *   relay  -> gate    ACCEPTED  an app connected to the listener; who is it?
+ *   gate   -> relay   CONNECT   intent found: go there, on this socket (marked as ours)
+ *                     REFUSE    no: reset the app
+ *   relay  -> gate    APPRAISE  the authenticator of this connection (memfd)
+ *   gate   -> verify  APPRAISE  the same
+ *   verify -> gate    VERDICT   sealed verdict, head update, note (memfd)
+ *   gate   -> relay   HANDOVER  verdict passed and state is on disk: give the secrets
+ *   relay  -> gate    RELEASE   secrets, record counts, the socket
+ *   gate   -> relay   LIVE      keys are in the kernel: relay
+ *   gate   -> relay   CUT       end this session now: reset both sides
+ *   relay  -> gate    CLOSED    the session is over; counts and why
+ *   gate   -> relay   LISTEN    a listener to accept on (marked as ours)
+ *   gate   -> verify  POLICY    bundle (memfd); verify -> gate: POLICY_DONE
+ *   gate   -> verify  HEAD      a last-seen head (at start)
+ *   gate   -> verify  ADVANCE   newer head (note memfd) and a consistency proof; -> VERDICT of
+ * ADVANCE gate   -> fetch   RESOLVE   a host name; fetch -> gate: RESOLVED gate   -> fetch
+ * CONSISTENCY from, to, prefix; fetch -> gate: CONSISTENT with the proof
+ *
+ * Essay: roles and trust. gate (root) owns BPF, policy, custody, state and the control socket; it
+ * parses nothing that came from the network. relay and verify and fetch run as an unprivileged
+ * user. relay sees hostile TLS; verify sees hostile evidence and proofs; a verdict comes only from
+ * verify, over verify's own socket, so a compromised relay can't talk itself into a release.
+ * Secrets cross once, in RELEASE, both ends wipe. Any role's death ends keygated: the kernel half
+ * then refuses.
+ */
+#ifndef KEYGATE_DAEMON_MSG_H
+#define KEYGATE_DAEMON_MSG_H
+
+#include <netinet/in.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include "attest/authenticator.h"
+#include "core/verdict.h"
+#include "keyring/keyring.h"
+#include "policy/policy.h"
+
+enum msg_type {
+	MSG_NONE = 0,
+	MSG_LISTEN,
+	MSG_ACCEPTED,
+	MSG_CONNECT,
+	MSG_REFUSE,
+	MSG_APPRAISE,
+	MSG_VERDICT,
+	MSG_HANDOVER,
+	MSG_RELEASE,
+	MSG_LIVE,
+	MSG_CUT,
+	MSG_CLOSED,
+	MSG_POLICY,
+	MSG_POLICY_DONE,
+	MSG_HEAD,
+	MSG_ADVANCE,
+	MSG_RESOLVE,
+	MSG_RESOLVED,
+	MSG_CONSISTENCY,
+	MSG_CONSISTENT,
+	MSG_MAX,
+};
+
+struct msg_head {
+	uint32_t type;
+	uint32_t len; /* of the payload */
+	/* Session id: chosen by relay in ACCEPTED (its own counter, never 0, never reused), kept by
+	 * all. 0 where the message belongs to no session; request number for fetch. */
+	uint64_t session;
+};
+
+struct msg_accepted {
+	struct sockaddr_storage peer; /* of the accepted connection: the app's side */
+	uint64_t netns;               /* cookie of the listener's namespace */
+};
+
+struct msg_connect { /* + descriptor: the socket to connect, marked as ours */
+	struct sockaddr_storage dst;
+	char destination[POLICY_NAME_MAX];
+	char server_name[254];
+	uint32_t handshake_ms; /* from connect() to verdict, all together */
+	uint8_t context[32];   /* fresh certificate_request_context, from gate: the verifier's nonce
+	                        */
+};
+
+struct msg_refuse {
+	char code[CHECK_ID_MAX];
+};
+
+struct msg_appraise {         /* + memfd: request || authenticator */
+	uint32_t destination; /* index in the policy of `generation`; relay leaves both 0 */
+	uint32_t generation;
+	int64_t at;           /* gate fills it */
+	uint32_t request_len; /* how much of the memfd is the request */
+	uint32_t authenticator_len;
+	char server_name[254]; /* gate fills it, from its own record */
+	uint8_t context[32];   /* gate fills it, from its own record */
+	struct authenticator_keys keys;
+};
+
+struct msg_verdict { /* + memfd: the checkpoint note when head.step is FIRST or ADVANCE, or on a
+	                fork */
+	struct verdict verdict;
+	struct policy_head_update head;
+};
+
+struct msg_release { /* + descriptor: the connected socket, a duplicate */
+	struct keyring_secrets secrets;
+};
+
+struct msg_live {
+	int64_t until;
+};
+
+struct msg_cut {
+	char code[CHECK_ID_MAX];
+};
+
+struct msg_closed {
+	char code[CHECK_ID_MAX]; /* core/codes.def; "session.end" for a clean end */
+	char detail[CHECK_DETAIL_MAX];
+	uint64_t app_to_peer; /* payload bytes */
+	uint64_t peer_to_app;
+};
+
+struct msg_policy_done {
+	int32_t err; /* 0 or -errno */
+	uint32_t generation;
+};
+
+struct msg_policy { /* + memfd: bundle */
+	uint32_t generation;
+	int64_t now;
+};
+
+struct msg_head_known {
+	char origin[NOTE_NAME_MAX + 1];
+	struct ledger_last last;
+};
+
+struct msg_advance { /* + memfd: the checkpoint note */
+	uint32_t ledger;
+	uint32_t generation;
+	int64_t at;
+	uint32_t proof_n;
+	struct hash proof[PATH_MAX_HASHES];
+};
+
+struct msg_resolve {
+	char host[254];
+};
+
+struct msg_resolved {
+	int32_t err; /* 0 or a negative EAI_* */
+	uint32_t n;
+	uint8_t addr[64][16];
+};
+
+struct msg_consistency {
+	char url[512];
+	uint64_t from, to;
+};
+
+struct msg_consistent {
+	int32_t err; /* 0 or -errno */
+	uint32_t n;
+	struct hash proof[PATH_MAX_HASHES];
+};
+
+/* Payload length of a type; -1 for an unknown one. */
+ssize_t msg_len(enum msg_type type);
+/*
+ * Sends one message; fd -1 for none (the descriptor stays the caller's). Blocks at most until the
+ * peer reads; never splits. 0 or -errno.
+ */
+int msg_send(int sock, enum msg_type type, uint64_t session, const void *payload, int fd);
+/*
+ * Receives one message into payload (of cap bytes). *fd is -1 or a CLOEXEC descriptor that the
+ * caller owns. 0; -EAGAIN; -EPIPE when the peer is gone; -EPROTO for anything malformed.
+ */
+int msg_recv(int sock, struct msg_head *head, void *payload, size_t cap, int *fd);
+
+union msg_any {
+	struct msg_accepted accepted;
+	struct msg_connect connect;
+	struct msg_refuse refuse;
+	struct msg_appraise appraise;
+	struct msg_verdict verdict;
+	struct msg_release release;
+	struct msg_live live;
+	struct msg_cut cut;
+	struct msg_closed closed;
+	struct msg_policy_done policy_done;
+	struct msg_policy policy;
+	struct msg_head_known head_known;
+	struct msg_advance advance;
+	struct msg_resolve resolve;
+	struct msg_resolved resolved;
+	struct msg_consistency consistency;
+	struct msg_consistent consistent;
+};
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Policy: the administrator's files in, a model out; match a destination, appraise what a peer
+ * showed, compile to kernel maps, explain. Pure: files come in as bytes through a loader that
+ * the caller gives; the time is an argument; names are resolved by the caller. The one place where
+ * a verdict is made.
+ */
+#ifndef KEYGATE_POLICY_POLICY_H
+#define KEYGATE_POLICY_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "attest/attest.h"
+#include "attest/cmw.h"
+#include "core/bytes.h"
+#include "core/verdict.h"
+#include "ledger/ledger.h"
+
+enum {
+	POLICY_NAME_MAX = 64,
+	POLICY_ADDRS_MAX = 4096,
+	POLICY_NAMES_MAX = 64,
+	POLICY_PORTS_MAX = 16,
+	POLICY_LIST_MAX = 64,
+};
+
+enum policy_action { POLICY_DENY = 0, POLICY_GATE, POLICY_ALLOW };
+
+/* Strength rises with the number; a requirement admits its binder and stronger ones. */
+enum policy_binder {
+	BINDER_NONE = 0,
+	BINDER_CERTIFICATE,
+	BINDER_NONCE,
+	BINDER_LEASE,
+	BINDER_CONNECTION
+};
+const char *policy_binder_name(enum policy_binder b);
+
+/* A prefix; IPv4 is v4-mapped (plen counts over 128 bits). */
+struct policy_prefix {
+	uint8_t addr[16];
+	uint8_t plen;
+};
+
+struct policy_port {
+	uint16_t lo, hi;
+};
+
+struct policy_where {
+	char file[256];
+	uint32_t line;
+};
+
+struct policy_measurement {
+	enum tee tee;
+	struct measurement m; /* e.g. {"measurement", 48 bytes} */
+};
+
+struct policy_tcb_floor {
+	char name[16]; /* as attest/'s tcb_component */
+	uint16_t svn;
+};
+
+/* A `ledger "name" { ... }` block. */
+struct policy_ledger {
+	char name[POLICY_NAME_MAX];
+	struct policy_where where;
+	struct tlog_policy *tlog; /* owned */
+	int64_t max_age;          /* seconds */
+	char url[512];            /* prefix of the tiles, https:, http: or file:; empty if none */
+	bool require_known;       /* no trust on first use */
+};
+
+/* A `destination "name" { ... }` block. */
+struct policy_destination {
+	char name[POLICY_NAME_MAX];
+	struct policy_where where;
+	enum policy_action action;
+	uint16_t refuse_errno;
+	struct policy_prefix *prefix; /* owned */
+	uint32_t prefixes;
+	char host[POLICY_NAMES_MAX][254]; /* names to be resolved by the caller */
+	uint32_t hosts;
+	struct policy_port port[POLICY_PORTS_MAX];
+	uint32_t ports;
+
+	/* The requirement; for POLICY_GATE only. */
+	uint32_t tees; /* bit (1 << enum tee) */
+	enum policy_binder binder;
+	int32_t ledger; /* index into policy.ledger; -1: "none", a named loosening */
+	struct policy_measurement *measurement; /* owned; local list, when not from the ledger */
+	uint32_t measurements;
+	char server_name[254]; /* SNI and service name in the evidence; empty: none */
+	uint8_t server_key[POLICY_LIST_MAX][32];
+	uint32_t server_keys;
+	uint8_t chip_id[POLICY_LIST_MAX][64];
+	uint32_t chip_ids;
+	uint8_t host_data[32];
+	bool has_host_data;
+	struct policy_tcb_floor tcb_floor[16];
+	uint32_t tcb_floors;
+	uint32_t vmpl;                /* default 0 */
+	uint64_t platform_required;   /* SNP platform info bits */
+	uint64_t guest_policy_forbid; /* SNP guest policy bits beyond the defaults */
+	bool allow_debug;             /* loosening */
+	bool require_crl;             /* default true; false is a loosening */
+	int64_t lease;                /* seconds a session may live at most */
+};
+
+struct policy_anchor {
+	char name[POLICY_NAME_MAX];
+	enum tee tee;
+	struct bytes content; /* owned */
+};
+
+struct policy {
+	enum policy_action default_action;
+	struct policy_destination *destination; /* in order: first match wins */
+	uint32_t destinations;
+	struct policy_ledger *ledger;
+	uint32_t ledgers;
+	struct policy_anchor *anchor;
+	uint32_t anchors;
+	struct bytes *collateral; /* contents of the collateral directory's files; owned */
+	uint32_t collaterals;
+};
+
+/* --------------------------------------------------------------------- parse */
+
+/* One configuration file; files are given in the order in which they apply. */
+struct policy_file {
+	const char *path; /* for messages, and the base of relative references */
+	struct bytes text;
+};
+
+/*
+ * Loads a file that the policy refers to (anchors, tlog-policies). *out is malloced, owned by
+ * the parser afterwards. 0 or -errno.
+ */
+typedef int (*policy_load_fn)(void *ctx, const char *path, uint8_t **out, size_t *n);
+
+enum { POLICY_ISSUES_MAX = 64 };
+
+struct policy_issue {
+	bool error; /* else a warning */
+	struct policy_where where;
+	char text[256]; /* what is wrong, what was expected, and the fix */
+};
+
+struct policy_issues {
+	uint32_t n;
+	uint32_t errors;
+	struct policy_issue v[POLICY_ISSUES_MAX];
+};
+
+/*
+ * 0 with *out (free with policy_free) when there is no error (warnings may be there); -EINVAL
+ * with issues, -ENOMEM.
+ */
+int policy_parse(const struct policy_file *files, size_t n, policy_load_fn load, void *ctx,
+                 int64_t now, struct policy **out, struct policy_issues *issues);
+/* Takes ownership of a collateral file's content. */
+int policy_add_collateral(struct policy *p, uint8_t *content, size_t n);
+void policy_free(struct policy *p);
+
+/* --------------------------------------------------------------------- match */
+
+/* Addresses that a destination's host names have at the moment; given by the caller. */
+struct policy_resolved {
+	uint32_t destination;
+	uint8_t addr[16];
+};
+
+/* Index of the first destination that matches, or -1 (the default action applies). */
+int policy_match(const struct policy *p, const struct policy_resolved *names, size_t names_n,
+                 const uint8_t addr[static 16], uint16_t port);
+
+/* ------------------------------------------------------------------- compile */
+
+/* The kernel's longest-prefix table: values already hold what shorter prefixes add, in rule order.
+ */
+struct policy_lpm_port {
+	uint16_t lo, hi;
+	enum policy_action action;
+	uint16_t err;
+	uint32_t destination; /* UINT32_MAX: the default action */
+};
+
+struct policy_lpm {
+	struct policy_prefix prefix;
+	uint32_t ports;
+	struct policy_lpm_port port[POLICY_PORTS_MAX];
+};
+
+/* *out is malloced; n entries. -E2BIG when one prefix would need more than POLICY_PORTS_MAX. */
+int policy_compile(const struct policy *p, const struct policy_resolved *names, size_t names_n,
+                   struct policy_lpm **out, size_t *n);
+
+/* ------------------------------------------------------------------- appraise */
+
+/* What the transport brought, already authenticated to the connection. */
+struct policy_presented {
+	enum policy_binder binder;
+	struct cmw cmw;
+	uint8_t spki_sha256[32];
+	uint8_t report_data[64]; /* what the evidence must hold for this connection */
+	bool check_report_data;  /* false only for files judged without a connection */
+};
+
+/* What the ledger half of the appraisal found, for the keeper of the state. */
+struct policy_head_update {
+	enum head_step step;
+	uint32_t ledger; /* index into policy.ledger */
+	struct checkpoint cp;
+};
+
+/*
+ * Appends to v (initialised by the caller; transport checks may already be in it) the checks of
+ * attest/, of ledger/ and policy/'s own (policy.binder, policy.tee, policy.measurement,
+ * policy.server-key, policy.chip, policy.host-data, policy.tcb-floor, policy.vmpl,
+ * policy.platform, policy.guest-policy), then seals it. last is the last-seen head of the
+ * destination's ledger for the checkpoint's origin, looked up through `last`.
+ */
+typedef void (*policy_last_fn)(void *ctx, const char *origin, struct ledger_last *out);
+int policy_appraise(const struct policy *p, uint32_t destination,
+                    const struct policy_presented *shown, int64_t at, policy_last_fn last,
+                    void *ctx, struct verdict *v, struct policy_head_update *head);
+
+/* The destination's requirement in words, a line each. */
+void policy_explain(const struct policy *p, uint32_t destination, struct buf *out);
+
+#endif
