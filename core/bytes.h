@@ -19,7 +19,7 @@ struct bytes {
 	size_t n;
 };
 
-#define BYTES_NONE ((struct bytes){NULL, 0})
+#define BYTES_NONE      ((struct bytes){NULL, 0})
 #define BYTES_OF(array) ((struct bytes){(const uint8_t *)(array), sizeof(array)})
 
 struct bytes bytes_str(const char *s);

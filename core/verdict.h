@@ -45,12 +45,14 @@ struct checks {
  * printable ASCII are replaced by '?', since details may quote hostile input.
  * An id that is not in core/codes.def is a programming error and sets overflow.
  */
-__attribute__((format(printf, 4, 5))) void check_add(struct checks *c, const char *id,
-						     enum check_status status, const char *fmt,
-						     ...);
-/* FAIL if any failed or on overflow or n == 0; else UNAVAILABLE if any was; else PASS. */
+__attribute__((format(printf, 4, 5))) void
+check_add(struct checks *c, const char *id, enum check_status status, const char *fmt, ...);
+/*
+ * FAIL if any failed or on overflow or n == 0; else UNAVAILABLE if any was; else PASS if at least
+ * one passed; else FAIL: a list of skips shows nothing.
+ */
 enum check_status checks_overall(const struct checks *c);
-/* The first check with the overall status, or NULL. */
+/* The first check with that status, or NULL. */
 const struct check *checks_first(const struct checks *c, enum check_status status);
 const struct check *checks_find(const struct checks *c, const char *id);
 const char *check_status_name(enum check_status status); /* "fail" "unavailable" "skip" "pass" */
@@ -78,10 +80,10 @@ struct verdict {
 	uint32_t sealed; /* VERDICT_SEALED once verdict_seal ran */
 	uint8_t overall; /* enum check_status, set by verdict_seal */
 	int64_t made_at;
-	int64_t valid_until; /* earliest end of anything it rests on */
+	int64_t valid_until;  /* earliest end of anything it rests on */
 	char requirement[64]; /* name of the policy's destination block */
 	char tee[8];
-	char binder[16]; /* "connection", ... */
+	char binder[16];     /* "connection", ... */
 	char server_key[65]; /* hex SHA-256 of the peer's SubjectPublicKeyInfo */
 	struct measurements measurements;
 	uint32_t loosenings; /* keys of the policy that weakened this verdict */
@@ -94,8 +96,14 @@ struct verdict {
 void verdict_init(struct verdict *v, const char *requirement, int64_t now);
 /* Lowers valid_until to t if t is earlier. */
 void verdict_limit(struct verdict *v, int64_t t);
-__attribute__((format(printf, 2, 3))) void verdict_loosened(struct verdict *v, const char *fmt, ...);
-/* Computes overall; a verdict whose valid_until is not after made_at fails `verdict.expired`. */
+/* More than LOOSENINGS_MAX set checks.overflow: a loosening that can't be named can't pass. */
+__attribute__((format(printf, 2, 3))) void verdict_loosened(struct verdict *v, const char *fmt,
+                                                            ...);
+/*
+ * Computes overall. What the verdict itself refuses gets a check of its own first:
+ * `verdict.expired` when valid_until is not after made_at, `verdict.empty` when nothing passed and
+ * nothing else refused, `verdict.overflow` (in place of the last check when there is no room).
+ */
 void verdict_seal(struct verdict *v);
 /* True only for a sealed verdict, overall pass, with now in [made_at, valid_until). */
 bool verdict_passed(const struct verdict *v, int64_t now);
