@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control socket: RUN/control.sock, SOCK_STREAM, mode 0600, peers of uid 0 only (SO_PEERCRED).
+ * This comment is the protocol; clients are written from it, not from this header's C.
+ *
+ * A client sends one JSON object on one line (at most CONTROL_REQUEST_MAX bytes with the LF) and
+ * gets one JSON object on one line (at most CONTROL_RESPONSE_MAX); it may then send the next.
+ * Unknown verbs, unknown or missing members, duplicate members and oversized lines are answered by
+ * an error; an oversized line also ends the connection. Field names are stable; members may be
+ * added. Times are POSIX seconds, addresses text ("192.0.2.1", "2001:db8::1"; never v4-mapped),
+ * a "peer" is "192.0.2.1:443" or "[2001:db8::1]:443", digests lower-case hex.
+ *
+ * Every answer has "ok": true, or "ok": false with
+ *   "kind":  "usage" (the request or a configuration file is wrong: exit 1), "no" (asked for
+ *            something that is refused or not there: exit 2), "unavailable" (can't tell or can't do
+ *            it now: exit 3)
+ *   "error": one sentence for the administrator
+ *   "issues": only when policy files are wrong: [ISSUE]
+ *
+ * ISSUE   {"error": bool (else a warning), "file", "line", "text"}
+ * APP     {"pid", "uid", "comm", "cgroup" (id, integer)}
+ * VERDICT as core/verdict's verdict_to_json
+ * RECORD  what became of one session that got as far as an answer:
+ *         {"at", "session", "destination", "peer", "app": APP, "outcome": "released"|"refused",
+ *          "code": id in core/codes.def, or "" when released, "title", "advice" (of the code),
+ *          "detail", "verdict": VERDICT|null (null: refused before there was evidence)}
+ *
+ * {"verb":"status"}
+ *   "version", "kernel" (release), "pid", "started_at", "armed": bool, "keyring_watch": bool,
+ *   "self_test": [{"id", "ok": bool, "detail"}],
+ *   "policy": {"generation", "loaded_at", "files", "destinations", "ledgers", "prefixes"
+ * (compiled), "default": "deny"|"gate"|"allow", "warnings": [ISSUE], "last_error": null | {"at",
+ * "issues": [ISSUE]} (of a reload that was refused)}, "names": [{"destination", "host",
+ * "addresses": [text], "resolved_at", "error": null|text}], "ledgers": [{"name", "url"}], "heads":
+ * [{"origin", "size", "root", "saved_at"}], "forks": how many fork records the state directory
+ * holds, "roles": [{"name", "pid"}], "sessions": {"capacity", "opening" (before release), "live"},
+ *   "counters": {name: integer}: the kernel's "gated" "denied" "no_listener" "datagram" "backstop"
+ *               "cut" "revoked" "map_full" "event_lost", keygated's "accepted" "released" "refused"
+ *               "closed" "revoked_sessions" "lease_over"
+ *
+ * {"verb":"sessions"}
+ *   "sessions": [{"id", "state": "accepted"|"connecting"|"appraising"|"handover"|"live",
+ *     "destination", "peer", "app": APP, "since" (accept), and when live:
+ *     "binder", "tee", "server_key", "measurements": as in VERDICT, "cipher" (TLS name),
+ *     "key": serial, "ring": serial, "key_state": "valid"|"revoked"|"expired"|"gone",
+ *     "released_at", "until"}]
+ *
+ * {"verb":"explain","host":H,"port":P} and optionally "addresses":[text]: what H resolves to for
+ *   the client. H is an address or a name. keygated adds the addresses by which it knows the name.
+ *   "host", "port", "armed", "matches": [{"address", "action": "deny"|"gate"|"allow",
+ *     "destination": name | null (the default), "file", "line" (of the destination block),
+ *     "requirement": [text] (in words)}],
+ *   "last": RECORD|null, the last one for any matched destination and this port.
+ *   "matches" is empty when the name has no known address; the client says so.
+ *
+ * {"verb":"verdicts"} and optionally "limit": N (1..CONTROL_RECORDS_MAX)
+ *   "verdicts": [RECORD], newest first.
+ *
+ * {"verb":"revoke","session":ID} or {"verb":"revoke","destination":NAME}
+ *   "revoked": count. No such session or destination: kind "no". A destination without a live
+ *   session: ok, 0.
+ *
+ * {"verb":"reload"}
+ *   "generation", "added": [name], "removed": [name], "changed": [name] (destinations),
+ *   "sessions_cut", "warnings": [ISSUE]. Wrong files: kind "usage" with "issues"; the policy in
+ *   force stays. A reload already running: kind "unavailable".
+ *
+ * {"verb":"arm"} / {"verb":"disarm"}
+ *   "armed": bool. Disarm leaves programs and maps in place but gates nothing; live sessions stay
+ *   sessions. Start-up always arms.
+ *
+ * {"verb":"watch"}
+ *   {"ok":true,"watching":true}, then one line an event until the client closes:
+ *   {"event": name, "at": time, ...} with the members that daemon/audit.h lists. The client sends
+ *   nothing more. A client that does not keep up is disconnected.
+ */
+#ifndef KEYGATE_DAEMON_CONTROL_H
+#define KEYGATE_DAEMON_CONTROL_H
+
+enum {
+	CONTROL_REQUEST_MAX = 16384,
+	CONTROL_RESPONSE_MAX = 16 << 20,
+	CONTROL_CLIENTS_MAX = 16,
+	CONTROL_RECORDS_MAX = 256,
+};
+
+#endif
