@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * keygate: the dispatcher. One table names every command; a command of two words has its group
+ * first. Knows no command's options.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include "cli/cmd.h"
+
+#define KEYGATE_VERSION "0.1.0"
+
+struct command {
+	const char *group; /* NULL for a command of one word */
+	const char *name;
+	int (*fn)(int argc, char **argv);
+	const char *summary;
+};
+
+/* In the order in which --help shows them. */
+static const struct command commands[] = {
+        {NULL, NULL, NULL, NULL},
+};
+
+static void print_commands(FILE *f, const char *group)
+{
+	for (const struct command *c = commands; c->name; c++) {
+		char words[64];
+
+		if (group && (!c->group || strcmp(group, c->group)))
+			continue;
+		snprintf(words, sizeof(words), "%s%s%s", c->group ? c->group : "",
+		         c->group ? " " : "", c->name);
+		fprintf(f, "  %-20s %s\n", words, c->summary);
+	}
+}
+
+static int help(FILE *f, int status, const char *group)
+{
+	fprintf(f, "usage: keygate COMMAND [OPTION]... [ARGUMENT]...\n"
+	           "       keygate --help | --version\n\n");
+	print_commands(f, group);
+	fprintf(f, "\nExit status: 0 yes, 1 usage or configuration error, 2 no, 3 can't tell.\n"
+	           "keygate(8) has the options of each command.\n");
+	return status;
+}
+
+static int run(const struct command *c, int argc, char **argv, int words)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "keygate %s%s%s", c->group ? c->group : "",
+	         c->group ? " " : "", c->name);
+	argv[words] = name;
+	optind = 0; /* glibc: start afresh */
+	return c->fn(argc - words, argv + words);
+}
+
+static bool is_group(const char *word)
+{
+	for (const struct command *c = commands; c->name; c++)
+		if (c->group && !strcmp(c->group, word))
+			return true;
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		return help(stderr, CMD_USAGE, NULL);
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+		return help(stdout, CMD_YES, NULL);
+	if (!strcmp(argv[1], "--version")) {
+		puts("keygate " KEYGATE_VERSION);
+		return CMD_YES;
+	}
+	for (const struct command *c = commands; c->name; c++) {
+		if (!c->group && !strcmp(c->name, argv[1]))
+			return run(c, argc, argv, 1);
+		if (c->group && argc > 2 && !strcmp(c->group, argv[1]) && !strcmp(c->name, argv[2]))
+			return run(c, argc, argv, 2);
+	}
+	if (is_group(argv[1])) {
+		if (argc > 2 && !strcmp(argv[2], "--help"))
+			return help(stdout, CMD_YES, argv[1]);
+		return help(stderr, CMD_USAGE, argv[1]);
+	}
+	return cmd_error(CMD_USAGE, "unknown command \"%s\"; keygate --help lists them", argv[1]);
+}
