@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <openssl/evp.h>
+#include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include "core/bytes.h"
 #include "core/verdict.h"
@@ -31,23 +32,31 @@ enum {
 
 /* RFC 9261 section 4: exporter labels; the values are as long as the suite's hash. */
 #define AUTHENTICATOR_LABEL_SERVER_CONTEXT "EXPORTER-server authenticator handshake context"
-#define AUTHENTICATOR_LABEL_SERVER_KEY	   "EXPORTER-server authenticator finished key"
+#define AUTHENTICATOR_LABEL_SERVER_KEY     "EXPORTER-server authenticator finished key"
 
 /* Everything that ties an authenticator to one TLS connection. */
 struct authenticator_keys {
-	char digest[16];	    /* "SHA256" or "SHA384": the suite's hash */
-	uint8_t hash_len;	    /* 32 or 48 */
+	char digest[16];  /* "SHA256" or "SHA384": the suite's hash */
+	uint8_t hash_len; /* 32 or 48 */
 	uint8_t handshake_context[48];
 	uint8_t finished_key[48];
 	uint8_t attestation[32]; /* TLS-Exporter("Attestation", context, 32) */
 };
 
 /*
+ * The values of an established TLS 1.3 connection for this context, by its exporter. 0, or
+ * -EPROTO when the connection is not TLS 1.3 with an exporter. The one place that touches a TLS
+ * library's object: both ends of a connection must derive alike.
+ */
+int authenticator_keys_of(SSL *ssl, const uint8_t context[static 32],
+                          struct authenticator_keys *out);
+
+/*
  * ClientCertificateRequest (handshake type 17): context, signature_algorithms, server_name (if
  * name is not empty) and an empty cmw_attestation extension. -EINVAL for a bad name, -ENOMEM.
  */
 int authenticator_request_build(const uint8_t context[static 32], const char *name,
-				struct buf *out);
+                                struct buf *out);
 
 struct authenticator_request {
 	uint8_t context[32];
@@ -64,8 +73,14 @@ int authenticator_request_parse(struct bytes msg, struct authenticator_request *
  * chain: DER certificates, leaf first; key: the leaf's private key (P-256, P-384 or Ed25519).
  */
 int authenticator_build(const struct authenticator_keys *keys, struct bytes request,
-			const struct bytes *chain, size_t chain_n, EVP_PKEY *key, struct bytes cmw,
-			struct buf *out);
+                        const struct bytes *chain, size_t chain_n, EVP_PKEY *key, struct bytes cmw,
+                        struct buf *out);
+
+/*
+ * The server's refusal (RFC 9261 section 5.2.3, empty authenticator): a Finished alone.
+ */
+int authenticator_decline(const struct authenticator_keys *keys, struct bytes request,
+                          struct buf *out);
 
 /*
  * How many bytes the authenticator that starts at msg takes, from its message headers alone: the
@@ -89,6 +104,6 @@ struct authenticator {
  * auth.finished, auth.evidence-present. *out is meaningful only if all passed. 0, or -ENOMEM.
  */
 int authenticator_verify(const struct authenticator_keys *keys, struct bytes request,
-			 struct bytes msg, struct authenticator *out, struct checks *checks);
+                         struct bytes msg, struct authenticator *out, struct checks *checks);
 
 #endif
