@@ -36,7 +36,9 @@ void *secret_alloc(size_t n)
 
 	if (p == MAP_FAILED)
 		return NULL;
-	if (mlock(p, len) || madvise(p, len, MADV_DONTDUMP) || madvise(p, len, MADV_WIPEONFORK)) {
+	/* mlock2 rather than mlock: the sanitizers turn the latter into nothing. */
+	if (mlock2(p, len, 0) || madvise(p, len, MADV_DONTDUMP) ||
+	    madvise(p, len, MADV_WIPEONFORK)) {
 		int err = errno;
 
 		munmap(p, len);
