@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where the destination's half gets its evidence from: the kernel's configfs-tsm on a real TEE, or
+ * a simulated SNP platform that nobody trusts by default. Knows nothing of TLS or of sockets.
+ */
+#ifndef KEYGATE_ATTESTER_EVIDENCE_H
+#define KEYGATE_ATTESTER_EVIDENCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "core/bytes.h"
+
+/*
+ * A source of evidence over 64 bytes of report data. evidence() appends the report to *report and
+ * the certificates that go with it (a vendor certificate table, DER or PEM) to *endorsements; both
+ * are initialised by the caller. Called from several threads. 0 or -errno: without
+ * evidence the attester declines, it never answers with less.
+ */
+struct evidence_source {
+	const char *cmw_type; /* media type of the report, attest/cmw.h */
+	int (*evidence)(void *ctx, const uint8_t report_data[static 64], struct buf *report,
+	                struct buf *endorsements);
+	void *ctx;
+};
+
+enum { EVIDENCE_REPORT_MAX = 16384, EVIDENCE_ENDORSEMENTS_MAX = 65536 };
+
+#define EVIDENCE_TSM_DIR "/sys/kernel/config/tsm/report"
+
+/*
+ * configfs-tsm (Linux Documentation/ABI/testing/configfs-tsm): dir is EVIDENCE_TSM_DIR. Makes an
+ * entry of its own for each report and removes it. Today's provider must be sev_guest.
+ * -ENODEV when the kernel offers none.
+ */
+int evidence_tsm_open(const char *dir, struct evidence_source *out);
+void evidence_tsm_close(struct evidence_source *s);
+
+/* ------------------------------------------------------------ simulated platform */
+
+/*
+ * Makes a simulated platform in a new directory: root, intermediate and chip key with their
+ * certificates and CRL, and platform.json (chip id, TCB, guest policy). now: POSIX seconds.
+ * 0 or -errno; *step is static text on failure.
+ */
+int evidence_sim_init(const char *dir, int64_t now, const char **step);
+
+/*
+ * Opens one. measured is the file whose SHA-384 stands for the launch measurement; it is read once,
+ * here: what runs is what was measured at launch, whatever becomes of the file.
+ */
+int evidence_sim_open(const char *dir, const char *measured, struct evidence_source *out,
+                      const char **step);
+void evidence_sim_close(struct evidence_source *s);
+/* The measurement that evidence_sim_open would give this file. */
+int evidence_sim_measure(const char *measured, uint8_t out[static 48]);
+
+#endif

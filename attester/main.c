@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * keygate-attester: the destination's half as a program. Reads the command line and puts the
+ * pieces together.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <sys/resource.h>
+#include "attester/evidence.h"
+#include "attester/serve.h"
+#include "core/secret.h"
+#include "core/version.h"
+
+enum { EXIT_OK = 0, EXIT_USAGE = 1, EXIT_FAILED = 3 };
+
+const char *argp_program_version = "keygate-attester " KEYGATE_VERSION;
+
+static volatile int stopping;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	stopping = 1;
+}
+
+/* ------------------------------------------------------------------- serve */
+
+struct serve_args {
+	struct serve_config config;
+	const char *listen, *forward, *sim, *measured;
+};
+
+static const struct argp_option serve_options[] = {
+        {"listen", 'l', "ADDR:PORT", 0, "Where to accept TLS connections; [ADDR]:PORT for IPv6", 0},
+        {"forward", 'f', "ADDR:PORT", 0, "The plain TCP service behind this attester", 0},
+        {"name", 'n', "NAME", 0,
+         "A service name to answer for; may be repeated. Without it any name is answered", 0},
+        {"leaf", 'L', "FILE", 0, "Ledger leaf (statement) to staple", 0},
+        {"proof", 'P', "FILE", 0, "Its tlog-proof; both are read anew for each connection", 0},
+        {"endorsement", 'e', "FILE", 0,
+         "Certificates or CRLs (DER, PEM, certificate table) sent with the evidence", 0},
+        {"simulate-tee", 's', "DIR", 0,
+         "Evidence from the simulated platform in DIR instead of the kernel's configfs-tsm. Nobody "
+         "trusts it unless a policy names its anchor",
+         0},
+        {"measure", 'm', "FILE", 0,
+         "With --simulate-tee: the file whose hash stands for the launch measurement", 0},
+        {"max-connections", 'c', "N", 0, "At most so many connections at once (default 1024)", 0},
+        {0}};
+
+static error_t serve_option(int key, char *arg, struct argp_state *state)
+{
+	struct serve_args *a = state->input;
+
+	switch (key) {
+	case 'l':
+		a->listen = arg;
+		return 0;
+	case 'f':
+		a->forward = arg;
+		return 0;
+	case 'n':
+		if (a->config.names == SERVE_NAMES_MAX)
+			argp_error(state, "more than %d names", SERVE_NAMES_MAX);
+		a->config.name[a->config.names++] = arg;
+		return 0;
+	case 'L':
+		a->config.leaf = arg;
+		return 0;
+	case 'P':
+		a->config.proof = arg;
+		return 0;
+	case 'e':
+		a->config.endorsement = arg;
+		return 0;
+	case 's':
+		a->sim = arg;
+		return 0;
+	case 'm':
+		a->measured = arg;
+		return 0;
+	case 'c':
+		a->config.max_connections = (unsigned)strtoul(arg, NULL, 10);
+		if (a->config.max_connections == 0 || a->config.max_connections > 100000)
+			argp_error(state, "--max-connections wants a number from 1 to 100000");
+		return 0;
+	case ARGP_KEY_END:
+		if (!a->listen || !a->forward)
+			argp_error(state, "--listen and --forward are needed");
+		if (!a->sim != !a->measured)
+			argp_error(state, "--simulate-tee and --measure go together");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* "127.0.0.1:80", "[::1]:80". */
+static bool parse_address(const char *text, bool passive, struct sockaddr_storage *out,
+                          socklen_t *len)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *ai;
+	const char *colon = strrchr(text, ':');
+	char host[256];
+	size_t n = colon ? (size_t)(colon - text) : 0;
+
+	if (!colon || n >= sizeof(host))
+		return false;
+	if (n >= 2 && text[0] == '[' && text[n - 1] == ']') {
+		text++;
+		n -= 2;
+	}
+	memcpy(host, text, n);
+	host[n] = '\0';
+	if (passive)
+		hints.ai_flags |= AI_PASSIVE;
+	if (getaddrinfo(n ? host : NULL, colon + 1, &hints, &ai))
+		return false;
+	memcpy(out, ai->ai_addr, ai->ai_addrlen);
+	*len = ai->ai_addrlen;
+	freeaddrinfo(ai);
+	return true;
+}
+
+static int open_source(const struct serve_args *a, struct evidence_source *source)
+{
+	const char *step = "configfs-tsm";
+	int rc = a->sim ? evidence_sim_open(a->sim, a->measured, source, &step)
+	                : evidence_tsm_open(EVIDENCE_TSM_DIR, source);
+
+	if (rc)
+		fprintf(stderr, "keygate-attester: no evidence: %s: %s\n", step, strerror(-rc));
+	else if (a->sim)
+		fprintf(stderr,
+		        "keygate-attester: SIMULATED platform %s: proves nothing to "
+		        "whoever does not trust its anchor\n",
+		        a->sim);
+	return rc;
+}
+
+static void close_source(const struct serve_args *a, struct evidence_source *source)
+{
+	if (a->sim)
+		evidence_sim_close(source);
+	else
+		evidence_tsm_close(source);
+}
+
+/* Two descriptors a connection, and some. */
+static void raise_descriptors(unsigned connections)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < 2 * (rlim_t)connections + 64) {
+		r.rlim_cur = 2 * (rlim_t)connections + 64;
+		if (r.rlim_cur > r.rlim_max)
+			r.rlim_cur = r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+}
+
+static int run_serve(struct serve_args *a)
+{
+	struct evidence_source source;
+	SSL_CTX *tls = NULL;
+	int listener = -1, rc;
+
+	if (!parse_address(a->listen, true, &a->config.listen, &a->config.listen_len) ||
+	    !parse_address(a->forward, false, &a->config.forward, &a->config.forward_len)) {
+		fprintf(stderr, "keygate-attester: --listen and --forward want ADDR:PORT\n");
+		return EXIT_USAGE;
+	}
+	if (open_source(a, &source))
+		return EXIT_FAILED;
+	a->config.source = &source;
+	raise_descriptors(a->config.max_connections);
+	tls = serve_tls_context(a->config.names ? a->config.name[0] : "keygate-attester");
+	rc = tls ? listener = serve_listen(&a->config) : -ENOMEM;
+	if (rc >= 0) {
+		fprintf(stderr, "event: serving, listen: %s, forward: %s\n", a->listen, a->forward);
+		rc = serve_run(&a->config, tls, listener, &stopping);
+	}
+	if (rc < 0)
+		fprintf(stderr, "keygate-attester: %s: %s\n", a->listen, strerror(-rc));
+	if (listener >= 0)
+		close(listener);
+	/* Connections may still be running on the context and the source; exit ends them. */
+	if (rc < 0) {
+		SSL_CTX_free(tls);
+		close_source(a, &source);
+	}
+	return rc < 0 ? EXIT_FAILED : EXIT_OK;
+}
+
+static int cmd_serve(int argc, char **argv)
+{
+	static const struct argp argp = {
+	        serve_options,
+	        serve_option,
+	        NULL,
+	        "Terminate TLS 1.3, prove by evidence what runs here, forward to the service.",
+	        NULL,
+	        NULL,
+	        NULL};
+	struct serve_args a = {.config.max_connections = 1024};
+	struct sigaction sa = {.sa_handler = on_signal};
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, &a))
+		return EXIT_USAGE;
+	signal(SIGPIPE, SIG_IGN);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
+	return run_serve(&a);
+}
+
+/* --------------------------------------------------------- init-sim, measure */
+
+static error_t one_path(int key, char *arg, struct argp_state *state)
+{
+	const char **path = state->input;
+
+	if (key == ARGP_KEY_ARG && !*path) {
+		*path = arg;
+		return 0;
+	}
+	if (key == ARGP_KEY_END && !*path)
+		argp_usage(state);
+	return key == ARGP_KEY_END ? 0 : ARGP_ERR_UNKNOWN;
+}
+
+static int cmd_init_sim(int argc, char **argv)
+{
+	static const struct argp argp = {
+	        NULL,
+	        one_path,
+	        "DIR",
+	        "Make a simulated SNP platform in the new directory DIR. Its root, DIR/ark.pem, is "
+	        "trusted by nobody until a policy names it as an anchor.",
+	        NULL,
+	        NULL,
+	        NULL};
+	const char *dir = NULL, *step = "";
+	int rc;
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, &dir))
+		return EXIT_USAGE;
+	rc = evidence_sim_init(dir, time(NULL), &step);
+	if (rc) {
+		fprintf(stderr, "keygate-attester: %s: %s: %s\n", dir, step, strerror(-rc));
+		return EXIT_FAILED;
+	}
+	return EXIT_OK;
+}
+
+static int cmd_measure(int argc, char **argv)
+{
+	static const struct argp argp = {
+	        NULL,   one_path,
+	        "FILE", "Print the launch measurement that a simulated platform reports for FILE.",
+	        NULL,   NULL,
+	        NULL};
+	const char *path = NULL;
+	uint8_t m[48];
+	char hex[97];
+	int rc;
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, &path))
+		return EXIT_USAGE;
+	rc = evidence_sim_measure(path, m);
+	if (rc) {
+		fprintf(stderr, "keygate-attester: %s: %s\n", path, strerror(-rc));
+		return EXIT_FAILED;
+	}
+	hex_encode(BYTES_OF(m), hex);
+	puts(hex);
+	return EXIT_OK;
+}
+
+static const struct {
+	const char *name;
+	int (*fn)(int argc, char **argv);
+	const char *summary;
+} commands[] = {
+        {"serve", cmd_serve, "answer attested TLS connections and forward them"},
+        {"init-sim", cmd_init_sim, "make a simulated SNP platform"},
+        {"measure", cmd_measure, "print a simulated platform's measurement of a file"},
+};
+
+static void usage(FILE *to)
+{
+	fprintf(to, "Usage: keygate-attester COMMAND [OPTION...]\n\n");
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].summary);
+	fprintf(to, "\nkeygate-attester COMMAND --help shows a command's options.\n");
+}
+
+int main(int argc, char **argv)
+{
+	/* Its keys live only in this process. */
+	if (secret_harden_process()) {
+		fprintf(stderr, "keygate-attester: can't keep keys out of core dumps\n");
+		return EXIT_FAILED;
+	}
+	if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-?") == 0)) {
+		usage(stdout);
+		return EXIT_OK;
+	}
+	if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
+		puts(argp_program_version);
+		return EXIT_OK;
+	}
+	for (size_t i = 0; argc >= 2 && i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].fn(argc - 1, argv + 1);
+	usage(stderr);
+	return EXIT_USAGE;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bytes between a TLS connection and a plain socket, both non-blocking, until both directions
+ * ended. Keeps half-close and back-pressure; a TLS stream that ends without close_notify is an
+ * error, so that a truncation never looks like an end.
+ */
+#ifndef KEYGATE_ATTESTER_PUMP_H
+#define KEYGATE_ATTESTER_PUMP_H
+
+#include <openssl/ssl.h>
+
+/* 0 when both sides closed cleanly; -errno otherwise: the caller resets both sides. */
+int pump_run(SSL *ssl, int service);
+
+#endif

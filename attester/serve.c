@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The destination's listener. A thread a connection: TLS handshake and evidence under one
+ * deadline (attest.c of this room), then the pump (pump.c). Threads share only the configuration,
+ * which nobody writes, and the count of connections.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <openssl/err.h>
+#include "attest/authenticator.h"
+#include "attester/pump.h"
+#include "attester/serve.h"
+
+struct connection {
+	const struct serve_config *config;
+	SSL_CTX *tls;
+	int fd;
+	atomic_uint *live;
+};
+
+static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen,
+                       const unsigned char *in, unsigned int inlen, void *arg)
+{
+	static const char ours[] = AUTHENTICATOR_ALPN;
+	struct reader r = reader_of((struct bytes){in, inlen});
+
+	(void)ssl;
+	(void)arg;
+	while (r.left && !r.bad) {
+		struct bytes p = rd_vec8(&r);
+
+		if (!r.bad && bytes_equal(p, bytes_str(ours))) {
+			*out = p.p;
+			*outlen = (unsigned char)p.n;
+			return SSL_TLSEXT_ERR_OK;
+		}
+	}
+	return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+/* Ten years: the certificate says nothing; the evidence over its key does, for each connection. */
+static X509 *self_signed(EVP_PKEY *key, const char *common_name)
+{
+	X509 *x = X509_new();
+	X509_NAME *name = x ? X509_get_subject_name(x) : NULL;
+
+	if (name && X509_set_version(x, X509_VERSION_3) &&
+	    ASN1_INTEGER_set(X509_get_serialNumber(x), 1) &&
+	    X509_gmtime_adj(X509_getm_notBefore(x), -300) &&
+	    X509_gmtime_adj(X509_getm_notAfter(x), 10L * 365 * 86400) &&
+	    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
+	                               (const unsigned char *)common_name, -1, -1, 0) &&
+	    X509_set_issuer_name(x, name) && X509_set_pubkey(x, key) &&
+	    X509_sign(x, key, EVP_sha256()))
+		return x;
+	X509_free(x);
+	return NULL;
+}
+
+SSL_CTX *serve_tls_context(const char *common_name)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *cert = key ? self_signed(key, common_name) : NULL;
+	bool ok = ctx && cert && SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) &&
+	          SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) &&
+	          SSL_CTX_set_ciphersuites(ctx, SERVE_SUITES) && SSL_CTX_set_num_tickets(ctx, 0) &&
+	          SSL_CTX_set_max_early_data(ctx, 0) && SSL_CTX_use_certificate(ctx, cert) &&
+	          SSL_CTX_use_PrivateKey(ctx, key);
+
+	if (ok) {
+		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
+		SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+		SSL_CTX_set_read_ahead(ctx, 0);
+		SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
+		                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+		SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
+		SSL_CTX_set_alpn_select_cb(ctx, select_alpn, NULL);
+	} else {
+		SSL_CTX_free(ctx);
+		ctx = NULL;
+	}
+	X509_free(cert);
+	EVP_PKEY_free(key);
+	return ctx;
+}
+
+int serve_listen(const struct serve_config *c)
+{
+	int one = 1, rc;
+	int fd = socket(c->listen.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd == -1)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
+	    bind(fd, (const struct sockaddr *)&c->listen, c->listen_len) == 0 &&
+	    listen(fd, 1024) == 0)
+		return fd;
+	rc = -errno;
+	close(fd);
+	return rc;
+}
+
+static int connect_service(const struct serve_config *c)
+{
+	struct pollfd p;
+	socklen_t len = sizeof(int);
+	int err = 0,
+	    fd = socket(c->forward.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd == -1)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)&c->forward, c->forward_len) == -1 &&
+	    errno != EINPROGRESS) {
+		err = errno;
+	} else {
+		p = (struct pollfd){.fd = fd, .events = POLLOUT};
+		if (poll(&p, 1, SERVE_HANDSHAKE_MS) != 1)
+			err = ETIMEDOUT;
+		else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == -1)
+			err = errno;
+	}
+	if (err) {
+		close(fd);
+		return -err;
+	}
+	return fd;
+}
+
+static void reset_on_close(int fd)
+{
+	struct linger l = {.l_onoff = 1, .l_linger = 0};
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+}
+
+static void serve_one(struct connection *c)
+{
+	const char *step = "tls";
+	SSL *ssl = SSL_new(c->tls);
+	int service = -1, one = 1, rc = -ENOMEM;
+
+	if (!ssl || !SSL_set_fd(ssl, c->fd))
+		goto out;
+	if (fcntl(c->fd, F_SETFL, O_NONBLOCK) == -1) {
+		rc = -errno;
+		goto out;
+	}
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	rc = serve_attest(c->config, ssl, &step);
+	if (rc)
+		goto out;
+	step = "service";
+	service = connect_service(c->config);
+	if (service < 0) {
+		rc = service;
+		goto out;
+	}
+	setsockopt(service, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	step = "relay";
+	rc = pump_run(ssl, service);
+out:
+	if (rc) {
+		fprintf(stderr, "event: connection-failed, step: %s, error: %s\n", step,
+		        strerror(-rc));
+		reset_on_close(c->fd);
+		if (service >= 0)
+			reset_on_close(service);
+	}
+	if (service >= 0)
+		close(service);
+	SSL_free(ssl);
+	ERR_clear_error();
+	close(c->fd);
+}
+
+static void *serve_thread(void *arg)
+{
+	struct connection *c = arg;
+
+	serve_one(c);
+	atomic_fetch_sub(c->live, 1);
+	free(c);
+	return NULL;
+}
+
+/* Takes fd. */
+static int serve_start(const struct serve_config *config, SSL_CTX *tls, int fd, atomic_uint *live,
+                       const pthread_attr_t *attr)
+{
+	struct connection *c = malloc(sizeof(*c));
+	pthread_t thread;
+	int rc = -ENOMEM;
+
+	if (c) {
+		*c = (struct connection){config, tls, fd, live};
+		atomic_fetch_add(live, 1);
+		rc = -pthread_create(&thread, attr, serve_thread, c);
+		if (rc == 0)
+			return 0;
+		atomic_fetch_sub(live, 1);
+	}
+	free(c);
+	close(fd);
+	return rc;
+}
+
+int serve_run(const struct serve_config *c, SSL_CTX *tls, int listener, volatile int *stop)
+{
+	static atomic_uint live;
+	struct pollfd p = {.fd = listener, .events = POLLIN};
+	pthread_attr_t attr;
+	int rc = 0;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, 256 * 1024);
+	while (!*stop && rc == 0) {
+		int fd;
+
+		if (poll(&p, 1, 1000) != 1)
+			continue;
+		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		if (fd == -1) {
+			/* Out of descriptors or memory: wait for some to come back. */
+			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
+			    errno == ENOBUFS)
+				poll(NULL, 0, 100);
+			else if (errno == EBADF || errno == EINVAL || errno == ENOTSOCK)
+				rc = -errno;
+			continue;
+		}
+		if (atomic_load(&live) >= c->max_connections) {
+			reset_on_close(fd);
+			close(fd);
+			continue;
+		}
+		if (serve_start(c, tls, fd, &live, &attr))
+			fprintf(stderr, "event: connection-refused, reason: no thread\n");
+	}
+	pthread_attr_destroy(&attr);
+	return rc;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The destination's listener: terminates TLS 1.3, answers the authenticator request with evidence
+ * bound to that connection, then forwards plain bytes to the service behind it. One thread a
+ * connection, bounded. Knows nothing of where evidence comes from.
+ */
+#ifndef KEYGATE_ATTESTER_SERVE_H
+#define KEYGATE_ATTESTER_SERVE_H
+
+#include <netdb.h>
+#include <stdint.h>
+#include <openssl/ssl.h>
+#include "attester/evidence.h"
+
+/* The suites that kernel TLS carries. */
+#define SERVE_SUITES "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256"
+
+enum {
+	SERVE_NAMES_MAX = 16,
+	SERVE_HANDSHAKE_MS = 20000,
+	SERVE_LEAF_MAX = 16384,
+	SERVE_PROOF_MAX = 131072
+};
+
+struct serve_config {
+	struct sockaddr_storage listen, forward;
+	socklen_t listen_len, forward_len;
+	const char *name[SERVE_NAMES_MAX]; /* service names answered for; none: any */
+	size_t names;
+	const char *leaf; /* path of the ledger leaf to staple, or NULL */
+	const char *
+	        proof; /* path of its tlog-proof, or NULL; both are read anew for each connection */
+	const char *endorsement; /* extra endorsements file, or NULL */
+	unsigned max_connections;
+	const struct evidence_source *source;
+};
+
+/*
+ * An SSL_CTX as this half needs it (TLS 1.3, the suites kTLS carries, our ALPN, no tickets, no
+ * resumption) with a fresh P-256 key and a self-signed certificate that live only in this
+ * process. NULL on failure.
+ */
+SSL_CTX *serve_tls_context(const char *common_name);
+
+/* Binds and listens. Descriptor or -errno. */
+int serve_listen(const struct serve_config *c);
+
+/* Accepts until *stop is non-zero (checked once a second). 0 or -errno. */
+int serve_run(const struct serve_config *c, SSL_CTX *tls, int listener, volatile int *stop);
+
+/*
+ * One authenticated connection's first half: TLS handshake, request, evidence, authenticator. The
+ * connection is ready to carry the application's bytes when it returns 0. Public for the tests.
+ */
+int serve_attest(const struct serve_config *c, SSL *ssl, const char **step);
+
+#endif

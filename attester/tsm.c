@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Evidence from a real TEE through the kernel's configfs-tsm. Knows the directory's files and
+ * nothing of what a report means.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "attest/cmw.h"
+#include "attester/evidence.h"
+
+struct tsm {
+	char dir[256];
+	atomic_uint next;
+};
+
+/* Attributes of configfs are read in one go from the start; they hold at most a page or a blob. */
+static int tsm_read(int dir, const char *name, struct buf *out)
+{
+	uint8_t chunk[4096];
+	ssize_t n;
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+
+	if (fd == -1)
+		return -errno;
+	while ((n = read(fd, chunk, sizeof(chunk))) > 0)
+		buf_put(out, chunk, (size_t)n);
+	n = n == -1 ? -errno : 0;
+	close(fd);
+	if (n == 0 && out->bad)
+		n = -EFBIG;
+	return (int)n;
+}
+
+static int tsm_write(int dir, const char *name, const void *p, size_t len)
+{
+	int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd == -1)
+		return -errno;
+	n = write(fd, p, len);
+	n = n == -1 ? -errno : n == (ssize_t)len ? 0 : -EIO;
+	close(fd);
+	return (int)n;
+}
+
+static bool tsm_is(const struct buf *b, const char *word)
+{
+	size_t n = strlen(word);
+
+	return b->n >= n && memcmp(b->p, word, n) == 0 && (b->n == n || b->p[n] == '\n');
+}
+
+/* The generation must read 1: exactly our one write came before what was read. */
+static int tsm_report(int dir, const uint8_t report_data[static 64], struct buf *report,
+                      struct buf *endorsements)
+{
+	struct buf provider = buf_make(64), generation = buf_make(64);
+	int rc = tsm_write(dir, "inblob", report_data, 64);
+
+	if (rc == 0)
+		rc = tsm_read(dir, "provider", &provider);
+	if (rc == 0 && !tsm_is(&provider, "sev_guest"))
+		rc = -ENODEV;
+	if (rc == 0)
+		rc = tsm_read(dir, "outblob", report);
+	if (rc == 0)
+		rc = tsm_read(dir, "auxblob", endorsements);
+	if (rc == 0)
+		rc = tsm_read(dir, "generation", &generation);
+	if (rc == 0 && !tsm_is(&generation, "1"))
+		rc = -EBUSY;
+	buf_free(&provider);
+	buf_free(&generation);
+	return rc;
+}
+
+static int tsm_evidence(void *ctx, const uint8_t report_data[static 64], struct buf *report,
+                        struct buf *endorsements)
+{
+	struct tsm *t = ctx;
+	char path[320];
+	int dir, rc;
+
+	snprintf(path, sizeof(path), "%s/keygate-%d-%u", t->dir, (int)getpid(),
+	         atomic_fetch_add(&t->next, 1));
+	if (mkdir(path, 0700) == -1)
+		return -errno;
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	rc = dir == -1 ? -errno : tsm_report(dir, report_data, report, endorsements);
+	if (dir != -1)
+		close(dir);
+	rmdir(path);
+	return rc;
+}
+
+int evidence_tsm_open(const char *dir, struct evidence_source *out)
+{
+	struct stat st;
+	struct tsm *t;
+
+	if (strlen(dir) >= sizeof(t->dir))
+		return -ENAMETOOLONG;
+	if (stat(dir, &st) == -1 || !S_ISDIR(st.st_mode))
+		return -ENODEV;
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return -ENOMEM;
+	memcpy(t->dir, dir, strlen(dir));
+	*out = (struct evidence_source){
+	        .cmw_type = CMW_TYPE_SNP, .evidence = tsm_evidence, .ctx = t};
+	return 0;
+}
+
+void evidence_tsm_close(struct evidence_source *s)
+{
+	free(s->ctx);
+	s->ctx = NULL;
+}
