@@ -36,7 +36,8 @@ struct attest_input {
 	enum tee type; /* TEE_NONE: told from the content */
 	struct bytes evidence;
 	/* Certificates, certificate tables, CRLs, collateral: DER or PEM or as the vendor ships
-	 * them, in any order, told apart by content. Hostile: they only count through the anchors. */
+	 * them, in any order, told apart by content. Hostile: they only count through the anchors.
+	 */
 	struct bytes endorsements[ATTEST_ENDORSEMENTS_MAX];
 	uint32_t endorsements_n;
 	/* Certificates or public keys (DER or PEM) trusted beside the built-in pins. */
@@ -45,8 +46,8 @@ struct attest_input {
 	int64_t at; /* POSIX seconds at which everything is judged */
 	bool check_report_data;
 	uint8_t report_data[64]; /* compared only if check_report_data */
-	bool allow_debug;	 /* debug guests pass, with a loosening named by the caller */
-	bool require_crl;	 /* absent CRL is then UNAVAILABLE instead of SKIP */
+	bool allow_debug;        /* debug guests pass, with a loosening named by the caller */
+	bool require_crl;        /* absent CRL is then UNAVAILABLE instead of SKIP */
 };
 
 /* One comparable TCB component, e.g. {"microcode", 219}. */
@@ -57,15 +58,15 @@ struct tcb_component {
 
 struct claims {
 	enum tee tee;
-	char product[24]; /* "Milan", "Genoa", "Turin" ...; empty if unknown */
+	char product[24];                 /* "Milan", "Genoa", "Turin" ...; empty if unknown */
 	struct measurements measurements; /* launch measurement and other code registers */
 	uint8_t report_data[64];
 	uint8_t host_data[32];
 	uint8_t chip_id[64]; /* zero when masked or not tied to a machine */
 	uint8_t chip_id_len; /* 0 when there is none */
-	char csp[64];	     /* VLEK: the cloud provider's id from the certificate */
+	char csp[64];        /* VLEK: the cloud provider's id from the certificate */
 	bool debug;
-	uint64_t policy;	/* SNP guest policy bits */
+	uint64_t policy;        /* SNP guest policy bits */
 	uint64_t platform_info; /* SNP platform info bits */
 	uint32_t vmpl;
 	uint32_t guest_svn;

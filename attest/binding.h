@@ -5,9 +5,9 @@
  *   report_data = SHA-512( tag[32] || role[1] || SHA-256(SPKI)[32] || exporter[32] ||
  *                          context[32] || SHA-256(service name)[32] )
  *
- * tag is the ASCII text "keygate connection binding v1" padded with zeros to 32 bytes; role is 0x01 for
- * a server's evidence and 0x02 for a client's (the TLS exporter is symmetric: this and the key are
- * what stops reflection); SPKI is the DER SubjectPublicKeyInfo of the authenticator's leaf
+ * tag is the ASCII text "keygate connection binding v1" padded with zeros to 32 bytes; role is 0x01
+ * for a server's evidence and 0x02 for a client's (the TLS exporter is symmetric: this and the key
+ * are what stops reflection); SPKI is the DER SubjectPublicKeyInfo of the authenticator's leaf
  * certificate; exporter is TLS-Exporter("Attestation", context, 32) (draft-fossati-seat-expat);
  * context is the 32-byte certificate_request_context; the service name is the UTF-8 name that the
  * client asked for (server_name of the request), empty if none.
@@ -27,7 +27,7 @@ enum { BINDING_CONTEXT_LEN = 32, BINDING_EXPORTER_LEN = 32, BINDING_LEN = 64 };
 
 /* 0, or -ENOMEM when OpenSSL fails. */
 int attest_binding(enum binding_role role, struct bytes spki, const uint8_t exporter[static 32],
-		   const uint8_t context[static 32], struct bytes service_name,
-		   uint8_t out[static 64]);
+                   const uint8_t context[static 32], struct bytes service_name,
+                   uint8_t out[static 64]);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The conceptual message wrapper (RFC 9999, CBOR form) in which evidence, its endorsements and the ledger proof
- * travel: a collection (CBOR map) of records [media type, bytes, indicator]. Pure. Knows the
- * envelope, not what is in it.
+ * The conceptual message wrapper (RFC 9999, CBOR form) in which evidence, its endorsements and the
+ * ledger proof travel: a collection (CBOR map) of records [media type, bytes, indicator]. Pure.
+ * Knows the envelope, not what is in it.
  *
  * Members, text keys: "evidence" (exactly one), "endorsement.N", "leaf", "proof".
  */
@@ -15,9 +15,9 @@
 enum { CMW_ENDORSEMENTS_MAX = 16, CMW_TYPE_MAX = 96 };
 
 #define CMW_TYPE_COLLECTION "tag:keygate,2026:attested-release"
-#define CMW_TYPE_SNP	    "application/vnd.keygate.snp-report"
-#define CMW_TYPE_LEAF	    "application/vnd.in-toto+json"
-#define CMW_TYPE_PROOF	    "text/vnd.c2sp.tlog-proof"
+#define CMW_TYPE_SNP        "application/vnd.keygate.snp-report"
+#define CMW_TYPE_LEAF       "application/vnd.in-toto+json"
+#define CMW_TYPE_PROOF      "text/vnd.c2sp.tlog-proof"
 
 struct cmw {
 	char evidence_type[CMW_TYPE_MAX];
@@ -31,8 +31,8 @@ struct cmw {
 /* Deterministic CBOR of the collection, appended to out. 0 or -errno. */
 int cmw_build(const struct cmw *c, struct buf *out);
 /*
- * Strict: definite lengths, no tags but those of RFC 9999, no duplicate or unknown member, nothing behind the end. All
- * views point into data. 0 or -EINVAL.
+ * Strict: definite lengths, no tags but those of RFC 9999, no duplicate or unknown member, nothing
+ * behind the end. All views point into data. 0 or -EINVAL.
  */
 int cmw_parse(struct bytes data, struct cmw *out);
 

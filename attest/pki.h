@@ -23,9 +23,28 @@ struct pki_bag {
 	uint32_t others;
 };
 
-/* Adds what is in data: one DER object, or any number of PEM blocks. -EINVAL, -ENOSPC, -ENOMEM. */
+/*
+ * Adds what is in data: one DER object, or any number of PEM blocks. Something that is neither is
+ * kept as a view in `other`. -EINVAL (DER or PEM that is no certificate and no CRL), -ENOSPC,
+ * -ENOMEM; what was added before an error stays in the bag.
+ */
 int pki_bag_add(struct pki_bag *bag, struct bytes data);
 void pki_bag_free(struct pki_bag *bag);
+
+enum { PKI_PINS_MAX = 32 };
+
+/* Public keys trusted by the caller: SHA-256 of each SubjectPublicKeyInfo. */
+struct pki_pins {
+	uint32_t n;
+	uint8_t v[PKI_PINS_MAX][32];
+};
+
+/*
+ * Reads an anchor: certificates or public keys, DER or PEM. Its keys become pins; its certificates
+ * are also put into bag (if not NULL), where a chain may find them. -EINVAL, -ENOSPC, -ENOMEM.
+ */
+int pki_pins_add(struct pki_pins *pins, struct pki_bag *bag, struct bytes data);
+bool pki_pins_have(const struct pki_pins *pins, const uint8_t spki_sha256[static 32]);
 
 /* SHA-256 of the DER SubjectPublicKeyInfo. 0 or -EINVAL. */
 int pki_spki_sha256(const X509 *cert, uint8_t out[static 32]);
@@ -35,11 +54,26 @@ int pki_time(const ASN1_TIME *t, int64_t *out);
 bool pki_valid_at(const X509 *cert, int64_t at);
 /* issuer's key verifies cert's signature and the names match. */
 bool pki_issued(X509 *cert, X509 *issuer);
-/* The raw extnValue content (inside the OCTET STRING) of the extension with this dotted OID. */
+/*
+ * leaf <- intermediate <- root by X.509's rules (names, signatures, CA and key usage bits, path
+ * length, critical extensions), the times left out: see pki_valid_at. root must be self-signed.
+ * intermediate may be NULL. 0 or an X509_V_ERR_ code.
+ */
+int pki_path(X509 *leaf, X509 *intermediate, X509 *root);
+/* The CRL of this issuer with the latest thisUpdate that is not after at (else any); or NULL. */
+X509_CRL *pki_crl_of(const struct pki_bag *bag, const X509 *issuer, int64_t at);
+/* cert, issued by root, against root's CRL: signature, times at `at`, revoked? As pki_path. */
+int pki_revocation(X509 *cert, X509 *root, X509_CRL *crl, int64_t at);
+/* The one common name of the subject, if it is short printable ASCII; else -EINVAL. */
+int pki_common_name(const X509 *cert, char *out, size_t cap);
+/*
+ * The raw extnValue content (inside the OCTET STRING) of the extension with this dotted OID.
+ * -ENOENT when there is none, -EINVAL when there are two.
+ */
 int pki_extension(const X509 *cert, const char *oid, struct bytes *out);
 
 /* ECDSA with raw r || s, each `half` bytes, little or big endian, over msg. True if it verifies. */
 bool pki_ecdsa_raw(EVP_PKEY *key, const EVP_MD *md, const uint8_t *r, const uint8_t *s, size_t half,
-		   bool little_endian, struct bytes msg);
+                   bool little_endian, struct bytes msg);
 
 #endif

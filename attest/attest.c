@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one entry to appraise evidence: finds the platform and hands over. Knows the names of the
+ * platforms and nothing of what they check.
+ */
+#include "attest/attest.h"
+#include "attest/platform.h"
+
+#include <errno.h>
+#include <string.h>
+#include <openssl/err.h>
+
+static const struct attest_platform *const platforms[] = {
+        &attest_platform_snp,
+};
+
+static const char *const names[TEE_MAX] = {
+        [TEE_NONE] = "none", [TEE_SNP] = "snp", [TEE_TDX] = "tdx",
+        [TEE_SGX] = "sgx",   [TEE_CCA] = "cca", [TEE_NITRO] = "nitro",
+};
+
+const char *attest_tee_name(enum tee t)
+{
+	return (unsigned)t < TEE_MAX ? names[t] : names[TEE_NONE];
+}
+
+enum tee attest_tee_from_name(const char *name)
+{
+	for (int t = TEE_NONE + 1; t < TEE_MAX; t++)
+		if (!strcmp(name, names[t]))
+			return (enum tee)t;
+	return TEE_NONE;
+}
+
+static const struct attest_platform *find(enum tee type, struct bytes evidence)
+{
+	for (size_t i = 0; i < sizeof(platforms) / sizeof(platforms[0]); i++)
+		if (type == TEE_NONE ? platforms[i]->recognise(evidence)
+		                     : platforms[i]->tee == type)
+			return platforms[i];
+	return NULL;
+}
+
+int attest_appraise(const struct attest_input *in, struct claims *claims, struct checks *checks)
+{
+	const struct attest_platform *p = find(in->type, in->evidence);
+
+	*claims = (struct claims){.valid_until = INT64_MIN};
+	if (in->evidence.n == 0 || in->evidence.n > ATTEST_EVIDENCE_MAX) {
+		check_add(checks, "evidence.type", CHECK_FAIL, "evidence of %zu bytes",
+		          in->evidence.n);
+		return -EINVAL;
+	}
+	if (in->endorsements_n > ATTEST_ENDORSEMENTS_MAX || in->anchors_n > ATTEST_ANCHORS_MAX) {
+		check_add(checks, "evidence.type", CHECK_FAIL, "too many endorsements or anchors");
+		return -EINVAL;
+	}
+	if (!p && in->type == TEE_NONE) {
+		check_add(checks, "evidence.type", CHECK_FAIL,
+		          "%zu bytes that are no evidence this build knows", in->evidence.n);
+		return -EINVAL;
+	}
+	if (!p) {
+		check_add(checks, "evidence.type", CHECK_FAIL, "this build does not appraise %s",
+		          attest_tee_name(in->type));
+		return -EINVAL;
+	}
+	check_add(checks, "evidence.type", CHECK_PASS, "%s, %s", attest_tee_name(p->tee),
+	          in->type == TEE_NONE ? "told from its content" : "as named");
+	claims->tee = p->tee;
+	/* OpenSSL's error queue belongs to the caller. */
+	ERR_set_mark();
+	p->appraise(in, claims, checks);
+	ERR_pop_to_mark();
+	return 0;
+}
+
+int attest_explain(enum tee type, struct bytes evidence, struct buf *out)
+{
+	const struct attest_platform *p = find(type, evidence);
+
+	return p ? p->explain(evidence, out) : -EINVAL;
+}

@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * X.509 on top of OpenSSL for every platform: reading hostile certificates into a bag, and walking
+ * from one of them to a pinned key. May not know which vendor it works for, what time it is, or
+ * where anything came from.
+ */
+#include "attest/pki.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509_vfy.h>
+
+/* --------------------------------------------------------------------- bag */
+
+static int bag_cert(struct pki_bag *bag, X509 *cert)
+{
+	if (bag->certs == PKI_CERTS_MAX) {
+		X509_free(cert);
+		return -ENOSPC;
+	}
+	bag->cert[bag->certs++] = cert;
+	return 0;
+}
+
+static int bag_crl(struct pki_bag *bag, X509_CRL *crl)
+{
+	if (bag->crls == PKI_CRLS_MAX) {
+		X509_CRL_free(crl);
+		return -ENOSPC;
+	}
+	bag->crl[bag->crls++] = crl;
+	return 0;
+}
+
+/* One DER certificate and nothing behind it. */
+static X509 *der_cert(struct bytes der)
+{
+	const uint8_t *p = der.p;
+	X509 *cert = d2i_X509(NULL, &p, (long)der.n);
+
+	if (cert && p != der.p + der.n) {
+		X509_free(cert);
+		cert = NULL;
+	}
+	return cert;
+}
+
+static X509_CRL *der_crl(struct bytes der)
+{
+	const uint8_t *p = der.p;
+	X509_CRL *crl = d2i_X509_CRL(NULL, &p, (long)der.n);
+
+	if (crl && p != der.p + der.n) {
+		X509_CRL_free(crl);
+		crl = NULL;
+	}
+	return crl;
+}
+
+static int bag_der(struct pki_bag *bag, struct bytes der)
+{
+	X509 *cert = der_cert(der);
+	X509_CRL *crl;
+
+	if (cert)
+		return bag_cert(bag, cert);
+	crl = der_crl(der);
+	return crl ? bag_crl(bag, crl) : -EINVAL;
+}
+
+static bool looks_pem(struct bytes data)
+{
+	/* JSON collateral quotes PEM inside its strings. */
+	return data.n && data.p[0] != '{' && memmem(data.p, data.n, "-----BEGIN ", 11);
+}
+
+static bool looks_der(struct bytes data)
+{
+	return data.n && data.p[0] == 0x30;
+}
+
+/*
+ * Calls use() for the content of every PEM block of a text, until one fails. -EINVAL also when
+ * there was no block at all.
+ */
+static int each_pem(struct bytes data,
+                    int (*use)(void *ctx, const char *label, struct bytes content), void *ctx)
+{
+	BIO *bio = BIO_new_mem_buf(data.p, (int)data.n);
+	int rc = bio ? 0 : -ENOMEM;
+	int found = 0;
+
+	while (!rc) {
+		char *label = NULL, *header = NULL;
+		uint8_t *content = NULL;
+		long n = 0;
+
+		if (!PEM_read_bio(bio, &label, &header, &content, &n)) {
+			/* The end of the text is the one error that is none. */
+			unsigned long e = ERR_peek_last_error();
+
+			if (!found || ERR_GET_REASON(e) != PEM_R_NO_START_LINE)
+				rc = -EINVAL;
+			break;
+		}
+		found++;
+		rc = use(ctx, label, (struct bytes){content, (size_t)n});
+		OPENSSL_free(label);
+		OPENSSL_free(header);
+		OPENSSL_free(content);
+	}
+	BIO_free(bio);
+	return rc;
+}
+
+static int bag_pem_block(void *ctx, const char *label, struct bytes content)
+{
+	struct pki_bag *bag = ctx;
+
+	if (!strcmp(label, PEM_STRING_X509) || !strcmp(label, PEM_STRING_X509_OLD) ||
+	    !strcmp(label, PEM_STRING_X509_CRL))
+		return bag_der(bag, content);
+	return -EINVAL;
+}
+
+int pki_bag_add(struct pki_bag *bag, struct bytes data)
+{
+	int rc;
+
+	if (!data.n)
+		return -EINVAL;
+	if (data.n > PKI_INPUT_MAX)
+		return -ENOSPC;
+	ERR_set_mark();
+	if (looks_der(data)) {
+		rc = bag_der(bag, data);
+	} else if (looks_pem(data)) {
+		rc = each_pem(data, bag_pem_block, bag);
+	} else if (bag->others < PKI_OTHERS_MAX) {
+		bag->other[bag->others++] = data;
+		rc = 0;
+	} else {
+		rc = -ENOSPC;
+	}
+	ERR_pop_to_mark();
+	return rc;
+}
+
+void pki_bag_free(struct pki_bag *bag)
+{
+	for (uint32_t i = 0; i < bag->certs; i++)
+		X509_free(bag->cert[i]);
+	for (uint32_t i = 0; i < bag->crls; i++)
+		X509_CRL_free(bag->crl[i]);
+	*bag = (struct pki_bag){0};
+}
+
+/* -------------------------------------------------------------------- pins */
+
+struct pins_ctx {
+	struct pki_pins *pins;
+	struct pki_bag *bag;
+};
+
+static int pins_put(struct pki_pins *pins, const uint8_t spki_sha256[static 32])
+{
+	if (pki_pins_have(pins, spki_sha256))
+		return 0;
+	if (pins->n == PKI_PINS_MAX)
+		return -ENOSPC;
+	memcpy(pins->v[pins->n++], spki_sha256, 32);
+	return 0;
+}
+
+static int spki_hash(const X509_PUBKEY *key, uint8_t out[static 32])
+{
+	uint8_t *der = NULL;
+	int n = i2d_X509_PUBKEY(key, &der);
+	int rc = -EINVAL;
+
+	if (n > 0 && EVP_Digest(der, (size_t)n, out, NULL, EVP_sha256(), NULL))
+		rc = 0;
+	OPENSSL_free(der);
+	return rc;
+}
+
+static int pins_key(struct pki_pins *pins, struct bytes der)
+{
+	const uint8_t *p = der.p;
+	X509_PUBKEY *key = d2i_X509_PUBKEY(NULL, &p, (long)der.n);
+	uint8_t hash[32];
+	int rc = -EINVAL;
+
+	if (key && p == der.p + der.n && X509_PUBKEY_get0(key))
+		rc = spki_hash(key, hash);
+	X509_PUBKEY_free(key);
+	return rc ? rc : pins_put(pins, hash);
+}
+
+static int pins_der(const struct pins_ctx *c, struct bytes der)
+{
+	X509 *cert = der_cert(der);
+	uint8_t hash[32];
+	int rc;
+
+	if (!cert)
+		return pins_key(c->pins, der);
+	rc = pki_spki_sha256(cert, hash);
+	if (!rc)
+		rc = pins_put(c->pins, hash);
+	if (!rc && c->bag)
+		return bag_cert(c->bag, cert);
+	X509_free(cert);
+	return rc;
+}
+
+static int pins_pem_block(void *ctx, const char *label, struct bytes content)
+{
+	if (!strcmp(label, PEM_STRING_X509) || !strcmp(label, PEM_STRING_X509_OLD) ||
+	    !strcmp(label, PEM_STRING_PUBLIC))
+		return pins_der(ctx, content);
+	return -EINVAL;
+}
+
+int pki_pins_add(struct pki_pins *pins, struct pki_bag *bag, struct bytes data)
+{
+	struct pins_ctx c = {pins, bag};
+	int rc = -EINVAL;
+
+	if (data.n > PKI_INPUT_MAX)
+		return -ENOSPC;
+	ERR_set_mark();
+	if (looks_der(data))
+		rc = pins_der(&c, data);
+	else if (looks_pem(data))
+		rc = each_pem(data, pins_pem_block, &c);
+	ERR_pop_to_mark();
+	return rc;
+}
+
+bool pki_pins_have(const struct pki_pins *pins, const uint8_t spki_sha256[static 32])
+{
+	for (uint32_t i = 0; i < pins->n; i++)
+		if (!memcmp(pins->v[i], spki_sha256, 32))
+			return true;
+	return false;
+}
+
+/* ------------------------------------------------------------- certificates */
+
+int pki_spki_sha256(const X509 *cert, uint8_t out[static 32])
+{
+	uint8_t hash[32];
+
+	if (spki_hash(X509_get_X509_PUBKEY(cert), hash))
+		return -EINVAL;
+	memcpy(out, hash, sizeof(hash));
+	return 0;
+}
+
+int pki_time(const ASN1_TIME *t, int64_t *out)
+{
+	struct tm tm;
+	time_t when;
+
+	/* A NULL time would mean "now" to OpenSSL. */
+	if (!t || !ASN1_TIME_to_tm(t, &tm))
+		return -EINVAL;
+	when = timegm(&tm);
+	if (when == (time_t)-1)
+		return -EINVAL;
+	*out = when;
+	return 0;
+}
+
+bool pki_valid_at(const X509 *cert, int64_t at)
+{
+	int64_t from, to;
+
+	return !pki_time(X509_get0_notBefore(cert), &from) &&
+	       !pki_time(X509_get0_notAfter(cert), &to) && from <= at && at <= to;
+}
+
+bool pki_issued(X509 *cert, X509 *issuer)
+{
+	EVP_PKEY *key = X509_get0_pubkey(issuer);
+	bool ok;
+
+	if (!key || X509_NAME_cmp(X509_get_issuer_name(cert), X509_get_subject_name(issuer)))
+		return false;
+	ERR_set_mark();
+	ok = X509_verify(cert, key) == 1;
+	ERR_pop_to_mark();
+	return ok;
+}
+
+int pki_common_name(const X509 *cert, char *out, size_t cap)
+{
+	const X509_NAME *name = X509_get_subject_name(cert);
+	int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
+	const ASN1_STRING *value;
+	int n;
+
+	if (at < 0 || X509_NAME_get_index_by_NID(name, NID_commonName, at) >= 0)
+		return -EINVAL;
+	value = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at));
+	n = ASN1_STRING_length(value);
+	/* The other string types are wide; vendors use these two. */
+	if (ASN1_STRING_type(value) != V_ASN1_UTF8STRING &&
+	    ASN1_STRING_type(value) != V_ASN1_PRINTABLESTRING)
+		return -EINVAL;
+	if (n <= 0 || (size_t)n >= cap)
+		return -EINVAL;
+	for (int i = 0; i < n; i++)
+		if (ASN1_STRING_get0_data(value)[i] < 0x20 ||
+		    ASN1_STRING_get0_data(value)[i] > 0x7e)
+			return -EINVAL;
+	memcpy(out, ASN1_STRING_get0_data(value), (size_t)n);
+	out[n] = 0;
+	return 0;
+}
+
+int pki_extension(const X509 *cert, const char *oid, struct bytes *out)
+{
+	ASN1_OBJECT *obj = OBJ_txt2obj(oid, 1);
+	const ASN1_OCTET_STRING *value;
+	int at, rc = -ENOENT;
+
+	if (!obj)
+		return -ENOMEM;
+	at = X509_get_ext_by_OBJ(cert, obj, -1);
+	if (at >= 0) {
+		rc = -EINVAL;
+		if (X509_get_ext_by_OBJ(cert, obj, at) < 0) {
+			value = X509_EXTENSION_get_data(X509_get_ext(cert, at));
+			*out = (struct bytes){ASN1_STRING_get0_data(value),
+			                      (size_t)ASN1_STRING_length(value)};
+			rc = 0;
+		}
+	}
+	ASN1_OBJECT_free(obj);
+	return rc;
+}
+
+/* -------------------------------------------------------- paths, revocation */
+
+/* X.509 path validation with root as the only trusted certificate. */
+static int verify(X509 *leaf, X509 *intermediate, X509 *root, X509_CRL *crl, const int64_t *at)
+{
+	X509_STORE *store = X509_STORE_new();
+	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+	STACK_OF(X509) *untrusted = sk_X509_new_null();
+	STACK_OF(X509_CRL) *crls = sk_X509_CRL_new_null();
+	X509_VERIFY_PARAM *param;
+	int rc = X509_V_ERR_OUT_OF_MEM;
+
+	ERR_set_mark();
+	if (!store || !ctx || !untrusted || !crls || !X509_STORE_add_cert(store, root) ||
+	    (intermediate && !sk_X509_push(untrusted, intermediate)) ||
+	    (crl && !sk_X509_CRL_push(crls, crl)) ||
+	    !X509_STORE_CTX_init(ctx, store, leaf, untrusted))
+		goto out;
+	param = X509_STORE_CTX_get0_param(ctx);
+	X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_CHECK_SS_SIGNATURE);
+	if (at)
+		X509_VERIFY_PARAM_set_time(param, (time_t)*at);
+	else
+		X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_NO_CHECK_TIME);
+	if (crl) {
+		X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_CRL_CHECK);
+		X509_STORE_CTX_set0_crls(ctx, crls);
+	}
+	rc = X509_V_OK;
+	if (X509_verify_cert(ctx) != 1) {
+		rc = X509_STORE_CTX_get_error(ctx);
+		if (rc == X509_V_OK)
+			rc = X509_V_ERR_UNSPECIFIED;
+	}
+out:
+	X509_STORE_CTX_free(ctx);
+	X509_STORE_free(store);
+	sk_X509_free(untrusted);
+	sk_X509_CRL_free(crls);
+	ERR_pop_to_mark();
+	return rc;
+}
+
+int pki_path(X509 *leaf, X509 *intermediate, X509 *root)
+{
+	return verify(leaf, intermediate, root, NULL, NULL);
+}
+
+X509_CRL *pki_crl_of(const struct pki_bag *bag, const X509 *issuer, int64_t at)
+{
+	X509_CRL *best = NULL;
+	int64_t best_from = INT64_MIN;
+
+	for (uint32_t i = 0; i < bag->crls; i++) {
+		X509_CRL *crl = bag->crl[i];
+		int64_t from;
+
+		if (X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(issuer)))
+			continue;
+		if (pki_time(X509_CRL_get0_lastUpdate(crl), &from) || from > at)
+			from = INT64_MIN;
+		if (!best || from > best_from) {
+			best = crl;
+			best_from = from;
+		}
+	}
+	return best;
+}
+
+int pki_revocation(X509 *cert, X509 *root, X509_CRL *crl, int64_t at)
+{
+	/* A CRL that names no end would be good for ever. */
+	if (!X509_CRL_get0_nextUpdate(crl))
+		return X509_V_ERR_ERROR_IN_CRL_NEXT_UPDATE_FIELD;
+	return verify(cert, NULL, root, crl, &at);
+}
+
+/* --------------------------------------------------------------- signatures */
+
+static BIGNUM *number(const uint8_t *p, size_t n, bool little_endian)
+{
+	return little_endian ? BN_lebin2bn(p, (int)n, NULL) : BN_bin2bn(p, (int)n, NULL);
+}
+
+bool pki_ecdsa_raw(EVP_PKEY *key, const EVP_MD *md, const uint8_t *r, const uint8_t *s, size_t half,
+                   bool little_endian, struct bytes msg)
+{
+	ECDSA_SIG *sig = ECDSA_SIG_new();
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	BIGNUM *bn_r = number(r, half, little_endian);
+	BIGNUM *bn_s = number(s, half, little_endian);
+	uint8_t *der = NULL;
+	bool ok = false;
+	int n;
+
+	ERR_set_mark();
+	if (!sig || !ctx || !bn_r || !bn_s || EVP_PKEY_get_base_id(key) != EVP_PKEY_EC)
+		goto out;
+	ECDSA_SIG_set0(sig, bn_r, bn_s);
+	bn_r = bn_s = NULL;
+	n = i2d_ECDSA_SIG(sig, &der);
+	ok = n > 0 && EVP_DigestVerifyInit(ctx, NULL, md, NULL, key) == 1 &&
+	     EVP_DigestVerify(ctx, der, (size_t)n, msg.p, msg.n) == 1;
+out:
+	BN_free(bn_r);
+	BN_free(bn_s);
+	OPENSSL_free(der);
+	ECDSA_SIG_free(sig);
+	EVP_MD_CTX_free(ctx);
+	ERR_pop_to_mark();
+	return ok;
+}

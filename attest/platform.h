@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The seam between attest/attest.c and the platforms: what a platform's file has to provide. A new
+ * platform is one such file and one line in the table of attest.c. For attest/ alone.
+ */
+#ifndef KEYGATE_ATTEST_PLATFORM_H
+#define KEYGATE_ATTEST_PLATFORM_H
+
+#include "attest/attest.h"
+
+struct attest_platform {
+	enum tee tee;
+	/* True if the evidence looks like this platform's; must be cheap and exclude the others'.
+	 */
+	bool (*recognise)(struct bytes evidence);
+	/* Appends the platform's checks, always the same ones in the same order; fills claims,
+	 * which come zeroed but for tee and valid_until. */
+	void (*appraise)(const struct attest_input *in, struct claims *claims,
+	                 struct checks *checks);
+	/* As attest_explain. */
+	int (*explain)(struct bytes evidence, struct buf *out);
+};
+
+extern const struct attest_platform attest_platform_snp;
+
+int attest_snp_explain(struct bytes evidence, struct buf *out); /* attest/snp_report.c */
+
+#endif
