@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The wire between the roles: one packet a message. Checks the shape of a message (type, length,
+ * descriptor) and nothing of its meaning. A message that is not exactly what its type says is an
+ * error of the other role, and the receiver is told so; what it brought along is closed and wiped.
+ */
+#include "daemon/msg.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <string.h>
+#include <unistd.h>
+#include "core/secret.h"
+
+/* Whether a type travels with a descriptor. Zero is the strict one: none. */
+enum carries { CARRIES_NONE = 0, CARRIES_ONE, CARRIES_MAYBE };
+
+struct shape {
+	bool known;
+	enum carries fd;
+	uint32_t len;
+};
+
+static const struct shape shapes[MSG_MAX] = {
+        [MSG_LISTEN] = {true, CARRIES_ONE, 0},
+        [MSG_ACCEPTED] = {true, CARRIES_NONE, sizeof(struct msg_accepted)},
+        [MSG_CONNECT] = {true, CARRIES_ONE, sizeof(struct msg_connect)},
+        [MSG_REFUSE] = {true, CARRIES_NONE, sizeof(struct msg_refuse)},
+        [MSG_APPRAISE] = {true, CARRIES_ONE, sizeof(struct msg_appraise)},
+        [MSG_VERDICT] = {true, CARRIES_MAYBE, sizeof(struct msg_verdict)},
+        [MSG_HANDOVER] = {true, CARRIES_NONE, 0},
+        [MSG_RELEASE] = {true, CARRIES_ONE, sizeof(struct msg_release)},
+        [MSG_LIVE] = {true, CARRIES_NONE, sizeof(struct msg_live)},
+        [MSG_CUT] = {true, CARRIES_NONE, sizeof(struct msg_cut)},
+        [MSG_CLOSED] = {true, CARRIES_NONE, sizeof(struct msg_closed)},
+        [MSG_POLICY] = {true, CARRIES_ONE, sizeof(struct msg_policy)},
+        [MSG_POLICY_DONE] = {true, CARRIES_NONE, sizeof(struct msg_policy_done)},
+        [MSG_HEAD] = {true, CARRIES_NONE, sizeof(struct msg_head_known)},
+        [MSG_ADVANCE] = {true, CARRIES_ONE, sizeof(struct msg_advance)},
+        [MSG_RESOLVE] = {true, CARRIES_NONE, sizeof(struct msg_resolve)},
+        [MSG_RESOLVED] = {true, CARRIES_NONE, sizeof(struct msg_resolved)},
+        [MSG_CONSISTENCY] = {true, CARRIES_NONE, sizeof(struct msg_consistency)},
+        [MSG_CONSISTENT] = {true, CARRIES_NONE, sizeof(struct msg_consistent)},
+};
+
+static const struct shape *shape_of(uint32_t type)
+{
+	return type < MSG_MAX && shapes[type].known ? &shapes[type] : NULL;
+}
+
+static bool fd_fits(const struct shape *s, bool have)
+{
+	return s->fd == CARRIES_MAYBE || have == (s->fd == CARRIES_ONE);
+}
+
+ssize_t msg_len(enum msg_type type)
+{
+	const struct shape *s = shape_of(type);
+
+	return s ? (ssize_t)s->len : -1;
+}
+
+/* A packet goes whole or not at all; a non-blocking socket is waited for. */
+static int send_whole(int sock, const struct msghdr *m, size_t n)
+{
+	for (;;) {
+		ssize_t put = sendmsg(sock, m, MSG_NOSIGNAL);
+
+		if (put == (ssize_t)n)
+			return 0;
+		if (put >= 0)
+			return -EIO;
+		if (errno == EAGAIN) {
+			struct pollfd p = {.fd = sock, .events = POLLOUT};
+
+			if (poll(&p, 1, -1) < 0 && errno != EINTR)
+				return -errno;
+		} else if (errno != EINTR) {
+			return -errno;
+		}
+	}
+}
+
+int msg_send(int sock, enum msg_type type, uint64_t session, const void *payload, int fd)
+{
+	const struct shape *s = shape_of(type);
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+
+	if (!s || !fd_fits(s, fd >= 0) || (s->len && !payload))
+		return -EINVAL;
+
+	struct msg_head head = {.type = type, .len = s->len, .session = session};
+	struct iovec iov[2] = {{&head, sizeof(head)}, {(void *)(uintptr_t)payload, s->len}};
+	struct msghdr m = {.msg_iov = iov, .msg_iovlen = s->len ? 2 : 1};
+
+	if (fd >= 0) {
+		m.msg_control = control.space;
+		m.msg_controllen = sizeof(control.space);
+
+		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	}
+	return send_whole(sock, &m, sizeof(head) + s->len);
+}
+
+/*
+ * Takes the descriptors out of a received message: the last one goes to *fd, all others are
+ * closed. How many there were; a stranger's control message counts as too many.
+ */
+static unsigned take_fds(struct msghdr *m, int *fd)
+{
+	unsigned n = 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
+			n += 2;
+			continue;
+		}
+		for (size_t at = 0; at + sizeof(int) <= c->cmsg_len - CMSG_LEN(0);
+		     at += sizeof(int)) {
+			if (*fd >= 0)
+				close(*fd);
+			memcpy(fd, CMSG_DATA(c) + at, sizeof(int));
+			n++;
+		}
+	}
+	return n;
+}
+
+static bool well_formed(const struct msg_head *head, const struct msghdr *m, size_t n, unsigned fds)
+{
+	if (n < sizeof(*head) || (m->msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || fds > 1)
+		return false;
+
+	const struct shape *s = shape_of(head->type);
+
+	return s && head->len == s->len && n == sizeof(*head) + s->len && fd_fits(s, fds == 1);
+}
+
+int msg_recv(int sock, struct msg_head *head, void *payload, size_t cap, int *fd)
+{
+	/* Room for more than one descriptor, so that a surplus is seen and closed. */
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(4 * sizeof(int))];
+	} control;
+	struct msg_head h = {0};
+	struct iovec iov[2] = {{&h, sizeof(h)}, {payload, cap}};
+	struct msghdr m = {.msg_iov = iov,
+	                   .msg_iovlen = cap ? 2 : 1,
+	                   .msg_control = control.space,
+	                   .msg_controllen = sizeof(control.space)};
+	int got_fd = -1;
+	ssize_t n;
+
+	do
+		n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == ECONNRESET ? -EPIPE : -errno;
+	if (n == 0)
+		return -EPIPE;
+
+	unsigned fds = take_fds(&m, &got_fd);
+
+	if (!well_formed(&h, &m, (size_t)n, fds)) {
+		if (got_fd >= 0)
+			close(got_fd);
+		secret_wipe(payload, cap);
+		return -EPROTO;
+	}
+	*head = h;
+	*fd = got_fd;
+	return 0;
+}
