@@ -39,9 +39,9 @@
  *               "closed" "revoked_sessions" "lease_over"
  *
  * {"verb":"sessions"}
- *   "sessions": [{"id", "state": "accepted"|"connecting"|"appraising"|"handover"|"live",
+ *   "sessions": [{"id", "state": "connecting"|"appraising"|"handover"|"live"|"closing",
  *     "destination", "peer", "app": APP, "since" (accept), and when live:
- *     "binder", "tee", "server_key", "measurements": as in VERDICT, "cipher" (TLS name),
+ *     "binder", "tee", "server_key", "measurement": as in VERDICT, "cipher" (TLS name),
  *     "key": serial, "ring": serial, "key_state": "valid"|"revoked"|"expired"|"gone",
  *     "released_at", "until"}]
  *
@@ -50,7 +50,7 @@
  *   "host", "port", "armed", "matches": [{"address", "action": "deny"|"gate"|"allow",
  *     "destination": name | null (the default), "file", "line" (of the destination block),
  *     "requirement": [text] (in words)}],
- *   "last": RECORD|null, the last one for any matched destination and this port.
+ *   "last": RECORD|null, the last one for the first matched destination.
  *   "matches" is empty when the name has no known address; the client says so.
  *
  * {"verb":"verdicts"} and optionally "limit": N (1..CONTROL_RECORDS_MAX)

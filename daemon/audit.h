@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The record of what keygated did: each event is one JSON line in STATE/audit.jsonl (mode 0600),
+ * one "event:" line on standard error (its scalar members), and one line to every `watch` client.
+ * Never a secret: keys are named by serial, evidence by digests.
+ *
+ * Events and their members, beside "event" and "at":
+ *   started          version, kernel, policy (generation), user
+ *   stopping         reason
+ *   self-test        id, ok, detail
+ *   fatal            reason
+ *   role-started     role, pid
+ *   policy-loaded    generation, destinations, prefixes
+ *   policy-refused   errors, issues
+ *   names-changed    host, addresses
+ *   name-unresolved  host, error
+ *   armed / disarmed
+ *   swept            sockets
+ *   session-refused  the RECORD of control.h
+ *   session-released the RECORD of control.h, key, ring, until, cipher
+ *   session-cut      session, destination, code
+ *   session-closed   session, destination, code, detail, app_to_peer, peer_to_app
+ *   key-revoked      session, key (seen by the kernel's watch or by the poll)
+ *   head-saved       origin, size, root
+ *   ledger-fork      origin, size, root, file
+ *   ledger-pending   origin, from, to, error (a consistency proof that could not be had)
+ *   kernel-refused   kind, destination, peer, app
+ *   suppressed       count (kernel-refused events beyond AUDIT_KERNEL_EVENTS a second)
+ */
+#ifndef KEYGATE_DAEMON_AUDIT_H
+#define KEYGATE_DAEMON_AUDIT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+enum { AUDIT_FILE_MAX = 64 << 20, AUDIT_KERNEL_EVENTS = 50 };
+
+struct audit;
+typedef void (*audit_watch_fn)(void *ctx, const char *line, size_t n);
+
+/* 0 or -errno. The file is appended to; past AUDIT_FILE_MAX it is renamed to PATH.1. */
+int audit_open(const char *path, struct audit **out);
+void audit_close(struct audit *a);
+/* After the file was moved away (logrotate, SIGHUP). On failure the old one stays in use. */
+int audit_reopen(struct audit *a);
+void audit_watch(struct audit *a, audit_watch_fn fn, void *ctx);
+/*
+ * Takes the reference of members (an object, or NULL for none); adds "event" and "at". a may be
+ * NULL: then only standard error gets it. A record that can't be written is said so on standard
+ * error; it never stops a refusal.
+ */
+void audit_emit(struct audit *a, const char *event, json_t *members);
+
+/* A JSON string of hostile or fixed-array text: cut at cap, '?' for what is not printable ASCII. */
+json_t *audit_text(const char *s, size_t cap);
+
+#endif
