@@ -333,15 +333,17 @@ void hex_encode(struct bytes v, char *out)
 	*out = '\0';
 }
 
-static int hex_digit(uint8_t c)
+enum { NO_DIGIT = 255 };
+
+static uint8_t hex_digit(uint8_t c)
 {
 	if (c >= '0' && c <= '9')
-		return c - '0';
+		return (uint8_t)(c - '0');
 	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
+		return (uint8_t)(c - 'a' + 10);
 	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
+		return (uint8_t)(c - 'A' + 10);
+	return NO_DIGIT;
 }
 
 int hex_decode(struct bytes text, uint8_t *out, size_t n)
@@ -350,7 +352,7 @@ int hex_decode(struct bytes text, uint8_t *out, size_t n)
 		return -EINVAL;
 	/* All of it is looked at before any of it is written. */
 	for (size_t i = 0; i < text.n; i++) {
-		if (hex_digit(text.p[i]) < 0)
+		if (hex_digit(text.p[i]) == NO_DIGIT)
 			return -EINVAL;
 	}
 	for (size_t i = 0; i < n; i++)
@@ -389,60 +391,60 @@ void base64_encode(struct bytes v, char *out)
 	*out = '\0';
 }
 
-static int base64_digit(uint8_t c)
+static uint8_t base64_digit(uint8_t c)
 {
 	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
+		return (uint8_t)(c - 'A');
 	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
+		return (uint8_t)(c - 'a' + 26);
 	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
+		return (uint8_t)(c - '0' + 52);
 	if (c == '+')
 		return 62;
 	if (c == '/')
 		return 63;
-	return -1;
+	return NO_DIGIT;
 }
 
-/* Counts the padding and looks at every character and at the pad bits; < 0 when malformed. */
-static int base64_check(struct bytes text)
+/*
+ * Splits text into its digits and its padding, and looks at every digit and at the unused bits of
+ * the last one: 2 for one pad character, 4 for two (RFC 4648 section 3.5).
+ */
+static int base64_digits(struct bytes text, size_t *digits)
 {
-	int pad = 0;
+	size_t n = text.n;
 
-	if (text.n % 4)
+	if (n % 4)
 		return -EINVAL;
-	while (pad < 2 && (size_t)pad < text.n && text.p[text.n - 1 - (size_t)pad] == '=')
-		pad++;
-
-	size_t digits = text.n - (size_t)pad;
-
-	for (size_t i = 0; i < digits; i++) {
-		if (base64_digit(text.p[i]) < 0)
+	if (n && text.p[n - 1] == '=')
+		n -= text.p[n - 2] == '=' ? 2 : 1;
+	for (size_t i = 0; i < n; i++) {
+		if (base64_digit(text.p[i]) == NO_DIGIT)
 			return -EINVAL;
 	}
-	/* The last digit has 2 unused bits for one pad character, 4 for two (RFC 4648, 3.5). */
-	if (pad && base64_digit(text.p[digits - 1]) & (pad == 1 ? 3 : 15))
+	if (n % 4 && base64_digit(text.p[n - 1]) & (n % 4 == 3 ? 3 : 15))
 		return -EINVAL;
-	return pad;
+	*digits = n;
+	return 0;
 }
 
 int base64_decode(struct bytes text, uint8_t *out, size_t cap)
 {
-	int pad = base64_check(text);
+	size_t digits;
 
-	if (pad < 0)
-		return pad;
+	if (base64_digits(text, &digits))
+		return -EINVAL;
 
-	size_t n = text.n / 4 * 3 - (size_t)pad;
+	size_t n = digits / 4 * 3 + digits % 4 * 3 / 4;
 
 	if (n > cap || n > INT32_MAX)
 		return -ENOSPC;
 
 	uint32_t bits = 0;
-	int have = 0;
+	unsigned int have = 0;
 
-	for (size_t i = 0; i < text.n - (size_t)pad; i++) {
-		bits = (bits << 6 | (uint32_t)base64_digit(text.p[i])) & 0xffff;
+	for (size_t i = 0; i < digits; i++) {
+		bits = (bits << 6 | base64_digit(text.p[i])) & 0xffff;
 		have += 6;
 		if (have >= 8) {
 			have -= 8;

@@ -8,3 +8,52 @@
 arrows:
 	$(Q)$(MAKE) SAN=0 $(foreach r,attest ledger policy,build-$(r))
 	$(Q)tests/arrows
+
+# --------------------------------------------------------------------- lint
+
+# A stamp a source in build/lint, so that only what changed is looked at again.
+LINT_DIRS := core attest ledger policy keyring bpf daemon cli attester tests
+LINT_FILES := $(sort $(shell find $(LINT_DIRS) -name '*.[ch]'))
+LINT_C := $(filter-out bpf/%,$(filter %.c,$(LINT_FILES)))
+TIDY := clang-tidy-14 --quiet --warnings-as-errors='*'
+TIDY_FLAGS := -I. -Ibuild/gen -D_GNU_SOURCE -DOPENSSL_API_COMPAT=30000 -DOPENSSL_NO_DEPRECATED \
+	-std=gnu17 -Wall -Wextra
+TIDY_STAMPS := $(patsubst %,build/lint/tidy/%.ok,$(LINT_C) $(wildcard bpf/*.bpf.c))
+
+.PHONY: lint lint-format lint-tidy lint-cppcheck lint-shell lint-clang
+lint:
+	$(Q)tests/run-lint
+
+lint-format:
+	$(Q)clang-format-14 --dry-run -Werror $(LINT_FILES)
+
+lint-tidy: $(TIDY_STAMPS)
+# $(1): flags. The compiler writes what the stamp depends on; clang-tidy counts what it hides.
+tidy = mkdir -p $(@D) && clang-14 $(1) -MM -MP -MT $@ -MF $(@:.ok=.d) $< && \
+	{ $(TIDY) $< -- $(1) 2>$(@:.ok=.log) || { cat $(@:.ok=.log); exit 1; }; } && touch $@
+$(filter build/lint/tidy/daemon/% build/lint/tidy/tests/%,$(TIDY_STAMPS)): | $(BPF_SKELS)
+build/lint/tidy/%.c.ok: %.c .clang-tidy tests/.clang-tidy
+	@echo "  TIDY    $<"
+	$(Q)$(call tidy,$(TIDY_FLAGS))
+build/lint/tidy/bpf/%.c.ok: bpf/%.c .clang-tidy
+	@echo "  TIDY    $<"
+	$(Q)$(call tidy,$(BPF_CFLAGS))
+-include $(TIDY_STAMPS:.ok=.d)
+
+lint-cppcheck:
+	@mkdir -p build/lint/cppcheck
+	$(Q)cppcheck --quiet --enable=warning,style,performance,portability --error-exitcode=1 \
+		--std=c11 --library=posix -D_GNU_SOURCE -D__x86_64__ -I. -j2 \
+		--inline-suppr --suppressions-list=tests/cppcheck.txt \
+		--cppcheck-build-dir=build/lint/cppcheck $(LINT_C)
+
+# Whatever says that a shell reads it.
+lint-shell:
+	$(Q)grep -rlIE '^#!/(bin|usr/bin)/(env )?(ba|da)?sh' .ci packaging tests attester | \
+		xargs -r shellcheck -x
+
+# The same warnings from the other compiler, for everything that is built.
+lint-clang:
+	$(Q)$(MAKE) CC=$(CLANG) O=build/clang all lint-clang-tests
+.PHONY: lint-clang-tests
+lint-clang-tests: $(UNIT)
