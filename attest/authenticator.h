@@ -28,6 +28,9 @@ enum {
 	/* Private use until the draft's code point is assigned. */
 	AUTHENTICATOR_EXT_CMW = 0xff57,
 	AUTHENTICATOR_NAME_MAX = 253,
+	AUTHENTICATOR_CHAIN_MAX = 8,
+	/* A CertificateEntry's extensions have 16 bits of length; two headers come off. */
+	AUTHENTICATOR_CMW_MAX = 65535 - 6,
 };
 
 /* RFC 9261 section 4: exporter labels; the values are as long as the suite's hash. */

@@ -4,7 +4,8 @@
  * ledger proof travel: a collection (CBOR map) of records [media type, bytes, indicator]. Pure.
  * Knows the envelope, not what is in it.
  *
- * Members, text keys: "evidence" (exactly one), "endorsement.N", "leaf", "proof".
+ * Members, text keys: "__cmwc_t" (the collection's type), "evidence" (exactly one),
+ * "endorsement.N" (N from 0), "leaf", "proof".
  */
 #ifndef KEYGATE_ATTEST_CMW_H
 #define KEYGATE_ATTEST_CMW_H
@@ -28,11 +29,19 @@ struct cmw {
 	struct bytes proof; /* n == 0: absent */
 };
 
-/* Deterministic CBOR of the collection, appended to out. 0 or -errno. */
+/* An endorsement is told apart by its content: a certificate, a table of them, a CRL, collateral.
+ */
+#define CMW_TYPE_ENDORSEMENT "application/vnd.keygate.endorsement"
+
+/* RFC 9999's indicator bits, as far as they are used here; each member has its one value. */
+enum { CMW_IND_REFERENCE = 1, CMW_IND_ENDORSEMENT = 2, CMW_IND_EVIDENCE = 4 };
+
+/* Deterministic CBOR (RFC 8949 section 4.2.1) of the collection, appended to out. 0 or -errno. */
 int cmw_build(const struct cmw *c, struct buf *out);
 /*
- * Strict: definite lengths, no tags but those of RFC 9999, no duplicate or unknown member, nothing
- * behind the end. All views point into data. 0 or -EINVAL.
+ * Strict: definite lengths in their shortest form, no tags, no duplicate, unknown or empty member,
+ * each with its own type and indicator (which may be left out), endorsements numbered from 0
+ * without a gap, nothing behind the end. All views point into data. 0 or -EINVAL.
  */
 int cmw_parse(struct bytes data, struct cmw *out);
 
