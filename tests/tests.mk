@@ -57,3 +57,20 @@ lint-clang:
 	$(Q)$(MAKE) CC=$(CLANG) O=build/clang all lint-clang-tests
 .PHONY: lint-clang-tests
 lint-clang-tests: $(UNIT)
+
+# --------------------------------------------------------------------- fuzz
+
+# make fuzz [SECONDS=60] [TARGET=name]: everything again under libFuzzer and the sanitizers.
+SECONDS ?= 60
+FUZZ_RUN := $(if $(TARGET),$(filter $(TARGET),$(FUZZ)),$(FUZZ))
+FUZZ_MAKE := $(MAKE) --no-print-directory CC=$(CLANG) O=build/fuzz LDSAN=-fsanitize=fuzzer,address,undefined \
+	OPT='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
+
+.PHONY: fuzz fuzz-regress fuzz-build
+fuzz:
+	$(Q)$(if $(FUZZ_RUN),,$(error no fuzz target $(TARGET)))$(FUZZ_MAKE) fuzz-build
+	$(Q)tests/run-fuzz time $(SECONDS) $(FUZZ_RUN)
+fuzz-regress:
+	$(Q)$(FUZZ_MAKE) fuzz-build
+	$(Q)tests/run-fuzz regress $(FUZZ_RUN)
+fuzz-build: $(patsubst %,$(O)/fuzz/%,$(FUZZ_RUN))
