@@ -30,10 +30,10 @@ void ledger_empty_root(struct hash *out);
 
 /* 0 if the path proves it; -EINVAL (malformed: sizes, lengths), -EBADMSG (roots differ). */
 int ledger_inclusion(uint64_t index, uint64_t size, const struct hash *leaf,
-		     const struct hash *path, size_t path_n, const struct hash *root);
+                     const struct hash *path, size_t path_n, const struct hash *root);
 /* 0 < from <= to. Same returns. */
 int ledger_consistency(uint64_t from, const struct hash *from_root, uint64_t to,
-		       const struct hash *to_root, const struct hash *proof, size_t proof_n);
+                       const struct hash *to_root, const struct hash *proof, size_t proof_n);
 
 /*
  * Proof generation over any store: get() yields the root of the perfect subtree of 2^level leaves
@@ -42,9 +42,9 @@ int ledger_consistency(uint64_t from, const struct hash *from_root, uint64_t to,
 typedef int (*ledger_node_fn)(void *ctx, unsigned level, uint64_t index, struct hash *out);
 int ledger_root(ledger_node_fn get, void *ctx, uint64_t size, struct hash *out);
 int ledger_prove_inclusion(ledger_node_fn get, void *ctx, uint64_t index, uint64_t size,
-			   struct hash path[static PATH_MAX_HASHES], size_t *path_n);
+                           struct hash path[static PATH_MAX_HASHES], size_t *path_n);
 int ledger_prove_consistency(ledger_node_fn get, void *ctx, uint64_t from, uint64_t to,
-			     struct hash proof[static PATH_MAX_HASHES], size_t *proof_n);
+                             struct hash proof[static PATH_MAX_HASHES], size_t *proof_n);
 
 /* ------------------------------------------------------------------- tiles.c */
 
@@ -60,12 +60,20 @@ int ledger_entries_path(uint64_t n, unsigned width, char *out, size_t cap);
  * leaves into tile (width hashes) and returns 0 or -errno.
  */
 typedef int (*ledger_tile_fn)(void *ctx, unsigned level, uint64_t n, unsigned width,
-			      struct hash tile[static TILE_WIDTH]);
+                              struct hash tile[static TILE_WIDTH]);
 struct ledger_tiles {
 	ledger_tile_fn fetch;
 	void *ctx;
 	uint64_t size;
 };
+/* A tile as it is served: exactly width hashes. 0 or -EINVAL. */
+int ledger_tile_parse(struct bytes data, unsigned width, struct hash tile[static TILE_WIDTH]);
+/*
+ * An entry bundle as it is served: exactly width times a 16-bit length and that many bytes. The
+ * entries are views. 0 or -EINVAL.
+ */
+enum { ENTRY_MAX = 65535, ENTRIES_BYTES_MAX = TILE_WIDTH * (2 + ENTRY_MAX) };
+int ledger_entries_parse(struct bytes data, unsigned width, struct bytes entry[static TILE_WIDTH]);
 /* A ledger_node_fn; ctx is a struct ledger_tiles. */
 int ledger_tiles_node(void *ctx, unsigned level, uint64_t index, struct hash *out);
 
@@ -96,7 +104,11 @@ struct vkey {
 	uint8_t key[LEDGER_KEY_MAX];
 };
 
-/* 0 or -EINVAL (syntax, key id, algorithm, low-order or non-canonical key). */
+/*
+ * 0 or -EINVAL (syntax, key id, algorithm, low-order or non-canonical key). key holds what follows
+ * the algorithm byte: 32 bytes (0x01, 0x04), a SubjectPublicKeyInfo on a NIST curve (0x02, 0x05),
+ * 1312 bytes (0x06).
+ */
 int ledger_vkey_parse(struct bytes text, struct vkey *out);
 int ledger_vkey_format(const struct vkey *k, struct buf *out);
 
@@ -104,7 +116,7 @@ struct note_sig {
 	struct bytes name; /* view */
 	uint8_t id[4];
 	uint8_t sig[2560];
-	uint16_t sig_len;
+	uint16_t sig_len; /* 0: longer than any algorithm of ours makes; never verifies */
 };
 
 struct note {
@@ -135,7 +147,7 @@ enum { TLOG_POLICY_MAX = 65536, TLOG_KEYS_MAX = 64, TLOG_GROUPS_MAX = 64 };
  * the line and what was expected.
  */
 struct tlog_group {
-	char name[64];
+	char name[NOTE_NAME_MAX + 1];
 	uint32_t k;
 	uint32_t members;
 	uint16_t member[TLOG_KEYS_MAX]; /* < TLOG_KEYS_MAX: witness; else group + TLOG_KEYS_MAX */
@@ -147,10 +159,12 @@ struct tlog_policy {
 	char log_url[TLOG_KEYS_MAX][256]; /* empty if none */
 	uint32_t witnesses;
 	struct vkey witness[TLOG_KEYS_MAX];
-	char witness_name[TLOG_KEYS_MAX][64];
+	char witness_name[TLOG_KEYS_MAX][NOTE_NAME_MAX + 1];
 	uint32_t groups;
 	struct tlog_group group[TLOG_GROUPS_MAX];
-	int32_t quorum; /* -1: none; else a member number */
+	/* -1: none; else a member number. "none" and an empty set of logs are what C2SP allows a
+	 * file to say; whether they are acceptable is for the caller (policy/) to decide. */
+	int32_t quorum;
 	/* When not empty, the origin that a checkpoint must name where it differs from the log
 	 * key's name; set by callers (--origin), never by the file. */
 	char origin[NOTE_NAME_MAX + 1];
@@ -158,13 +172,19 @@ struct tlog_policy {
 
 /* On -EINVAL, *line and why (static text) say where and what. The struct is large: allocate it. */
 int ledger_policy_parse(struct bytes text, struct tlog_policy *out, uint32_t *line,
-			const char **why);
+                        const char **why);
 /* k-of-n over plain witnesses, as the command line gives them. */
 int ledger_policy_flat(struct tlog_policy *out, const struct vkey *log, uint32_t logs,
-		       const struct vkey *witness, uint32_t witnesses, uint32_t k);
+                       const struct vkey *witness, uint32_t witnesses, uint32_t k);
 bool ledger_quorum(const struct tlog_policy *p, const bool seen[static TLOG_KEYS_MAX]);
 
 /* ------------------------------------------------------------------ proof.c */
+
+/*
+ * A cosignature counts if at - max_age <= its time <= at + LEDGER_SKEW; the quorum is evaluated
+ * over those that count. With at == VERDICT_FOREVER the time is not known and none is too new.
+ */
+enum { LEDGER_SKEW = 300 };
 
 struct ledger_time {
 	int64_t at;
@@ -175,20 +195,33 @@ struct ledger_time {
 struct ledger_head {
 	struct checkpoint cp;
 	int64_t fresh_until; /* VERDICT_FOREVER when no freshness was asked */
-	int64_t newest;	     /* newest counted cosignature time; 0 if none */
+	int64_t newest;      /* newest counted cosignature time; 0 if none */
 	uint32_t witnesses;  /* how many counted */
 };
 
 /*
- * Note, log signature, cosignatures, fresh quorum. Appends ledger.format, ledger.log-key (no configured log signed),
- * ledger.log-signature, ledger.witness-signature, ledger.quorum, ledger.fresh. 0 or -ENOMEM; the
- * checks are the verdict.
+ * Note, log signature, cosignatures, fresh quorum. Appends, in this order and up to the first that
+ * makes the rest meaningless: ledger.format, ledger.log-key (no configured log signed it, or not
+ * for this origin), ledger.log-signature, ledger.witness-signature, ledger.quorum (too few valid
+ * cosignatures), ledger.fresh (enough, but too old or from the future). A signature that the
+ * linked OpenSSL can't verify counts for nothing; what needs it is UNAVAILABLE.
+ * A policy without logs (its quorum vouches for whatever origin the checkpoint names) skips the two
+ * log checks. *out is zero until a log's signature verified. 0 or -ENOMEM; the checks are the
+ * verdict.
  */
 int ledger_verify_checkpoint(struct bytes note, const struct tlog_policy *policy,
-			     const struct ledger_time *t, struct ledger_head *out,
-			     struct checks *checks);
+                             const struct ledger_time *t, struct ledger_head *out,
+                             struct checks *checks);
 
-enum { TLOG_PROOF_MAX = 131072, LEAF_MAX = 16384 };
+/*
+ * A signed note that need not be a checkpoint: ledger.format, ledger.log-key, ledger.log-signature
+ * under the policy's logs, whose names it need not mention. 0 or -ENOMEM. *text is a view into
+ * note, set only when the checks passed.
+ */
+int ledger_verify_note(struct bytes note, const struct tlog_policy *policy, struct bytes *text,
+                       struct checks *checks);
+
+enum { TLOG_PROOF_MAX = 131072, TLOG_EXTRA_MAX = 65536, LEAF_MAX = 16384 };
 
 struct tlog_proof {
 	struct bytes extra; /* base64 text, unauthenticated */
@@ -202,11 +235,12 @@ int ledger_proof_parse(struct bytes text, struct tlog_proof *out);
 int ledger_proof_format(const struct tlog_proof *p, struct buf *out);
 /*
  * The whole tlog-proof: parse (ledger.proof-format), checkpoint checks as above, then
- * ledger.inclusion of the leaf. 0 or -ENOMEM.
+ * ledger.inclusion of the leaf. A policy without logs fails ledger.log-key here: a proof needs a
+ * log that was named. 0 or -ENOMEM.
  */
 int ledger_verify_proof(struct bytes proof, struct bytes leaf, const struct tlog_policy *policy,
-			const struct ledger_time *t, struct ledger_head *out,
-			struct checks *checks);
+                        const struct ledger_time *t, struct ledger_head *out,
+                        struct checks *checks);
 
 /* ------------------------------------------------------------------- head.c */
 
@@ -222,15 +256,17 @@ enum head_step {
 	HEAD_FIRST,   /* nothing was known */
 	HEAD_ADVANCE, /* newer, and consistency was proved */
 	HEAD_AHEAD,   /* newer, no consistency proof at hand: usable now, state stays */
+	HEAD_BEHIND,  /* older, and proved to be part of what was seen: usable now, state stays */
 };
 
 /*
- * The last-seen rule. Appends ledger.fork and ledger.rollback. consistency may be NULL (none at
- * hand). require_known: "first use" is refused (as ledger.first-use) instead of accepted.
+ * The last-seen rule. Appends ledger.fork and ledger.rollback, or ledger.first-use when nothing is
+ * known: refused if require_known, else accepted. consistency proves the smaller of the two trees
+ * to be a prefix of the larger; NULL: none at hand.
  */
 enum head_step ledger_head_step(const struct ledger_last *last, const struct checkpoint *cp,
-				const struct hash *consistency, size_t consistency_n,
-				bool require_known, struct checks *checks);
+                                const struct hash *consistency, size_t consistency_n,
+                                bool require_known, struct checks *checks);
 
 /* -------------------------------------------------------------- statement.c */
 
@@ -242,16 +278,25 @@ enum head_step ledger_head_step(const struct ledger_last *last, const struct che
 
 struct statement {
 	char subject[256];
+	uint8_t subject_sha256[32];
 	char predicate_type[STATEMENT_PREDICATE_MAX];
 	char version[64];
 	struct measurements snp; /* "measurement", if the statement has one for SNP */
-	struct measurements tdx;
-	int64_t not_after; /* VERDICT_FOREVER when the statement has no end */
+	struct measurements tdx; /* "mrtd", "rtmr1", "rtmr2" [, "rtmr0", "rtmr3"], if for TDX */
+	int64_t not_after; /* from this second on it no longer holds; VERDICT_FOREVER: no end */
 };
 
-/* Appends ledger.statement (format) and ledger.expired. 0, -EINVAL, -ENOMEM. */
+/* The predicate type that keygate-log writes; any https URI with this last part is read. */
+#define STATEMENT_TYPE        "https://in-toto.io/Statement/v1"
+#define STATEMENT_PREDICATE   "https://ledger.example/predicate/tee-measurement/v1"
+#define STATEMENT_PREDICATE_V "/tee-measurement/v1"
+
+/*
+ * Appends ledger.statement (format) and ledger.expired. 0 when it parsed, expired or not (the
+ * checks say which); -EINVAL, -ENOMEM.
+ */
 int ledger_statement_parse(struct bytes leaf, int64_t at, struct statement *out,
-			   struct checks *checks);
+                           struct checks *checks);
 
 /* ------------------------------------------------------------------- sign.c */
 

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The last-seen rule: a head that was accepted once is never forgotten for a smaller one, and a
+ * second tree beside it is a fork. The state is the caller's to keep.
+ */
+#include "ledger/ledger.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <openssl/crypto.h>
+
+static enum head_step same_size(const struct checkpoint *last, const struct checkpoint *cp,
+                                struct checks *checks)
+{
+	if (CRYPTO_memcmp(last->root.v, cp->root.v, HASH_LEN) != 0) {
+		check_add(checks, "ledger.fork", CHECK_FAIL,
+		          "two roots for size %" PRIu64 " of \"%s\"", cp->size, cp->origin);
+		return HEAD_REFUSE;
+	}
+	check_add(checks, "ledger.fork", CHECK_PASS, "the head that was last seen");
+	check_add(checks, "ledger.rollback", CHECK_PASS, "size %" PRIu64, cp->size);
+	return HEAD_SAME;
+}
+
+/* The smaller tree is a prefix of the larger; nothing has to be proved of the empty one. */
+static bool is_prefix(const struct checkpoint *small, const struct checkpoint *large,
+                      const struct hash *proof, size_t proof_n)
+{
+	if (small->size == 0)
+		return proof_n == 0;
+	return ledger_consistency(small->size, &small->root, large->size, &large->root, proof,
+	                          proof_n) == 0;
+}
+
+static enum head_step larger(const struct checkpoint *last, const struct checkpoint *cp,
+                             const struct hash *proof, size_t proof_n, struct checks *checks)
+{
+	bool at_hand = proof || last->size == 0;
+
+	if (at_hand && !is_prefix(last, cp, proof, proof_n)) {
+		check_add(checks, "ledger.fork", CHECK_FAIL,
+		          "size %" PRIu64 " of \"%s\" is not proved to extend size %" PRIu64,
+		          cp->size, cp->origin, last->size);
+		return HEAD_REFUSE;
+	}
+	if (at_hand)
+		check_add(checks, "ledger.fork", CHECK_PASS, "extends size %" PRIu64, last->size);
+	else
+		check_add(checks, "ledger.fork", CHECK_SKIP,
+		          "no consistency proof from size %" PRIu64 " at hand", last->size);
+	check_add(checks, "ledger.rollback", CHECK_PASS, "size %" PRIu64 ", last seen %" PRIu64,
+	          cp->size, last->size);
+	return at_hand ? HEAD_ADVANCE : HEAD_AHEAD;
+}
+
+static enum head_step smaller(const struct checkpoint *last, const struct checkpoint *cp,
+                              const struct hash *proof, size_t proof_n, struct checks *checks)
+{
+	if (!proof) {
+		check_add(checks, "ledger.rollback", CHECK_FAIL,
+		          "size %" PRIu64 ", but size %" PRIu64 " of \"%s\" was seen", cp->size,
+		          last->size, cp->origin);
+		return HEAD_REFUSE;
+	}
+	if (!is_prefix(cp, last, proof, proof_n)) {
+		check_add(checks, "ledger.fork", CHECK_FAIL,
+		          "size %" PRIu64 " of \"%s\" is not proved to be part of size %" PRIu64,
+		          cp->size, cp->origin, last->size);
+		return HEAD_REFUSE;
+	}
+	check_add(checks, "ledger.fork", CHECK_PASS, "part of size %" PRIu64, last->size);
+	check_add(checks, "ledger.rollback", CHECK_PASS,
+	          "size %" PRIu64 " is an earlier state of size %" PRIu64, cp->size, last->size);
+	return HEAD_BEHIND;
+}
+
+enum head_step ledger_head_step(const struct ledger_last *last, const struct checkpoint *cp,
+                                const struct hash *consistency, size_t consistency_n,
+                                bool require_known, struct checks *checks)
+{
+	if (!last->known) {
+		check_add(checks, "ledger.first-use", require_known ? CHECK_FAIL : CHECK_PASS,
+		          "no head of \"%s\" was seen before", cp->origin);
+		return require_known ? HEAD_REFUSE : HEAD_FIRST;
+	}
+	if (strcmp(last->cp.origin, cp->origin) != 0) {
+		check_add(checks, "ledger.fork", CHECK_FAIL,
+		          "the head that was last seen is of \"%s\"", last->cp.origin);
+		return HEAD_REFUSE;
+	}
+	if (cp->size == last->cp.size)
+		return same_size(&last->cp, cp, checks);
+	if (cp->size > last->cp.size)
+		return larger(&last->cp, cp, consistency, consistency_n, checks);
+	return smaller(&last->cp, cp, consistency, consistency_n, checks);
+}
