@@ -18,10 +18,15 @@
  *   relay  -> gate    CLOSED    the session is over; counts and why
  *   gate   -> relay   LISTEN    a listener to accept on (marked as ours)
  *   gate   -> verify  POLICY    bundle (memfd); verify -> gate: POLICY_DONE
- *   gate   -> verify  HEAD      a last-seen head (at start)
- *   gate   -> verify  ADVANCE   newer head (note memfd) and a consistency proof; -> VERDICT of
- * ADVANCE gate   -> fetch   RESOLVE   a host name; fetch -> gate: RESOLVED gate   -> fetch
- * CONSISTENCY from, to, prefix; fetch -> gate: CONSISTENT with the proof
+ *   gate   -> verify  HEAD      a last-seen head (at start; and when one could not be saved)
+ *   gate   -> verify  ADVANCE   newer head (note memfd) and a consistency proof; session 0
+ *   verify -> gate    VERDICT   of an ADVANCE: session 0
+ *   gate   -> fetch   RESOLVE   a host name; fetch -> gate: RESOLVED
+ *   gate   -> fetch   CONSISTENCY  from, to, prefix; fetch -> gate: CONSISTENT with the proof
+ *
+ * A session starts with ACCEPTED and ends with exactly one CLOSED, after REFUSE and after CUT too:
+ * until then its id is gate's. Messages that cross a CUT on the way are dropped by gate; what else
+ * does not fit a session's state is fatal to relay.
  *
  * Essay: roles and trust. gate (root) owns BPF, policy, custody, state and the control socket; it
  * parses nothing that came from the network. relay and verify and fetch run as an unprivileged
@@ -102,8 +107,8 @@ struct msg_appraise {         /* + memfd: request || authenticator */
 	struct authenticator_keys keys;
 };
 
-struct msg_verdict { /* + memfd: the checkpoint note when head.step is FIRST or ADVANCE, or on a
-	                fork */
+/* + memfd: the checkpoint note when head.step is FIRST, ADVANCE or AHEAD, or on a fork */
+struct msg_verdict {
 	struct verdict verdict;
 	struct policy_head_update head;
 };
@@ -163,6 +168,7 @@ struct msg_resolved {
 struct msg_consistency {
 	char url[512];
 	uint64_t from, to;
+	struct hash to_root; /* signed; tiles that don't add up to it are no proof of anything */
 };
 
 struct msg_consistent {
