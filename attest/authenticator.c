@@ -91,8 +91,8 @@ out:
 }
 
 /* RFC 8446 section 4.4.3 with RFC 9261's context string. */
-enum { SIGNED_PAD = 64, SIGNED_MAX = 128 };
 static const char signed_label[] = "Exported Authenticator"; /* its NUL is the separator */
+enum { SIGNED_PAD = 64, SIGNED_MAX = SIGNED_PAD + sizeof(signed_label) + EVP_MAX_MD_SIZE };
 
 static int signed_content(const struct authenticator_keys *keys, struct bytes request,
                           struct bytes certificate, uint8_t out[static SIGNED_MAX], size_t *n)

@@ -303,6 +303,8 @@ static void usage(FILE *to)
 
 int main(int argc, char **argv)
 {
+	char name[64];
+
 	/* Its keys live only in this process. */
 	if (secret_harden_process()) {
 		fprintf(stderr, "keygate-attester: can't keep keys out of core dumps\n");
@@ -317,8 +319,11 @@ int main(int argc, char **argv)
 		return EXIT_OK;
 	}
 	for (size_t i = 0; argc >= 2 && i < sizeof(commands) / sizeof(commands[0]); i++)
-		if (strcmp(argv[1], commands[i].name) == 0)
+		if (strcmp(argv[1], commands[i].name) == 0) {
+			snprintf(name, sizeof(name), "keygate-attester %s", commands[i].name);
+			argv[1] = name;
 			return commands[i].fn(argc - 1, argv + 1);
+		}
 	usage(stderr);
 	return EXIT_USAGE;
 }

@@ -20,6 +20,7 @@ struct half {
 	size_t off, len;
 	bool eof;  /* the source ended */
 	bool shut; /* the sink was told */
+	bool lost; /* the sink takes no more: what still comes is dropped */
 };
 
 struct pump {
@@ -68,15 +69,31 @@ static int up_read(struct pump *p)
 	return ssl_result(p, rc);
 }
 
+/*
+ * A service may answer and close while the client still sends (an early HTTP error). Its answer
+ * must not be lost to a reset, so the rest of the client's bytes are read and dropped until the
+ * client has seen the end.
+ */
+static int up_lost(struct pump *p)
+{
+	if (!p->down.eof || (errno != EPIPE && errno != ECONNRESET))
+		return -errno;
+	p->up.lost = p->moved = true;
+	p->up.len = 0;
+	return 0;
+}
+
 static int up_write(struct pump *p)
 {
 	struct half *h = &p->up;
 
+	if (h->lost)
+		h->len = 0;
 	if (h->len) {
 		ssize_t n = send(p->service, h->data + h->off, h->len, MSG_NOSIGNAL);
 
 		if (n == -1 && errno != EAGAIN)
-			return -errno;
+			return up_lost(p);
 		if (n == -1) {
 			p->service_wait |= POLLOUT;
 			return 0;
@@ -86,7 +103,7 @@ static int up_write(struct pump *p)
 		p->moved = true;
 	}
 	if (h->eof && !h->len && !h->shut) {
-		if (shutdown(p->service, SHUT_WR) == -1 && errno != ENOTCONN)
+		if (!h->lost && shutdown(p->service, SHUT_WR) == -1 && errno != ENOTCONN)
 			return -errno;
 		h->shut = p->moved = true;
 	}

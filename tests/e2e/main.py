@@ -1,0 +1,649 @@
+# SPDX-License-Identifier: Apache-2.0
+"""End to end, on a real kernel with kTLS: main.py [WORD...] runs the tests whose name holds a WORD.
+
+Prints a line a test and closes with a line of counts. Run it through tests/e2e/run.
+"""
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+import traceback
+
+sys.path.insert(0, os.path.dirname(__file__))
+from bytes_service import PATTERN, pattern  # noqa: E402
+from world import (Failure, V4, V6, Witness, World, listening, out, run, tlog_policy, tool,  # noqa: E402
+                   wait_for)
+
+MIB = 1 << 20
+CANARY = b"canary-7f3a91c2-must-not-leave"
+# Emulated AES is slow; KEYGATE_E2E_MIB raises the bulk tests to what real hardware can do.
+BULK = int(os.environ.get("KEYGATE_E2E_MIB", "32")) * MIB
+
+tests = []
+
+
+def test(fn):
+    tests.append(fn)
+    return fn
+
+
+class Skip(Exception):
+    pass
+
+
+def check(cond, what):
+    if not cond:
+        raise Failure(what)
+
+
+# ------------------------------------------------------------------ the world
+
+# Ports of the destination, by what the attester there does.
+PORT = {n: 8443 + i for i, n in enumerate(
+    ["good", "swapped", "debug", "other-key", "replay", "none", "unlisted", "inclusion", "few",
+     "stale", "no-proof", "no-vcek", "fork", "bytes", "banner", "redis"])}
+
+# What has to refuse in each case, and how.
+MATRIX = {
+    "swapped": ("fail", "policy.measurement"),
+    "debug": ("fail", "snp.debug"),
+    "other-key": ("fail", "snp.report-data"),
+    "replay": ("fail", "snp.report-data"),
+    "none": ("fail", "auth.declined"),
+    "unlisted": ("fail", "ledger.log-key"),
+    "inclusion": ("fail", "ledger.inclusion"),
+    "few": ("fail", "ledger.quorum"),
+    "stale": ("fail", "ledger.fresh"),
+    "no-proof": ("unavailable", "policy.ledger"),
+    "no-vcek": ("unavailable", "snp.chain"),
+    "fork": ("fail", "ledger.fork"),
+}
+
+
+def build_ledgers(w):
+    """The honest log, a fork of it, one nobody trusts; leaves and proofs for every case."""
+    w.witnesses = [Witness(w, "witness-a.test"), Witness(w, "witness-b.test")]
+    w.swapped = w.path("service-1.1")
+    with open(w.binary, "rb") as f, open(w.swapped, "wb") as g:
+        g.write(f.read() + b"patched")
+    good = w.log = w.ledger()
+    m = w.measure(w.binary)
+    leaf = good.statement(m)
+    other = good.statement("ab" * 48, version="0.9")
+    good.append(other, leaf)
+    good.publish([w.witnesses[0]])
+    p = {"few": (leaf, good.prove(leaf, "few.proof"))}
+    good.publish(w.witnesses, at=int(time.time()) - 30 * 86400)
+    p["stale"] = (leaf, good.prove(leaf, "stale.proof"))
+    good.publish(w.witnesses)
+    p["good"] = (leaf, good.prove(leaf, "good.proof"))
+    unlogged = good.statement(m, version="2.0")
+    p["inclusion"] = (unlogged, p["good"][1])
+    rogue = w.ledger("rogue", origin="rogue.test/log")
+    rogue.append(leaf)
+    rogue.publish(w.witnesses)
+    p["unlisted"] = (leaf, rogue.prove(leaf, "rogue.proof"))
+    # The same origin and key, another history of the same size.
+    fork = w.fork = w.ledger("fork", key=w.path("log.key"))
+    fork.append(leaf, fork.statement("cd" * 48, version="evil"))
+    fork.publish(w.witnesses)
+    p["fork"] = (leaf, fork.prove(leaf, "fork.proof"))
+    w.proofs = p
+
+
+def build_platforms(w):
+    w.platform()
+    w.debug_sim, w.bare_sim = w.path("tee-debug"), w.path("tee-bare")
+    shutil.copytree(w.sim, w.debug_sim)
+    shutil.copytree(w.sim, w.bare_sim)
+    desc = w.path("tee-debug", "platform.json")
+    j = json.load(open(desc))
+    j["guest_policy"] |= 1 << 19
+    json.dump(j, open(desc, "w"))
+    pem = open(w.path("tee", "chain.pem")).read()
+    with open(w.path("tee-bare", "chain.pem"), "w") as f:
+        f.write(pem[pem.index("-----END CERTIFICATE-----") + 26:])
+
+
+def start_attesters(w):
+    liar = os.path.join(os.path.dirname(tool("")), "..", "tests", "liar")
+    leaf, proof = w.proofs["good"]
+    for name, port in PORT.items():
+        kw = dict(zip(("leaf", "proof"), w.proofs.get(name, (leaf, proof))))
+        if name == "swapped":
+            kw["measured"] = w.swapped
+        elif name == "debug":
+            kw["sim"] = w.debug_sim
+        elif name == "no-vcek":
+            kw["sim"] = w.bare_sim
+        elif name == "no-proof":
+            kw = {}
+        elif name in ("other-key", "replay", "none"):
+            kw["program"] = [liar, name]
+        forward = {"bytes": 9001, "banner": 9002, "redis": 6379}.get(name, 8080)
+        w.attester(port, forward=forward, **kw)
+
+
+POLICY = """
+ledger "e2e" {
+	policy = "../tlog-policy"
+	max-age = "24h"
+}
+anchor "sim" {
+	tee = snp
+	file = "../../tee/ark.pem"
+}
+destination "service" {
+	address = {"10.77.0.2", "fd77::2"}
+	port = {"8443-8499"}
+	action = gate
+	tee = {"snp"}
+	anchor = {"sim"}
+	ledger = "e2e"
+	lease = "10m"
+}
+destination "forbidden" {
+	address = {"10.77.0.2", "fd77::2"}
+	port = {"7000"}
+	action = deny
+	refuse-with = "EHOSTUNREACH"
+}
+"""
+
+
+def build(w):
+    w.network()
+    w.web()
+    w.start("/usr/bin/python3", os.path.join(os.path.dirname(__file__), "bytes_service.py"), "9001",
+            "9002", ns="dst", log="bytes.log")
+    w.start("redis-server", "--port", "6379", "--bind", "127.0.0.1", "--save", "", "--dir", w.dir,
+            ns="dst", log="redis.log")
+    w.start("/usr/bin/python3", "-m", "http.server", "--bind", "::", "9999", "--directory",
+            w.path("www"), ns="dst", log="plain.log")
+    build_platforms(w)
+    build_ledgers(w)
+    start_attesters(w)
+    for port in (9001, 9002, 6379, 9999):
+        wait_for("service on %d" % port, lambda: listening(port, "dst"))
+    w.write("etc/tlog-policy", tlog_policy([w.log.vkey], w.witnesses, 2))
+    w.policy(POLICY)
+    w.capture_start()
+    w.gate()
+
+
+# ------------------------------------------------------------------- clients
+
+def url(host, port, path="/"):
+    return "http://%s:%d%s" % ("[%s]" % host if ":" in host else host, port, path)
+
+
+def curl(host, port, *argv, path="/", ok=(0,), limit=60):
+    return run("curl", "-sS", "--max-time", limit, *argv, url(host, port, path), ok=ok,
+               timeout=limit + 30)
+
+
+def connect(host, port, timeout=120):
+    return socket.create_connection((host, port), timeout=timeout)
+
+
+def read_all(s):
+    h, n = hashlib.sha256(), 0
+    while True:
+        b = s.recv(MIB)
+        if not b:
+            return h.hexdigest(), n
+        h.update(b)
+        n += len(b)
+
+
+def pattern_hash(n):
+    h = hashlib.sha256()
+    for b in pattern(n):
+        h.update(b)
+    return h.hexdigest()
+
+
+# --------------------------------------------------------------------- tests
+
+def add_pass(host, family):
+    def passes(w):
+        p = curl(host, PORT["good"], "--data-binary", CANARY.decode(), path="/upload")
+        check(p.stdout == b"stored\n", "unexpected answer %r" % p.stdout)
+        code, verdict, bad = w.refusal(host, PORT["good"])
+        check((code, verdict, bad) == (0, "pass", []), "verdict %r" % ((code, verdict, bad),))
+        check(not w.on_wire(CANARY), "the canary is on the wire in clear")
+    passes.__name__ = "%s_pass" % family
+    test(passes)
+
+
+def add_refusal(host, family, name, status, ident):
+    def refuses(w):
+        if name == "replay":  # the liar's first connection: what it will replay
+            run("curl", "-s", "-m", "30", url(host, PORT[name]), ok=None)
+        p = curl(host, PORT[name], "--data-binary", CANARY.decode(), path="/upload", ok=None)
+        check(p.returncode != 0, "curl got an answer: %r" % p.stdout)
+        code, verdict, bad = w.refusal(host, PORT[name])
+        check(verdict == status, "verdict is %s, not %s; refused by %s" % (verdict, status, bad))
+        check(bad == [ident], "refused by %s, not by %s" % (bad, ident))
+        check(code == {"fail": 2, "unavailable": 3}[status], "exit status %d" % code)
+        check(not w.on_wire(CANARY), "the canary is on the wire in clear")
+    refuses.__name__ = "%s_%s" % (family, name)
+    test(refuses)
+
+
+for _host, _family in ((V4, "ipv4"), (V6, "ipv6")):
+    add_pass(_host, _family)
+    for _name, (_status, _ident) in MATRIX.items():
+        add_refusal(_host, _family, _name, _status, _ident)
+
+
+@test
+def mapped_address_is_gated(w):
+    s = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    with s:
+        s.settimeout(60)
+        s.connect(("::ffff:" + V4, PORT["banner"]))
+        check(s.recv(100) == b"220 ready\r\n", "no banner")
+        peer = s.getpeername()
+        check(peer[0] == "::ffff:" + V4 and peer[1] == PORT["banner"], "peer is %r" % (peer,))
+
+
+@test
+def canary_shows_when_not_gated(w):
+    """The test above could not fail if the capture saw nothing."""
+    word = CANARY + b"-control"
+    curl(V4, 9999, path="/" + word.decode())
+    check(w.on_wire(word), "a plain request is not in the capture")
+
+
+@test
+def app_sees_its_destination(w):
+    with connect(V4, PORT["bytes"]) as s:
+        check(s.getpeername() == (V4, PORT["bytes"]), "peer is %r" % (s.getpeername(),))
+
+
+@test
+def server_speaks_first(w):
+    for host in (V4, V6):
+        with connect(host, PORT["banner"]) as s:
+            check(s.recv(100) == b"220 ready\r\n", "no banner")
+            s.sendall(b"hello")
+            check(s.recv(5, socket.MSG_WAITALL) == b"hello", "no echo")
+
+
+@test
+def half_close_both_ways(w):
+    with connect(V4, PORT["bytes"]) as s:
+        s.sendall(b"U" + b"x" * 100000)
+        s.shutdown(socket.SHUT_WR)
+        digest, n = b"", 0
+        while True:
+            b = s.recv(100)
+            if not b:
+                break
+            digest += b
+        check(digest.decode() == hashlib.sha256(b"x" * 100000).hexdigest(), "hash differs")
+
+
+@test
+def bulk_upload(w):
+    with connect(V4, PORT["bytes"], 600) as s:
+        s.sendall(b"U")
+        for b in pattern(BULK):
+            s.sendall(b)
+        s.shutdown(socket.SHUT_WR)
+        got = s.recv(64, socket.MSG_WAITALL).decode()
+        check(got == pattern_hash(BULK), "hash differs")
+
+
+@test
+def bulk_download(w):
+    with connect(V6, PORT["bytes"], 600) as s:
+        s.sendall(b"D" + struct.pack(">Q", BULK))
+        got = read_all(s)
+        check(got == (pattern_hash(BULK), BULK), "hash or length differs: %r" % (got,))
+
+
+@test
+def small_writes(w):
+    """1-byte to 64 KiB writes, echoed."""
+    with connect(V4, PORT["bytes"], 600) as s:
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        s.sendall(b"E")
+        sizes = [1] * 500 + [2, 3, 5, 17, 255, 1024, 1460, 4096, 16383, 16384, 16385, 65536] * 3
+        want, got = hashlib.sha256(), hashlib.sha256()
+        total = sum(sizes)
+
+        def reader():
+            left = total
+            while left:
+                b = s.recv(65536)
+                if not b:
+                    return
+                got.update(b)
+                left -= len(b)
+        t = threading.Thread(target=reader)
+        t.start()
+        off = 0
+        for n in sizes:
+            off = (off + n) % 200000
+            chunk = PATTERN[off:off + n]
+            want.update(chunk)
+            s.sendall(chunk)
+        t.join(120)
+        check(want.digest() == got.digest(), "hash differs")
+
+
+@test
+def reset_by_the_service_resets_the_app(w):
+    with connect(V4, PORT["bytes"]) as s:
+        s.sendall(b"T")
+        try:
+            digest, n = read_all(s)
+        except ConnectionResetError:
+            return
+        raise Failure("a truncated stream ended cleanly after %d bytes" % n)
+
+
+@test
+def concurrent_sessions(w, count=200):
+    done, errors = [], []
+    gate = threading.Barrier(count)
+
+    def one(i):
+        try:
+            gate.wait(60)
+            with connect((V4, V6)[i % 2], PORT["bytes"], 300) as s:
+                s.sendall(b"E")
+                blob = (b"%08d" % i) * 1024
+                s.sendall(blob)
+                got = s.recv(len(blob), socket.MSG_WAITALL)
+                check(got == blob, "echo differs")
+                done.append(i)
+        except (OSError, Failure, threading.BrokenBarrierError) as e:
+            errors.append("%d: %r" % (i, e))
+    ts = [threading.Thread(target=one, args=(i,)) for i in range(count)]
+    for t in ts:
+        t.start()
+    for t in ts:
+        t.join(400)
+    check(len(done) == count, "%d of %d; %s" % (len(done), count, errors[:3]))
+
+
+@test
+def redis_client(w):
+    p = run("redis-cli", "-h", V4, "-p", PORT["redis"], "set", "k", CANARY.decode())
+    check(p.stdout == b"OK\n", "redis said %r" % p.stdout)
+    p = run("redis-cli", "-h", V6, "-p", PORT["redis"], "get", "k")
+    check(p.stdout.strip() == CANARY, "redis said %r" % p.stdout)
+    check(not w.on_wire(CANARY), "the canary is on the wire in clear")
+
+
+@test
+def deny_has_the_errno_of_the_policy(w):
+    s = socket.socket()
+    try:
+        s.connect((V4, 7000))
+    except OSError as e:
+        check(e.errno == 113, "errno %r" % e.errno)
+        return
+    raise Failure("connected")
+
+
+@test
+def datagrams_are_refused(w):
+    for fam, host in ((socket.AF_INET, V4), (socket.AF_INET6, V6)):
+        s = socket.socket(fam, socket.SOCK_DGRAM)
+        for send in (lambda: s.sendto(CANARY, (host, PORT["good"])),
+                     lambda: s.connect((host, PORT["good"]))):
+            try:
+                send()
+            except OSError:
+                continue
+            raise Failure("a datagram to %s was let through" % host)
+    check(not w.on_wire(CANARY), "the canary is on the wire in clear")
+
+
+@test
+def raw_packets_are_dropped(w):
+    s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 253)
+    try:
+        s.sendto(CANARY + b"-raw", (V4, 0))
+    except OSError:
+        pass
+    check(not w.on_wire(CANARY + b"-raw"), "a raw packet to a gated address left")
+
+
+def download(w, host=V4):
+    """An endless download through curl; returns it and a function that tells its size."""
+    path = w.path("download")
+    if os.path.exists(path):
+        os.unlink(path)
+    s = connect(host, PORT["bytes"])
+    s.sendall(b"W")
+    state = {"n": 0, "end": None}
+
+    def reader():
+        try:
+            while True:
+                b = s.recv(65536)
+                if not b:
+                    state["end"] = "eof"
+                    return
+                state["n"] += len(b)
+        except OSError as e:
+            state["end"] = e.errno
+    t = threading.Thread(target=reader, daemon=True)
+    t.start()
+    wait_for("the download to run", lambda: state["n"] > MIB, 60)
+    return s, state
+
+
+def live_session(w):
+    _, j = w.keygate("sessions")
+    live = [s for s in j["sessions"] if s["state"] == "live"]
+    check(len(live) == 1, "%d live sessions" % len(live))
+    return live[0]
+
+
+@test
+def session_is_ktls_and_its_key_is_shown(w):
+    s, state = download(w)
+    with s:
+        j = live_session(w)
+        ss = out("ss", "-tieH", "dst", V4)
+        check("tcp-ulp-tls" in ss, "ss shows no kTLS: %s" % ss)
+        show = out("keyctl", "describe", str(j["key"]))
+        check("keygate:service:" in show, "keyctl describe: %s" % show)
+        p = run("keyctl", "print", str(j["key"]), ok=None)
+        check(p.returncode != 0, "another root process can read the key")
+        ring = out("keyctl", "show", str(j["ring"]))
+        check("keygate:service:" in ring, "keyctl show: %s" % ring)
+    wait_for("the session to end", lambda: not w.keygate("sessions")[1]["sessions"])
+
+
+def cut(w, act, seconds):
+    s, state = download(w)
+    with s:
+        j = live_session(w)
+        act(j)
+        t0 = time.monotonic()
+        wait_for("the cut", lambda: state["end"] is not None, 15)
+        took = time.monotonic() - t0
+        check(state["end"] == 104, "the app saw %r, not a reset" % state["end"])
+        check(took < seconds, "the cut took %.2f s" % took)
+
+
+@test
+def keyctl_revoke_cuts(w):
+    cut(w, lambda j: run("keyctl", "revoke", str(j["key"])), 2)
+
+
+@test
+def keygate_revoke_cuts(w):
+    cut(w, lambda j: w.keygate("revoke", str(j["id"])), 2)
+
+
+@test
+def key_timeout_cuts(w):
+    cut(w, lambda j: run("keyctl", "timeout", str(j["key"]), "1"), 5)
+
+
+@test
+def revoke_cuts_while_daemon_is_stopped(w):
+    """The kernel's own gate: no packet of the session passes, though nobody in user space runs."""
+    s, state = download(w)
+    with s:
+        j = live_session(w)
+        if not w.keygate("status")[1].get("keyring_watch"):
+            raise Skip("no fentry on this kernel")
+        pids = out("pgrep", "-x", "keygated").split()
+        run("kill", "-STOP", *pids)
+        try:
+            run("keyctl", "revoke", str(j["key"]))
+            time.sleep(0.5)
+            before = wire_bytes(w)
+            time.sleep(1.5)
+            grown = wire_bytes(w) - before
+            check(grown < 20000, "%d bytes of capture after the cut" % grown)
+        finally:
+            run("kill", "-CONT", *pids)
+        wait_for("the reset", lambda: state["end"] == 104, 10)
+
+
+def wire_bytes(w):
+    return os.stat(w.pcap).st_size
+
+
+@test
+def reload_keeps_sessions_and_refuses_errors(w):
+    s, state = download(w)
+    with s:
+        w.policy(POLICY.replace("lease", "leese"))
+        code, j = w.keygate("reload", ok=(1,))
+        check("10-test.conf:" in json.dumps(j), "no file and line: %s" % j)
+        n = state["n"]
+        w.policy(POLICY)
+        w.keygate("reload")
+        wait_for("more data", lambda: state["n"] > n + MIB, 60)
+        w.policy(POLICY.replace('"8443-8499"', '"8499"'))
+        w.keygate("reload")
+        wait_for("the withdrawn session's end", lambda: state["end"] is not None, 10)
+        w.policy(POLICY)
+        w.keygate("reload")
+
+
+@test
+def forks_keep_both_notes(w):
+    found = []
+    for d, _, files in os.walk(w.state):
+        found += [f for f in files if f.startswith("fork-")]
+    check(any("seen" in f for f in found) and any("offered" in f for f in found),
+          "kept: %s" % found)
+
+
+@test
+def older_socket_is_destroyed_when_gated(w):
+    """A connection from before the policy covers its destination doesn't survive the reload."""
+    with connect(V4, 9999) as s:
+        w.policy(POLICY + """
+destination "late" {
+	address = {"10.77.0.2"}
+	port = {"9999"}
+	action = deny
+}
+""")
+        w.keygate("reload")
+        s.settimeout(5)
+        try:
+            s.sendall(b"GET /%s HTTP/1.0\r\n\r\n" % (CANARY + b"-late"))
+            gone = s.recv(10) == b""
+        except OSError:
+            gone = True
+        w.policy(POLICY)
+        w.keygate("reload")
+        check(gone, "an old connection went on")
+    check(not w.on_wire(CANARY + b"-late"), "the canary left on an old connection")
+
+
+@test
+def killed_daemon_refuses(w):
+    w.daemon.send_signal(signal.SIGKILL)
+    w.daemon.wait()
+    wait_for("the roles' end", lambda: run("pgrep", "-x", "keygated", ok=None).returncode == 1)
+    for host in (V4, V6):
+        p = curl(host, PORT["good"], "--data-binary", CANARY.decode() + "-dead", path="/upload",
+                 ok=None, limit=10)
+        check(p.returncode == 7, "curl ended with %d" % p.returncode)
+    # Nobody else can take the listener's place.
+    check(not w.on_wire(CANARY + b"-dead"), "the canary is on the wire in clear")
+    w.gate()
+    curl(V4, PORT["good"])
+
+
+@test
+def stop_and_start_stays_closed(w):
+    w.stop(w.daemon)
+    p = curl(V4, PORT["good"], ok=None, limit=10)
+    check(p.returncode == 7, "curl ended with %d" % p.returncode)
+    w.gate()
+    curl(V4, PORT["good"])
+    # The last head was read back: the fork is still a fork.
+    curl(V4, PORT["fork"], ok=None)
+    _, verdict, bad = w.refusal(V4, PORT["fork"])
+    check(bad == ["ledger.fork"], "refused by %s" % bad)
+
+
+@test
+def disarm_opens_and_arm_closes(w):
+    word = CANARY + b"-disarmed"
+    w.keygate("disarm")
+    run("curl", "-s", "-m", "5", url(V4, PORT["good"], "/" + word.decode()), ok=None)
+    check(w.on_wire(word), "disarmed, the canary is not on the wire")
+    w.keygate("arm")
+    curl(V4, PORT["good"])
+
+
+# ---------------------------------------------------------------------- main
+
+def main(words):
+    chosen = [t for t in tests if not words or any(x in t.__name__ for x in words)]
+    counts = {"ok": 0, "not ok": 0, "skip": 0}
+    w = World()
+    try:
+        build(w)
+        for t in chosen:
+            t0, why = time.monotonic(), ""
+            try:
+                t(w)
+                result = "ok"
+            except Skip as e:
+                result, why = "skip", str(e)
+            except Exception as e:  # a test's failure, whatever it is, is this test's
+                result, why = "not ok", str(e) if isinstance(e, Failure) else traceback.format_exc()
+            counts[result] += 1
+            print("%-6s %s (%.1f s)%s" % (result, t.__name__, time.monotonic() - t0,
+                                          "  " + why if why else ""), flush=True)
+            if result == "not ok" and w.daemon and w.daemon.poll() is not None:
+                print("keygated ended:\n" + open(w.path("keygated.log")).read()[-3000:])
+                w.gate()
+        if counts["not ok"]:
+            print("---- keygated\n" + open(w.path("keygated.log")).read()[-6000:])
+    finally:
+        w.close()
+    print("%d passed, %d failed, %d skipped" % (counts["ok"], counts["not ok"], counts["skip"]))
+    return 1 if counts["not ok"] or not counts["ok"] else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Failure as e:
+        print("0 passed, 1 failed, 0 skipped (%s)" % e)
+        sys.exit(1)

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The destination's half: a simulated platform's evidence holds under the real appraisal, and the
+ * listener answers a real TLS client with an authenticator that verifies on that connection only.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <cmocka.h>
+#include <openssl/rand.h>
+#include <openssl/ssl.h>
+#include "attest/attest.h"
+#include "attest/authenticator.h"
+#include "attest/binding.h"
+#include "attest/cmw.h"
+#include "attester/serve.h"
+#include "attester/sim.h"
+#include "core/file.h"
+
+static char base[64];
+static struct evidence_source source;
+static uint8_t *anchor;
+static size_t anchor_n;
+
+static char *in_base(const char *name)
+{
+	static char path[4][256];
+	static unsigned turn;
+	char *p = path[turn++ % 4];
+
+	snprintf(p, sizeof(path[0]), "%s/%s", base, name);
+	return p;
+}
+
+static int setup(void **state)
+{
+	const char *step;
+
+	(void)state;
+	signal(SIGPIPE, SIG_IGN);
+	strcpy(base, "/tmp/keygate-test.XXXXXX");
+	assert_non_null(mkdtemp(base));
+	assert_int_equal(evidence_sim_init(in_base("tee"), time(NULL), &step), 0);
+	assert_int_equal(file_write_atomic(in_base("code"), bytes_str("the code"), 0600), 0);
+	assert_int_equal(evidence_sim_open(in_base("tee"), in_base("code"), &source, &step), 0);
+	return file_read(in_base("tee/" SIM_ARK_CERT), 65536, &anchor, &anchor_n);
+}
+
+static int teardown(void **state)
+{
+	char cmd[128];
+
+	(void)state;
+	evidence_sim_close(&source);
+	free(anchor);
+	snprintf(cmd, sizeof(cmd), "rm -r %s", base);
+	return system(cmd);
+}
+
+/* ------------------------------------------------------------------ evidence */
+
+static enum check_status appraise(struct bytes report, struct bytes chain,
+                                  const uint8_t report_data[static 64], bool trusted,
+                                  struct claims *claims, struct checks *checks)
+{
+	struct attest_input in = {.evidence = report,
+	                          .endorsements = {chain},
+	                          .endorsements_n = 1,
+	                          .anchors = {{anchor, anchor_n}},
+	                          .anchors_n = trusted,
+	                          .at = time(NULL),
+	                          .check_report_data = true,
+	                          .require_crl = true};
+
+	memcpy(in.report_data, report_data, 64);
+	memset(checks, 0, sizeof(*checks));
+	assert_int_equal(attest_appraise(&in, claims, checks), 0);
+	return checks_overall(checks);
+}
+
+static void test_simulated_evidence_holds_under_its_anchor_only(void **state)
+{
+	struct buf report = buf_make(65536), chain = buf_make(65536);
+	uint8_t data[64] = "what this report is about", measured[48];
+	struct claims claims;
+	struct checks checks;
+
+	(void)state;
+	assert_int_equal(source.evidence(source.ctx, data, &report, &chain), 0);
+	assert_int_equal(
+	        appraise(buf_view(&report), buf_view(&chain), data, true, &claims, &checks),
+	        CHECK_PASS);
+	assert_true(claims.extra_anchor);
+	assert_int_equal(evidence_sim_measure(in_base("code"), measured), 0);
+	assert_memory_equal(claims.measurements.v[0].value, measured, 48);
+	assert_int_not_equal(
+	        appraise(buf_view(&report), buf_view(&chain), data, false, &claims, &checks),
+	        CHECK_PASS);
+	assert_int_not_equal(checks_find(&checks, "snp.chain")->status, CHECK_PASS);
+	data[0] ^= 1;
+	assert_int_equal(
+	        appraise(buf_view(&report), buf_view(&chain), data, true, &claims, &checks),
+	        CHECK_FAIL);
+	assert_string_equal(checks_first(&checks, CHECK_FAIL)->id, "snp.report-data");
+	buf_free(&report);
+	buf_free(&chain);
+}
+
+static void test_an_existing_platform_is_not_written_over(void **state)
+{
+	const char *step;
+
+	(void)state;
+	assert_int_equal(evidence_sim_init(in_base("tee"), time(NULL), &step), -EEXIST);
+}
+
+static void test_no_configfs_is_no_device(void **state)
+{
+	struct evidence_source s;
+
+	(void)state;
+	assert_int_equal(evidence_tsm_open(in_base("absent"), &s), -ENODEV);
+}
+
+/* ---------------------------------------------------------------- connections */
+
+struct server {
+	SSL_CTX *ctx;
+	int fd, rc;
+	struct serve_config config;
+	const char *step;
+	bool then_write; /* the service speaks first */
+};
+
+static void *serve(void *arg)
+{
+	struct server *s = arg;
+	SSL *ssl = SSL_new(s->ctx);
+
+	SSL_set_fd(ssl, s->fd);
+	s->rc = serve_attest(&s->config, ssl, &s->step);
+	if (s->rc == 0 && s->then_write)
+		SSL_write(ssl, "first", 5);
+	SSL_free(ssl);
+	close(s->fd);
+	return NULL;
+}
+
+struct client {
+	SSL_CTX *ctx;
+	SSL *ssl;
+	int fd;
+	uint8_t context[32];
+	struct authenticator_keys keys;
+	struct buf request, answer;
+};
+
+static SSL *client_tls(struct client *c, const char *alpn)
+{
+	uint8_t proto[64];
+	size_t n = strlen(alpn);
+
+	c->ctx = SSL_CTX_new(TLS_client_method());
+	SSL_CTX_set_min_proto_version(c->ctx, TLS1_3_VERSION);
+	c->ssl = SSL_new(c->ctx);
+	proto[0] = (uint8_t)n;
+	memcpy(proto + 1, alpn, n);
+	assert_int_equal(SSL_set_alpn_protos(c->ssl, proto, (unsigned)n + 1), 0);
+	SSL_set_fd(c->ssl, c->fd);
+	return c->ssl;
+}
+
+/* Asks for evidence and reads one authenticator, message by message. */
+static void ask(struct client *c, const char *name)
+{
+	uint8_t chunk[4096];
+	int64_t need = 0;
+
+	c->request = buf_make(AUTHENTICATOR_REQUEST_MAX);
+	c->answer = buf_make(AUTHENTICATOR_MAX);
+	RAND_bytes(c->context, sizeof(c->context));
+	assert_int_equal(SSL_connect(c->ssl), 1);
+	assert_int_equal(authenticator_keys_of(c->ssl, c->context, &c->keys), 0);
+	assert_int_equal(authenticator_request_build(c->context, name, &c->request), 0);
+	assert_int_equal(SSL_write(c->ssl, c->request.p, (int)c->request.n), (int)c->request.n);
+	while ((need = authenticator_length(buf_view(&c->answer))) == 0 ||
+	       (size_t)need > c->answer.n) {
+		size_t want = need ? (size_t)need - c->answer.n : 4;
+		int n;
+
+		assert_true(need >= 0);
+		n = SSL_read(c->ssl, chunk, (int)(want < sizeof(chunk) ? want : sizeof(chunk)));
+		assert_true(n > 0);
+		buf_put(&c->answer, chunk, (size_t)n);
+	}
+}
+
+static void begin(struct server *s, struct client *c, pthread_t *t)
+{
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	memset(c, 0, sizeof(*c));
+	s->fd = pair[0];
+	c->fd = pair[1];
+	s->config.source = s->config.source ? s->config.source : &source;
+	s->ctx = serve_tls_context("test");
+	assert_non_null(s->ctx);
+	assert_int_equal(pthread_create(t, NULL, serve, s), 0);
+}
+
+static void end(struct server *s, struct client *c, pthread_t t)
+{
+	close(c->fd);
+	pthread_join(t, NULL);
+	SSL_free(c->ssl);
+	SSL_CTX_free(c->ctx);
+	SSL_CTX_free(s->ctx);
+	buf_free(&c->request);
+	buf_free(&c->answer);
+}
+
+static void test_answers_with_evidence_bound_to_the_connection(void **state)
+{
+	struct server s = {.then_write = true};
+	struct client c;
+	struct authenticator a;
+	struct checks checks = {0};
+	struct claims claims;
+	struct cmw cmw;
+	uint8_t data[64];
+	char first[8] = {0};
+	pthread_t t;
+
+	(void)state;
+	begin(&s, &c, &t);
+	client_tls(&c, AUTHENTICATOR_ALPN);
+	ask(&c, "service.test");
+	assert_int_equal(authenticator_verify(&c.keys, buf_view(&c.request), buf_view(&c.answer),
+	                                      &a, &checks),
+	                 0);
+	assert_int_equal(checks_overall(&checks), CHECK_PASS);
+	assert_int_equal(cmw_parse(a.cmw, &cmw), 0);
+	assert_string_equal(cmw.evidence_type, CMW_TYPE_SNP);
+	assert_int_equal(attest_binding(BINDING_SERVER, a.spki, c.keys.attestation, c.context,
+	                                bytes_str("service.test"), data),
+	                 0);
+	assert_int_equal(appraise(cmw.evidence, cmw.endorsements[0], data, true, &claims, &checks),
+	                 CHECK_PASS);
+	/* What the service says first comes in a record of its own. */
+	assert_int_equal(SSL_pending(c.ssl), 0);
+	assert_int_equal(SSL_read(c.ssl, first, 5), 5);
+	assert_string_equal(first, "first");
+	end(&s, &c, t);
+	assert_int_equal(s.rc, 0);
+}
+
+static int refuse(void *ctx, const uint8_t report_data[static 64], struct buf *report,
+                  struct buf *endorsements)
+{
+	(void)ctx;
+	(void)report_data;
+	(void)report;
+	(void)endorsements;
+	return -ENODATA;
+}
+
+static void expect_declined(struct server *s, const char *name)
+{
+	struct client c;
+	struct authenticator a;
+	struct checks checks = {0};
+	pthread_t t;
+
+	begin(s, &c, &t);
+	client_tls(&c, AUTHENTICATOR_ALPN);
+	ask(&c, name);
+	assert_int_equal(authenticator_verify(&c.keys, buf_view(&c.request), buf_view(&c.answer),
+	                                      &a, &checks),
+	                 0);
+	assert_string_equal(checks_first(&checks, CHECK_FAIL)->id, "auth.declined");
+	end(s, &c, t);
+	assert_int_not_equal(s->rc, 0);
+}
+
+static void test_declines_without_evidence(void **state)
+{
+	struct evidence_source none = {.cmw_type = CMW_TYPE_SNP, .evidence = refuse};
+	struct server s = {.config.source = &none};
+
+	(void)state;
+	expect_declined(&s, "");
+}
+
+static void test_declines_a_name_that_is_not_its_own(void **state)
+{
+	struct server s = {.config = {.name = {"service.test"}, .names = 1}};
+
+	(void)state;
+	expect_declined(&s, "other.test");
+}
+
+static void test_refuses_another_protocol(void **state)
+{
+	struct server s = {0};
+	struct client c;
+	pthread_t t;
+
+	(void)state;
+	begin(&s, &c, &t);
+	client_tls(&c, "http/1.1");
+	assert_int_not_equal(SSL_connect(c.ssl), 1);
+	end(&s, &c, t);
+	assert_int_not_equal(s.rc, 0);
+	assert_string_equal(s.step, "tls");
+}
+
+static void test_refuses_what_is_no_request(void **state)
+{
+	struct server s = {0};
+	struct client c;
+	pthread_t t;
+	char answer[16];
+
+	(void)state;
+	begin(&s, &c, &t);
+	client_tls(&c, AUTHENTICATOR_ALPN);
+	assert_int_equal(SSL_connect(c.ssl), 1);
+	assert_int_equal(SSL_write(c.ssl, "GET / HTTP/1.0\r\n\r\n", 18), 18);
+	assert_true(SSL_read(c.ssl, answer, sizeof(answer)) <= 0);
+	end(&s, &c, t);
+	assert_string_equal(s.step, "request");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_simulated_evidence_holds_under_its_anchor_only),
+	        cmocka_unit_test(test_an_existing_platform_is_not_written_over),
+	        cmocka_unit_test(test_no_configfs_is_no_device),
+	        cmocka_unit_test(test_answers_with_evidence_bound_to_the_connection),
+	        cmocka_unit_test(test_declines_without_evidence),
+	        cmocka_unit_test(test_declines_a_name_that_is_not_its_own),
+	        cmocka_unit_test(test_refuses_another_protocol),
+	        cmocka_unit_test(test_refuses_what_is_no_request),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
