@@ -74,3 +74,31 @@ fuzz-regress:
 	$(Q)$(FUZZ_MAKE) fuzz-build
 	$(Q)tests/run-fuzz regress $(FUZZ_RUN)
 fuzz-build: $(patsubst %,$(O)/fuzz/%,$(FUZZ_RUN))
+
+# -------------------------------------------------------------------- whole
+
+.PHONY: check docs-check demo bench vm-shell install
+check:
+	$(Q)MAKE='$(MAKE)' tests/check
+docs-check:
+	$(Q)tests/docs-check
+demo: all
+	$(Q)tests/demo/run
+bench: all
+	$(Q)tests/bench/run
+vm-shell: all
+	$(Q)tests/vm/shell
+
+# The daemons go to sbin, the tools to bin; what is not built or not written yet is left out.
+SBIN := keygated keygate-attester
+UNITS := $(wildcard packaging/*.service packaging/*.socket)
+MANS := $(wildcard docs/man/*.[1-8])
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
+	$(foreach b,$(BINS),install -m 755 $(b) \
+		$(DESTDIR)$(PREFIX)/$(if $(filter $(SBIN),$(notdir $(b))),sbin,bin)/ &&) true
+	$(if $(UNITS),install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system $(UNITS))
+	$(foreach m,$(MANS),install -D -m 644 -t \
+		$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(m))) $(m) &&) true
+	install -d -m 755 $(DESTDIR)/etc/keygate
+	install -d -m 700 $(DESTDIR)/var/lib/keygate
