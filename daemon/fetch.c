@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The fetch role: names and tiles. Has the network and no secret; what it brings is believed by
+ * nobody: addresses only widen what is gated, tiles must add up to a root that was signed.
+ * One request at a time; every size and every time is bounded.
+ */
+#include "daemon/role.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "core/version.h"
+#include "daemon/log.h"
+#include "daemon/msg.h"
+
+enum {
+	FETCH_MS = 10000, /* a tile */
+	FETCH_CONNECT_MS = 5000,
+	FETCH_PROOF_S = 60, /* a proof, all its tiles together */
+	FETCH_REDIRECTS = 3,
+	TILES_KEPT = 64,  /* more than a proof between two heads touches at once */
+	TILES_MAX = 1024, /* for one proof */
+};
+
+struct kept_tile {
+	bool have;
+	unsigned level;
+	uint64_t n;
+	struct hash hash[TILE_WIDTH];
+};
+
+struct source {
+	CURL *curl;
+	const char *url;
+	time_t until;
+	uint32_t fetched;
+	uint32_t next; /* to be replaced */
+	struct kept_tile kept[TILES_KEPT];
+};
+
+/* -------------------------------------------------------------------- tiles */
+
+struct body {
+	uint8_t p[TILE_BYTES];
+	size_t n;
+};
+
+static size_t take_body(char *data, size_t one, size_t n, void *ctx)
+{
+	struct body *b = ctx;
+
+	(void)one; /* always 1 */
+	if (n > sizeof(b->p) - b->n)
+		return 0; /* too large: curl fails the transfer */
+	memcpy(b->p + b->n, data, n);
+	b->n += n;
+	return n;
+}
+
+static time_t now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec;
+}
+
+static bool set_up(CURL *c, const char *url, struct body *body)
+{
+	/* Never back from TLS to the clear. */
+	const char *onward = !strncmp(url, "https:", 6) ? "https" : "https,http";
+
+	curl_easy_reset(c);
+	return !curl_easy_setopt(c, CURLOPT_URL, url) &&
+	       !curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "https,http,file") &&
+	       !curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, onward) &&
+	       !curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L) &&
+	       !curl_easy_setopt(c, CURLOPT_MAXREDIRS, (long)FETCH_REDIRECTS) &&
+	       !curl_easy_setopt(c, CURLOPT_FAILONERROR, 1L) &&
+	       !curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L) &&
+	       !curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)FETCH_MS) &&
+	       !curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)FETCH_CONNECT_MS) &&
+	       !curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L) &&
+	       !curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L) &&
+	       !curl_easy_setopt(c, CURLOPT_USERAGENT, "keygate/" KEYGATE_VERSION) &&
+	       !curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take_body) &&
+	       !curl_easy_setopt(c, CURLOPT_WRITEDATA, body);
+}
+
+static int get_tile(struct source *s, unsigned level, uint64_t n, unsigned width, struct body *body)
+{
+	char path[TILE_PATH_MAX];
+	char url[sizeof(((struct msg_consistency *)0)->url) + TILE_PATH_MAX + 1];
+	size_t len = strlen(s->url);
+	int ret = ledger_tile_path(level, n, width, path, sizeof(path));
+
+	if (ret)
+		return ret;
+	if (s->fetched++ >= TILES_MAX || now_s() >= s->until)
+		return -ETIMEDOUT;
+	snprintf(url, sizeof(url), "%s%s%s", s->url, len && s->url[len - 1] == '/' ? "" : "/",
+	         path);
+	body->n = 0;
+	if (!set_up(s->curl, url, body))
+		return -ENOMEM;
+
+	CURLcode code = curl_easy_perform(s->curl);
+
+	if (code == CURLE_OK)
+		return 0;
+	return code == CURLE_HTTP_RETURNED_ERROR || code == CURLE_FILE_COULDNT_READ_FILE ? -ENOENT
+	                                                                                 : -EIO;
+}
+
+/* A ledger_tile_fn. A partial tile may be gone once the full one is there. */
+static int tile_of(void *ctx, unsigned level, uint64_t n, unsigned width,
+                   struct hash tile[static TILE_WIDTH])
+{
+	struct source *s = ctx;
+	struct body body;
+
+	for (size_t i = 0; i < TILES_KEPT; i++) {
+		const struct kept_tile *k = &s->kept[i];
+
+		if (k->have && k->level == level && k->n == n) {
+			memcpy(tile, k->hash, sizeof(k->hash));
+			return 0;
+		}
+	}
+
+	unsigned got = width;
+	int ret = get_tile(s, level, n, width, &body);
+
+	if (ret == -ENOENT && width < TILE_WIDTH) {
+		got = TILE_WIDTH;
+		ret = get_tile(s, level, n, TILE_WIDTH, &body);
+	}
+	if (ret)
+		return ret;
+	if (body.n != (size_t)got * HASH_LEN)
+		return -EBADMSG;
+	memset(tile, 0, TILE_WIDTH * sizeof(*tile));
+	memcpy(tile, body.p, (size_t)width * HASH_LEN);
+
+	struct kept_tile *k = &s->kept[s->next++ % TILES_KEPT];
+
+	*k = (struct kept_tile){.have = true, .level = level, .n = n};
+	memcpy(k->hash, tile, sizeof(k->hash));
+	return 0;
+}
+
+static int prove(struct source *s, const struct msg_consistency *m, struct msg_consistent *out)
+{
+	struct ledger_tiles tiles = {.fetch = tile_of, .ctx = s, .size = m->to};
+	struct hash root;
+	size_t n = 0;
+	int ret = ledger_root(ledger_tiles_node, &tiles, m->to, &root);
+
+	if (ret)
+		return ret;
+	if (memcmp(&root, &m->to_root, sizeof(root)))
+		return -EBADMSG;
+	ret = ledger_prove_consistency(ledger_tiles_node, &tiles, m->from, m->to, out->proof, &n);
+	if (!ret)
+		out->n = (uint32_t)n;
+	return ret;
+}
+
+static int on_consistency(int gate, CURL *curl, uint64_t request, const struct msg_consistency *m)
+{
+	struct msg_consistent out = {.n = 0};
+	struct source *s = calloc(1, sizeof(*s));
+
+	if (!memchr(m->url, 0, sizeof(m->url))) {
+		free(s);
+		return -EPROTO;
+	}
+	if (s) {
+		s->curl = curl;
+		s->url = m->url;
+		s->until = now_s() + FETCH_PROOF_S;
+		out.err = prove(s, m, &out);
+	} else {
+		out.err = -ENOMEM;
+	}
+	free(s);
+	return msg_send(gate, MSG_CONSISTENT, request, &out, -1);
+}
+
+/* -------------------------------------------------------------------- names */
+
+static bool address_of(const struct addrinfo *a, uint8_t out[static 16])
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+
+	if (a->ai_family == AF_INET && a->ai_addrlen >= sizeof(in)) {
+		memcpy(&in, a->ai_addr, sizeof(in));
+		memcpy(out, mapped, sizeof(mapped));
+		memcpy(out + sizeof(mapped), &in.sin_addr, 4);
+		return true;
+	}
+	if (a->ai_family == AF_INET6 && a->ai_addrlen >= sizeof(in6)) {
+		memcpy(&in6, a->ai_addr, sizeof(in6));
+		memcpy(out, &in6.sin6_addr, 16);
+		return true;
+	}
+	return false;
+}
+
+static bool have(const struct msg_resolved *r, const uint8_t addr[static 16])
+{
+	for (uint32_t i = 0; i < r->n; i++) {
+		if (!memcmp(r->addr[i], addr, sizeof(r->addr[i])))
+			return true;
+	}
+	return false;
+}
+
+static int on_resolve(int gate, uint64_t request, const struct msg_resolve *m)
+{
+	const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+	struct msg_resolved out = {.n = 0};
+	struct addrinfo *list = NULL;
+
+	if (!memchr(m->host, 0, sizeof(m->host)))
+		return -EPROTO;
+	out.err = getaddrinfo(m->host, NULL, &hints, &list);
+	for (const struct addrinfo *a = out.err ? NULL : list; a; a = a->ai_next) {
+		uint8_t addr[16];
+
+		if (out.n < sizeof(out.addr) / sizeof(out.addr[0]) && address_of(a, addr) &&
+		    !have(&out, addr))
+			memcpy(out.addr[out.n++], addr, sizeof(addr));
+	}
+	if (list)
+		freeaddrinfo(list);
+	return msg_send(gate, MSG_RESOLVED, request, &out, -1);
+}
+
+/* --------------------------------------------------------------------- loop */
+
+int role_fetch(int gate)
+{
+	union msg_any in;
+	CURL *curl = NULL;
+	int ret = curl_global_init(CURL_GLOBAL_DEFAULT) ? -ENOMEM : 0;
+
+	if (!ret && !(curl = curl_easy_init()))
+		ret = -ENOMEM;
+	while (!ret) {
+		struct msg_head head;
+		int fd = -1;
+
+		ret = msg_recv(gate, &head, &in, sizeof(in), &fd);
+		if (ret)
+			break;
+		if (head.type == MSG_RESOLVE)
+			ret = on_resolve(gate, head.session, &in.resolve);
+		else if (head.type == MSG_CONSISTENCY)
+			ret = on_consistency(gate, curl, head.session, &in.consistency);
+		else
+			ret = -EPROTO;
+		if (fd >= 0)
+			close(fd);
+	}
+	if (ret != -EPIPE)
+		log_event("role-failed", "role: fetch, error: %s", strerror(-ret));
+	curl_easy_cleanup(curl);
+	curl_global_cleanup();
+	return ret == -EPIPE ? 0 : 1;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The policy's files from disk into a bundle. The files are the administrator's: bounded, but not
+ * hostile. Only gate does this.
+ */
+#include "daemon/bundle.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "core/file.h"
+
+__attribute__((format(printf, 3, 4))) static void issue(struct policy_issues *issues,
+                                                        const char *file, const char *fmt, ...)
+{
+	va_list ap;
+
+	issues->errors++;
+	if (issues->n == POLICY_ISSUES_MAX)
+		return;
+
+	struct policy_issue *i = &issues->v[issues->n++];
+
+	memset(i, 0, sizeof(*i));
+	i->error = true;
+	snprintf(i->where.file, sizeof(i->where.file), "%s", file);
+	va_start(ap, fmt);
+	(void)vsnprintf(i->text, sizeof(i->text), fmt, ap);
+	va_end(ap);
+}
+
+/* 0, or -errno of the read; other failures are said as an issue as well. */
+static int add_file(struct bundle *b, enum bundle_kind kind, const char *path,
+                    struct policy_issues *issues)
+{
+	uint8_t *text = NULL;
+	size_t n = 0;
+	int ret = file_read(path, BUNDLE_FILE_MAX, &text, &n);
+
+	if (!ret)
+		ret = bundle_add(b, kind, path, (struct bytes){text, n});
+	free(text);
+	if (ret == -EFBIG || ret == -E2BIG)
+		issue(issues, path, "too large: at most %d bytes a file, %d in all",
+		      BUNDLE_FILE_MAX, BUNDLE_MAX);
+	else if (ret)
+		issue(issues, path, "can't be read: %s", strerror(-ret));
+	return ret;
+}
+
+static int wanted_conf(const struct dirent *e)
+{
+	size_t n = strlen(e->d_name);
+
+	return e->d_name[0] != '.' && n > 5 && !strcmp(e->d_name + n - 5, ".conf");
+}
+
+static int wanted_any(const struct dirent *e)
+{
+	return e->d_name[0] != '.';
+}
+
+static int by_bytes(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+/* A directory that is not there is empty. */
+static int add_dir(struct bundle *b, enum bundle_kind kind, const char *dir,
+                   struct policy_issues *issues)
+{
+	struct dirent **e = NULL;
+	int n = scandir(dir, &e, kind == BUNDLE_CONF ? wanted_conf : wanted_any, by_bytes);
+	int ret = 0;
+
+	if (n < 0) {
+		if (errno == ENOENT)
+			return 0;
+		ret = -errno;
+		issue(issues, dir, "can't be read: %s", strerror(errno));
+		return ret;
+	}
+	for (int i = 0; i < n; i++) {
+		char path[PATH_MAX];
+
+		if (!ret &&
+		    snprintf(path, sizeof(path), "%s/%s", dir, e[i]->d_name) >= (int)sizeof(path))
+			ret = -ENAMETOOLONG;
+		if (!ret)
+			ret = add_file(b, kind, path, issues);
+		free(e[i]);
+	}
+	free(e);
+	return ret;
+}
+
+static int add_conf(const struct bundle_paths *paths, struct bundle *b,
+                    struct policy_issues *issues)
+{
+	struct policy_issues none = {0};
+	int ret = add_file(b, BUNDLE_CONF, paths->config, paths->config_must ? issues : &none);
+
+	if (ret == -ENOENT && !paths->config_must)
+		ret = 0;
+	else if (ret && !paths->config_must)
+		*issues = none;
+	if (!ret)
+		ret = add_dir(b, BUNDLE_CONF, paths->policy_dir, issues);
+	if (!ret && !b->n) {
+		issue(issues, paths->policy_dir,
+		      "holds no *.conf, and there is no %s: write a destination block first",
+		      paths->config);
+		ret = -EINVAL;
+	}
+	return ret;
+}
+
+/* Reads for the parser and remembers what it read. */
+static int load_and_keep(void *ctx, const char *path, uint8_t **out, size_t *n)
+{
+	struct bundle *b = ctx;
+	uint8_t *text = NULL;
+	size_t len = 0;
+	int ret = file_read(path, BUNDLE_FILE_MAX, &text, &len);
+
+	if (!ret && !bundle_find(b, BUNDLE_REF, path))
+		ret = bundle_add(b, BUNDLE_REF, path, (struct bytes){text, len});
+	if (ret) {
+		free(text);
+		return ret;
+	}
+	*out = text;
+	*n = len;
+	return 0;
+}
+
+/*
+ * The first parse only finds out which files are referred to. The policy that counts is then parsed
+ * from the bundle, exactly as verify will do it.
+ */
+static int collect(const struct bundle_paths *paths, int64_t now, struct bundle *b,
+                   struct policy_issues *issues)
+{
+	struct policy *p = NULL;
+	struct policy_file *files;
+	int ret = add_conf(paths, b, issues);
+
+	if (ret)
+		return ret;
+	files = calloc(b->n, sizeof(*files));
+	if (!files)
+		return -ENOMEM;
+
+	size_t n = b->n;
+
+	/* The entries' own memory stays where it is while the bundle grows. */
+	for (size_t i = 0; i < n; i++)
+		files[i] = (struct policy_file){b->v[i].path, b->v[i].content};
+	ret = policy_parse(files, n, load_and_keep, b, now, &p, issues);
+	if (!ret)
+		policy_free(p);
+	free(files);
+	if (!ret && paths->collateral)
+		ret = add_dir(b, BUNDLE_COLLATERAL, paths->collateral, issues);
+	return ret;
+}
+
+int bundle_load(const struct bundle_paths *paths, int64_t now, struct bundle *out,
+                struct policy **policy, struct policy_issues *issues)
+{
+	struct bundle b = {0};
+	int ret;
+
+	memset(issues, 0, sizeof(*issues));
+	ret = collect(paths, now, &b, issues);
+	if (!ret) {
+		memset(issues, 0, sizeof(*issues));
+		ret = bundle_parse(&b, now, policy, issues);
+	}
+	if (ret) {
+		bundle_free(&b);
+		return ret == -ENOMEM ? ret : -EINVAL;
+	}
+	*out = b;
+	return 0;
+}
