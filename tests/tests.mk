@@ -44,6 +44,7 @@ lint-cppcheck:
 	@mkdir -p build/lint/cppcheck
 	$(Q)cppcheck --quiet --enable=warning,style,performance,portability --error-exitcode=1 \
 		--std=c11 --library=posix -D_GNU_SOURCE -D__x86_64__ -I. -j2 \
+		'-DLIBBPF_OPTS(type, name, ...)=struct type name = {0}' \
 		--inline-suppr --suppressions-list=tests/cppcheck.txt \
 		--cppcheck-build-dir=build/lint/cppcheck $(LINT_C)
 
@@ -63,15 +64,15 @@ lint-clang-tests: $(UNIT)
 # make fuzz [SECONDS=60] [TARGET=name]: everything again under libFuzzer and the sanitizers.
 SECONDS ?= 60
 FUZZ_RUN := $(if $(TARGET),$(filter $(TARGET),$(FUZZ)),$(FUZZ))
-FUZZ_MAKE := $(MAKE) --no-print-directory CC=$(CLANG) O=build/fuzz LDSAN=-fsanitize=fuzzer,address,undefined \
+FUZZ_ARGS := --no-print-directory CC=$(CLANG) O=build/fuzz LDSAN=-fsanitize=fuzzer,address,undefined \
 	OPT='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
 
 .PHONY: fuzz fuzz-regress fuzz-build
 fuzz:
-	$(Q)$(if $(FUZZ_RUN),,$(error no fuzz target $(TARGET)))$(FUZZ_MAKE) fuzz-build
+	$(Q)$(if $(FUZZ_RUN),,$(error no fuzz target $(TARGET)))$(MAKE) $(FUZZ_ARGS) fuzz-build
 	$(Q)tests/run-fuzz time $(SECONDS) $(FUZZ_RUN)
 fuzz-regress:
-	$(Q)$(FUZZ_MAKE) fuzz-build
+	$(Q)$(MAKE) $(FUZZ_ARGS) fuzz-build
 	$(Q)tests/run-fuzz regress $(FUZZ_RUN)
 fuzz-build: $(patsubst %,$(O)/fuzz/%,$(FUZZ_RUN))
 
