@@ -22,6 +22,10 @@ enum {
 	POLICY_NAMES_MAX = 64,
 	POLICY_PORTS_MAX = 16,
 	POLICY_LIST_MAX = 64,
+	POLICY_FILE_MAX = 4 << 20,
+	POLICY_ANCHOR_FILE_MAX = 65536,
+	/* What a peer may send leaves this much of attest's endorsements to the collateral. */
+	POLICY_COLLATERAL_MAX = ATTEST_ENDORSEMENTS_MAX - CMW_ENDORSEMENTS_MAX,
 };
 
 enum policy_action { POLICY_DENY = 0, POLICY_GATE, POLICY_ALLOW };
@@ -69,6 +73,7 @@ struct policy_ledger {
 	int64_t max_age;          /* seconds */
 	char url[512];            /* prefix of the tiles, https:, http: or file:; empty if none */
 	bool require_known;       /* no trust on first use */
+	bool allow_no_quorum;     /* loosening; needed for a tlog-policy with "quorum none" */
 };
 
 /* A `destination "name" { ... }` block. */
@@ -99,16 +104,23 @@ struct policy_destination {
 	bool has_host_data;
 	struct policy_tcb_floor tcb_floor[16];
 	uint32_t tcb_floors;
-	uint32_t vmpl;                /* default 0 */
-	uint64_t platform_required;   /* SNP platform info bits */
-	uint64_t guest_policy_forbid; /* SNP guest policy bits beyond the defaults */
-	bool allow_debug;             /* loosening */
-	bool require_crl;             /* default true; false is a loosening */
-	int64_t lease;                /* seconds a session may live at most */
+	uint32_t vmpl;               /* default 0 */
+	uint64_t platform_required;  /* SNP platform info bits that must be set ... */
+	uint64_t platform_forbidden; /* ... and that must be clear */
+	uint64_t
+	        guest_policy_forbid; /* SNP guest policy bits that must be clear, beyond attest's */
+	uint64_t guest_policy_required;
+	uint32_t anchor[ATTEST_ANCHORS_MAX]; /* indices into policy.anchor */
+	uint32_t anchors;
+	bool allow_debug; /* loosening */
+	bool require_crl; /* default true; false is a loosening */
+	int64_t lease;    /* seconds a session may live at most */
 };
 
+/* An `anchor "name" { ... }` block: trusted for the destinations that name it, for this TEE. */
 struct policy_anchor {
 	char name[POLICY_NAME_MAX];
+	struct policy_where where;
 	enum tee tee;
 	struct bytes content; /* owned */
 };
@@ -159,7 +171,10 @@ struct policy_issues {
  */
 int policy_parse(const struct policy_file *files, size_t n, policy_load_fn load, void *ctx,
                  int64_t now, struct policy **out, struct policy_issues *issues);
-/* Takes ownership of a collateral file's content. */
+/*
+ * Takes ownership of a collateral file's content (a CRL, a certificate, in any order). 0; -ENOSPC
+ * (over POLICY_COLLATERAL_MAX) or -ENOMEM, and content stays the caller's.
+ */
 int policy_add_collateral(struct policy *p, uint8_t *content, size_t n);
 void policy_free(struct policy *p);
 
@@ -171,9 +186,16 @@ struct policy_resolved {
 	uint8_t addr[16];
 };
 
-/* Index of the first destination that matches, or -1 (the default action applies). */
+/*
+ * Index of the first destination that matches, or -1 (the default action applies; with
+ * default-action = deny loopback stays open, see policy_default). An IPv6 prefix never matches a
+ * v4-mapped address.
+ */
 int policy_match(const struct policy *p, const struct policy_resolved *names, size_t names_n,
                  const uint8_t addr[static 16], uint16_t port);
+
+/* What happens to an address that no destination matches. */
+enum policy_action policy_default(const struct policy *p, const uint8_t addr[static 16]);
 
 /* ------------------------------------------------------------------- compile */
 
@@ -226,6 +248,8 @@ int policy_appraise(const struct policy *p, uint32_t destination,
                     const struct policy_presented *shown, int64_t at, policy_last_fn last,
                     void *ctx, struct verdict *v, struct policy_head_update *head);
 
+/* The name of an action as policy files write it. */
+const char *policy_action_name(enum policy_action a);
 /* The destination's requirement in words, a line each. */
 void policy_explain(const struct policy *p, uint32_t destination, struct buf *out);
 

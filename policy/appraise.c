@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one place where a verdict is made: what a peer showed, against what a destination demands.
+ *
+ * The order: how the evidence is bound, the evidence itself, whose it is, the ledger, and last the
+ * measurement, where evidence and ledger meet. A refusal does not end the work: what can still be
+ * judged is judged, so that the administrator sees everything that is wrong at once; but nothing
+ * that depends on something refused is ever looked at, it is skipped. Nothing here can make a
+ * verdict pass that an earlier check refused.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+#include <openssl/crypto.h>
+#include "policy/policy.h"
+
+struct appraisal {
+	const struct policy *p;
+	const struct policy_destination *d;
+	const struct policy_presented *shown;
+	int64_t at;
+	struct verdict *v;
+	struct checks *checks; /* of v */
+	struct claims claims;
+	bool evidence_holds;
+	struct statement statement;
+	bool statement_holds;
+};
+
+static void skip(struct appraisal *a, const char *id, const char *why)
+{
+	check_add(a->checks, id, CHECK_SKIP, "%s", why);
+}
+
+/* Appends what a room found and says what came of it. */
+static enum check_status take_checks(struct appraisal *a, const struct checks *c)
+{
+	for (uint32_t i = 0; i < c->n; i++)
+		check_add(a->checks, c->v[i].id, (enum check_status)c->v[i].status, "%s",
+		          c->v[i].detail);
+	a->checks->overflow |= c->overflow;
+	return checks_overall(c);
+}
+
+/* A text of n bytes in hex; what is longer than the checks' details is cut. */
+static void hex_of(const uint8_t *p, size_t n, char out[static 2 * MEASUREMENT_MAX + 1])
+{
+	hex_encode((struct bytes){p, n < MEASUREMENT_MAX ? n : MEASUREMENT_MAX}, out);
+}
+
+/* ------------------------------------------------------------------- the binder */
+
+static void check_binder(struct appraisal *a)
+{
+	enum policy_binder is = a->shown->binder, must = a->d->binder;
+
+	snprintf(a->v->binder, sizeof(a->v->binder), "%s", policy_binder_name(is));
+	/* A file can't be bound to a connection, and so can't open one. */
+	if (!a->shown->check_report_data) {
+		check_add(a->checks, "policy.binder", CHECK_UNAVAILABLE,
+		          "judged without a connection");
+		return;
+	}
+	if (is == BINDER_NONE || is < must) {
+		check_add(a->checks, "policy.binder", CHECK_FAIL, "%s, but %s is demanded",
+		          policy_binder_name(is), policy_binder_name(must));
+		return;
+	}
+	check_add(a->checks, "policy.binder", CHECK_PASS, "%s", policy_binder_name(is));
+	if (is < BINDER_CONNECTION)
+		verdict_loosened(a->v, "binder = %s: the evidence is not bound to this connection",
+		                 policy_binder_name(must));
+}
+
+/* ----------------------------------------------------------------- the evidence */
+
+static enum tee tee_of(const struct cmw *cmw)
+{
+	return strcmp(cmw->evidence_type, CMW_TYPE_SNP) ? TEE_NONE : TEE_SNP;
+}
+
+static void fill_input(const struct appraisal *a, struct attest_input *in)
+{
+	const struct policy *p = a->p;
+	const struct cmw *cmw = &a->shown->cmw;
+
+	in->type = tee_of(cmw);
+	in->evidence = cmw->evidence;
+	in->at = a->at;
+	in->check_report_data = a->shown->check_report_data;
+	memcpy(in->report_data, a->shown->report_data, sizeof(in->report_data));
+	in->allow_debug = a->d->allow_debug;
+	in->require_crl = a->d->require_crl;
+	/* Our own first: a peer that sends much can't crowd them out. */
+	for (uint32_t i = 0; i < p->collaterals; i++)
+		in->endorsements[in->endorsements_n++] = p->collateral[i];
+	for (uint32_t i = 0; i < cmw->endorsements_n; i++)
+		in->endorsements[in->endorsements_n++] = cmw->endorsements[i];
+	/* An anchor counts for its own platform; evidence of an unnamed kind gets none. */
+	for (uint32_t i = 0; i < a->d->anchors; i++) {
+		const struct policy_anchor *anchor = &p->anchor[a->d->anchor[i]];
+
+		if (anchor->tee == in->type)
+			in->anchors[in->anchors_n++] = anchor->content;
+	}
+}
+
+static void loosenings_of_evidence(struct appraisal *a, const struct checks *made)
+{
+	const struct check *crl = checks_find(made, "snp.revocation");
+
+	if (a->claims.debug)
+		verdict_loosened(a->v,
+		                 "allow-debug = true: the host can read and change the guest");
+	if (!a->d->require_crl && (!crl || crl->status != CHECK_PASS))
+		verdict_loosened(a->v,
+		                 "require-crl = false: nobody looked whether a key is revoked");
+	if (a->claims.extra_anchor)
+		verdict_loosened(a->v,
+		                 "anchor: the evidence ends at an anchor of this policy, not at "
+		                 "the vendor's root");
+	if (a->claims.vmpl)
+		verdict_loosened(a->v,
+		                 "vmpl = %" PRIu32 ": higher privileged software in the guest "
+		                 "can change what was attested",
+		                 a->claims.vmpl);
+}
+
+static int check_evidence(struct appraisal *a)
+{
+	struct attest_input *in = calloc(1, sizeof(*in));
+	struct checks made = {0};
+
+	if (!in)
+		return -ENOMEM;
+	fill_input(a, in);
+	attest_appraise(in, &a->claims, &made);
+	free(in);
+	a->evidence_holds = take_checks(a, &made) == CHECK_PASS;
+	snprintf(a->v->tee, sizeof(a->v->tee), "%s", attest_tee_name(a->claims.tee));
+	a->v->measurements = a->claims.measurements;
+	if (a->evidence_holds) {
+		verdict_limit(a->v, a->claims.valid_until);
+		loosenings_of_evidence(a, &made);
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------------- whose it is */
+
+static void check_tee(struct appraisal *a)
+{
+	bool named = a->claims.tee != TEE_NONE && a->d->tees & 1u << a->claims.tee;
+
+	check_add(a->checks, "policy.tee", named ? CHECK_PASS : CHECK_FAIL, "%s%s",
+	          attest_tee_name(a->claims.tee), named ? "" : ", which the policy does not name");
+}
+
+static void check_server_key(struct appraisal *a)
+{
+	const struct policy_destination *d = a->d;
+
+	if (!d->server_keys) {
+		skip(a, "policy.server-key", "the policy pins no server key");
+		return;
+	}
+	for (uint32_t i = 0; i < d->server_keys; i++) {
+		if (!CRYPTO_memcmp(d->server_key[i], a->shown->spki_sha256, 32)) {
+			check_add(a->checks, "policy.server-key", CHECK_PASS, "sha256:%s",
+			          a->v->server_key);
+			return;
+		}
+	}
+	check_add(a->checks, "policy.server-key", CHECK_FAIL,
+	          "sha256:%s is none of the %" PRIu32 " pinned keys", a->v->server_key,
+	          d->server_keys);
+}
+
+static void check_chip(struct appraisal *a)
+{
+	const struct policy_destination *d = a->d;
+	const struct claims *c = &a->claims;
+	char id[2 * MEASUREMENT_MAX + 1];
+
+	if (!d->chip_ids) {
+		skip(a, "policy.chip", "the policy names no machine");
+		return;
+	}
+	if (!c->chip_id_len) {
+		check_add(a->checks, "policy.chip", CHECK_FAIL, "the evidence names no chip%s%s",
+		          c->csp[0] ? ", only its provider " : "", c->csp);
+		return;
+	}
+	hex_of(c->chip_id, c->chip_id_len, id);
+	for (uint32_t i = 0; i < d->chip_ids; i++) {
+		if (!memcmp(d->chip_id[i], c->chip_id, sizeof(c->chip_id))) {
+			check_add(a->checks, "policy.chip", CHECK_PASS, "%s", id);
+			return;
+		}
+	}
+	check_add(a->checks, "policy.chip", CHECK_FAIL, "%s is not in the policy's list", id);
+}
+
+static void check_host_data(struct appraisal *a)
+{
+	const struct policy_destination *d = a->d;
+	char is[2 * MEASUREMENT_MAX + 1];
+
+	hex_of(a->claims.host_data, sizeof(a->claims.host_data), is);
+	/* What is not pinned is zero in the model, and has to be zero in the evidence. */
+	if (!memcmp(d->host_data, a->claims.host_data, sizeof(d->host_data)))
+		check_add(a->checks, "policy.host-data", CHECK_PASS, "%s",
+		          d->has_host_data ? is : "zero");
+	else
+		check_add(a->checks, "policy.host-data", CHECK_FAIL, "%s, but the policy %s", is,
+		          d->has_host_data ? "pins another" : "does not pin it");
+}
+
+static void check_tcb_floor(struct appraisal *a)
+{
+	const struct policy_destination *d = a->d;
+
+	if (!d->tcb_floors) {
+		skip(a, "policy.tcb-floor", "the policy sets no floor");
+		return;
+	}
+	for (uint32_t i = 0; i < d->tcb_floors; i++) {
+		const struct policy_tcb_floor *f = &d->tcb_floor[i];
+		const struct tcb_component *is = NULL;
+
+		for (uint32_t k = 0; k < a->claims.tcb_n; k++)
+			if (!strcmp(a->claims.tcb[k].name, f->name))
+				is = &a->claims.tcb[k];
+		if (is && is->svn >= f->svn)
+			continue;
+		if (is)
+			check_add(a->checks, "policy.tcb-floor", CHECK_FAIL,
+			          "%s is %u, at least %u is demanded", f->name, is->svn, f->svn);
+		else
+			check_add(a->checks, "policy.tcb-floor", CHECK_FAIL,
+			          "the platform has no %s, at least %u is demanded", f->name,
+			          f->svn);
+		return;
+	}
+	check_add(a->checks, "policy.tcb-floor", CHECK_PASS, "every component");
+}
+
+static void check_bits(struct appraisal *a, const char *id, uint64_t is, uint64_t required,
+                       uint64_t forbidden)
+{
+	uint64_t missing = required & ~is, unwanted = forbidden & is;
+
+	if (!required && !forbidden)
+		skip(a, id, "the policy demands nothing of it");
+	else if (missing || unwanted)
+		check_add(a->checks, id, CHECK_FAIL,
+		          "0x%" PRIx64 ": bits 0x%" PRIx64 " are missing, 0x%" PRIx64
+		          " must not be set",
+		          is, missing, unwanted);
+	else
+		check_add(a->checks, id, CHECK_PASS, "0x%" PRIx64, is);
+}
+
+static void check_snp(struct appraisal *a)
+{
+	const struct policy_destination *d = a->d;
+	const struct claims *c = &a->claims;
+
+	if (c->tee != TEE_SNP) {
+		skip(a, "policy.vmpl", "not an SNP platform");
+		skip(a, "policy.platform", "not an SNP platform");
+		skip(a, "policy.guest-policy", "not an SNP platform");
+		return;
+	}
+	if (c->vmpl == d->vmpl)
+		check_add(a->checks, "policy.vmpl", CHECK_PASS, "%" PRIu32, c->vmpl);
+	else
+		check_add(a->checks, "policy.vmpl", CHECK_FAIL,
+		          "%" PRIu32 ", but %" PRIu32 " is demanded", c->vmpl, d->vmpl);
+	check_bits(a, "policy.platform", c->platform_info, d->platform_required,
+	           d->platform_forbidden);
+	check_bits(a, "policy.guest-policy", c->policy, d->guest_policy_required,
+	           d->guest_policy_forbid);
+}
+
+static void skip_identity(struct appraisal *a, const char *why)
+{
+	static const char *const ids[] = {"policy.tee",         "policy.chip", "policy.host-data",
+	                                  "policy.tcb-floor",   "policy.vmpl", "policy.platform",
+	                                  "policy.guest-policy"};
+
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+		skip(a, ids[i], why);
+}
+
+static void check_identity(struct appraisal *a)
+{
+	check_server_key(a);
+	if (!a->evidence_holds) {
+		skip_identity(a, "the evidence does not hold");
+		return;
+	}
+	check_tee(a);
+	check_chip(a);
+	check_host_data(a);
+	check_tcb_floor(a);
+	check_snp(a);
+}
+
+/* -------------------------------------------------------------------- the ledger */
+
+static int check_head(struct appraisal *a, const struct policy_ledger *l,
+                      const struct ledger_head *head, policy_last_fn last, void *ctx,
+                      struct policy_head_update *out)
+{
+	struct ledger_last seen = {0};
+	struct checks made = {0};
+
+	if (last)
+		last(ctx, head->cp.origin, &seen);
+	out->cp = head->cp;
+	out->step = ledger_head_step(&seen, &head->cp, NULL, 0, l->require_known, &made);
+	return take_checks(a, &made) == CHECK_PASS ? 0 : -EINVAL;
+}
+
+/* The proof, the head, then what the leaf says: it is read only once it is known to be logged. */
+static int check_proof(struct appraisal *a, const struct policy_ledger *l, policy_last_fn last,
+                       void *ctx, struct policy_head_update *out)
+{
+	const struct cmw *cmw = &a->shown->cmw;
+	bool witnessed = l->tlog->quorum >= 0;
+	/* Without witnesses nobody says how old a head is. */
+	struct ledger_time time = {.at = a->at, .max_age = witnessed ? l->max_age : -1};
+	struct ledger_head head = {0};
+	struct checks made = {0};
+	int rc = ledger_verify_proof(cmw->proof, cmw->leaf, l->tlog, &time, &head, &made);
+
+	if (rc)
+		return rc;
+	if (take_checks(a, &made) != CHECK_PASS)
+		return 0;
+	if (!witnessed)
+		verdict_loosened(a->v, "allow-no-quorum = true: no witness vouches for the ledger");
+	verdict_limit(a->v, head.fresh_until);
+	if (check_head(a, l, &head, last, ctx, out))
+		return 0;
+	memset(&made, 0, sizeof(made));
+	rc = ledger_statement_parse(cmw->leaf, a->at, &a->statement, &made);
+	if (rc == -ENOMEM)
+		return rc;
+	a->statement_holds = take_checks(a, &made) == CHECK_PASS;
+	if (a->statement_holds)
+		verdict_limit(a->v, a->statement.not_after);
+	return 0;
+}
+
+static int check_ledger(struct appraisal *a, policy_last_fn last, void *ctx,
+                        struct policy_head_update *out)
+{
+	const struct cmw *cmw = &a->shown->cmw;
+	const struct policy_ledger *l;
+
+	if (a->d->ledger < 0) {
+		skip(a, "policy.ledger", "ledger = none");
+		verdict_loosened(a->v, "ledger = none: no public ledger was asked");
+		return 0;
+	}
+	l = &a->p->ledger[a->d->ledger];
+	out->ledger = (uint32_t)a->d->ledger;
+	if (!cmw->proof.n || !cmw->leaf.n) {
+		check_add(a->checks, "policy.ledger", CHECK_UNAVAILABLE,
+		          "the peer sent no %s for ledger %s",
+		          cmw->leaf.n    ? "proof"
+		          : cmw->proof.n ? "statement"
+		                         : "statement and no proof",
+		          l->name);
+		return 0;
+	}
+	check_add(a->checks, "policy.ledger", CHECK_PASS, "a statement and a proof for ledger %s",
+	          l->name);
+	return check_proof(a, l, last, ctx, out);
+}
+
+/* --------------------------------------------------------------- the measurement */
+
+static const struct measurements *logged(const struct appraisal *a)
+{
+	switch (a->claims.tee) {
+	case TEE_SNP:
+		return &a->statement.snp;
+	case TEE_TDX:
+		return &a->statement.tdx;
+	case TEE_NONE:
+	case TEE_SGX:
+	case TEE_CCA:
+	case TEE_NITRO:
+	case TEE_MAX:
+		return NULL;
+	}
+	return NULL;
+}
+
+static bool same_measurement(const struct measurement *a, const struct measurement *b)
+{
+	return a && b && a->len == b->len && !memcmp(a->value, b->value, a->len);
+}
+
+static bool in_list(const struct appraisal *a)
+{
+	for (uint32_t i = 0; i < a->d->measurements; i++) {
+		const struct policy_measurement *m = &a->d->measurement[i];
+
+		if (m->tee == a->claims.tee &&
+		    same_measurement(&m->m, measurement_find(&a->claims.measurements, m->m.name)))
+			return true;
+	}
+	return false;
+}
+
+/* Every register that the statement names, and at least one. */
+static bool in_statement(const struct appraisal *a)
+{
+	const struct measurements *must = logged(a);
+
+	if (!must || !must->n || must->n > MEASUREMENTS_MAX)
+		return false;
+	for (uint32_t i = 0; i < must->n; i++)
+		if (!same_measurement(&must->v[i],
+		                      measurement_find(&a->claims.measurements, must->v[i].name)))
+			return false;
+	return true;
+}
+
+static void check_measurement(struct appraisal *a)
+{
+	const struct measurement *first = &a->claims.measurements.v[0];
+	bool ask_ledger = a->d->ledger >= 0, ask_list = a->d->measurements;
+	char is[2 * MEASUREMENT_MAX + 1] = "none";
+
+	if (!a->evidence_holds) {
+		skip(a, "policy.measurement", "the evidence does not hold");
+		return;
+	}
+	if (a->claims.measurements.n)
+		hex_of(first->value, first->len, is);
+	if (ask_list && !in_list(a))
+		check_add(a->checks, "policy.measurement", CHECK_FAIL,
+		          "%s is not in the policy's list", is);
+	else if (ask_ledger && !a->statement_holds)
+		skip(a, "policy.measurement", "there is no statement of the ledger that holds");
+	else if (ask_ledger && !in_statement(a))
+		check_add(a->checks, "policy.measurement", CHECK_FAIL,
+		          "%s is not what the logged statement says", is);
+	else if (!ask_list && !ask_ledger)
+		check_add(a->checks, "policy.measurement", CHECK_FAIL,
+		          "neither a list nor a ledger says what %s is", is);
+	else
+		check_add(a->checks, "policy.measurement", CHECK_PASS, "%s", is);
+}
+
+/* ------------------------------------------------------------------------- whole */
+
+int policy_appraise(const struct policy *p, uint32_t destination,
+                    const struct policy_presented *shown, int64_t at, policy_last_fn last,
+                    void *ctx, struct verdict *v, struct policy_head_update *head)
+{
+	struct appraisal a = {.p = p, .shown = shown, .at = at, .v = v, .checks = &v->checks};
+	int rc;
+
+	memset(head, 0, sizeof(*head));
+	if (destination >= p->destinations || p->destination[destination].action != POLICY_GATE ||
+	    shown->cmw.endorsements_n > CMW_ENDORSEMENTS_MAX)
+		return -EINVAL;
+	a.d = &p->destination[destination];
+	hex_encode(BYTES_OF(shown->spki_sha256), v->server_key);
+	check_binder(&a);
+	rc = check_evidence(&a);
+	if (rc)
+		return rc;
+	check_identity(&a);
+	rc = check_ledger(&a, last, ctx, head);
+	if (rc)
+		return rc;
+	check_measurement(&a);
+	verdict_limit(v, at > INT64_MAX - a.d->lease ? INT64_MAX : at + a.d->lease);
+	verdict_seal(v);
+	return 0;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The policy in words, for administrators: names as the files write them, and what a destination
+ * demands.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include "policy/policy.h"
+
+const char *policy_action_name(enum policy_action a)
+{
+	switch (a) {
+	case POLICY_DENY:
+		return "deny";
+	case POLICY_GATE:
+		return "gate";
+	case POLICY_ALLOW:
+		return "allow";
+	}
+	return "deny";
+}
+
+const char *policy_binder_name(enum policy_binder b)
+{
+	switch (b) {
+	case BINDER_NONE:
+		return "none";
+	case BINDER_CERTIFICATE:
+		return "certificate";
+	case BINDER_NONCE:
+		return "nonce";
+	case BINDER_LEASE:
+		return "lease";
+	case BINDER_CONNECTION:
+		return "connection";
+	}
+	return "none";
+}
+
+/* In the largest unit that leaves no rest. */
+static void put_duration(struct buf *out, int64_t seconds)
+{
+	static const struct {
+		int64_t seconds;
+		const char *one, *many;
+	} units[] = {{86400, "day", "days"},
+	             {3600, "hour", "hours"},
+	             {60, "minute", "minutes"},
+	             {1, "second", "seconds"}};
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		int64_t n = seconds / units[i].seconds;
+
+		if (seconds % units[i].seconds)
+			continue;
+		buf_printf(out, "%" PRId64 " %s", n, n == 1 ? units[i].one : units[i].many);
+		return;
+	}
+}
+
+static void put_hex(struct buf *out, struct bytes v)
+{
+	char text[2 * 64 + 1];
+
+	hex_encode(v, text);
+	buf_str(out, text);
+}
+
+static void explain_ledger(const struct policy *p, const struct policy_destination *d,
+                           struct buf *out)
+{
+	const struct policy_ledger *l;
+
+	if (d->ledger < 0) {
+		buf_str(out, "ledger: none (loosening)\n");
+		return;
+	}
+	l = &p->ledger[d->ledger];
+	buf_printf(out, "ledger: the measurement is in a statement logged in \"%s\", ", l->name);
+	if (l->tlog->quorum < 0)
+		buf_str(out, "vouched for by no witness (loosening), ");
+	else
+		buf_printf(out, "under a quorum of its %u witnesses, ", l->tlog->witnesses);
+	buf_str(out, "seen within ");
+	put_duration(out, l->max_age);
+	buf_str(out, l->require_known ? ", continuing a head already known\n" : "\n");
+}
+
+static void explain_identity(const struct policy_destination *d, struct buf *out)
+{
+	for (uint32_t i = 0; i < d->measurements; i++) {
+		const struct policy_measurement *m = &d->measurement[i];
+
+		buf_str(out, i ? "  or " : "measurement: ");
+		put_hex(out, (struct bytes){m->m.value, m->m.len});
+		buf_str(out, "\n");
+	}
+	for (uint32_t i = 0; i < d->server_keys; i++) {
+		buf_str(out, i ? "  or sha256:" : "server key: sha256:");
+		put_hex(out, BYTES_OF(d->server_key[i]));
+		buf_str(out, "\n");
+	}
+	for (uint32_t i = 0; i < d->chip_ids; i++) {
+		buf_str(out, i ? "  or " : "chip: ");
+		put_hex(out, BYTES_OF(d->chip_id[i]));
+		buf_str(out, "\n");
+	}
+	if (d->has_host_data) {
+		buf_str(out, "host data: ");
+		put_hex(out, BYTES_OF(d->host_data));
+		buf_str(out, "\n");
+	} else {
+		buf_str(out, "host data: zero\n");
+	}
+}
+
+static void explain_platform(const struct policy *p, const struct policy_destination *d,
+                             struct buf *out)
+{
+	for (uint32_t i = 0; i < d->tcb_floors; i++)
+		buf_printf(out, "%s%s at least %u%s", i ? ", " : "firmware: ", d->tcb_floor[i].name,
+		           d->tcb_floor[i].svn, i + 1 == d->tcb_floors ? "\n" : "");
+	buf_printf(out, "privilege level: %u%s\n", d->vmpl, d->vmpl ? " (loosening)" : "");
+	if (d->platform_required || d->platform_forbidden)
+		buf_printf(out, "machine: platform bits 0x%" PRIx64 " set, 0x%" PRIx64 " clear\n",
+		           d->platform_required, d->platform_forbidden);
+	if (d->guest_policy_required || d->guest_policy_forbid)
+		buf_printf(out,
+		           "machine: guest policy bits 0x%" PRIx64 " set, 0x%" PRIx64 " clear\n",
+		           d->guest_policy_required, d->guest_policy_forbid);
+	buf_str(out, d->allow_debug ? "debug guests: accepted (loosening)\n"
+	                            : "debug guests: refused\n");
+	buf_str(out, d->require_crl ? "revocation list: must be at hand\n"
+	                            : "revocation list: used when at hand (loosening)\n");
+	for (uint32_t i = 0; i < d->anchors; i++)
+		buf_printf(out, "trusts anchor \"%s\" beside the vendor's roots (loosening)\n",
+		           p->anchor[d->anchor[i]].name);
+}
+
+void policy_explain(const struct policy *p, uint32_t destination, struct buf *out)
+{
+	const struct policy_destination *d;
+	const char *comma = "";
+
+	if (destination >= p->destinations)
+		return;
+	d = &p->destination[destination];
+	if (d->action != POLICY_GATE) {
+		buf_printf(out, "%s\n",
+		           d->action == POLICY_ALLOW ? "connections pass untouched"
+		                                     : "connections are refused");
+		return;
+	}
+	buf_str(out, "platform: ");
+	for (enum tee t = TEE_NONE + 1; t < TEE_MAX; t++) {
+		if (!(d->tees & 1u << t))
+			continue;
+		buf_printf(out, "%s%s", comma, attest_tee_name(t));
+		comma = " or ";
+	}
+	buf_printf(out, "\nevidence bound to: %s%s\n", policy_binder_name(d->binder),
+	           d->binder < BINDER_CONNECTION ? " or stronger (loosening)" : "");
+	if (d->server_name[0])
+		buf_printf(out, "server name: %s\n", d->server_name);
+	explain_ledger(p, d, out);
+	explain_identity(d, out);
+	explain_platform(p, d, out);
+	buf_str(out, "session: at most ");
+	put_duration(out, d->lease);
+	buf_str(out, "\n");
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of policy keys. Words here reach the administrator twice: in the reference and in the
+ * parser's errors. Knows no grammar and no values; read.h names the functions that take them.
+ */
+#include "policy/keys.h"
+#include "policy/read.h"
+
+static const struct policy_key top_keys[] = {
+        {"default-action", KEY_MUST, "`allow` or `deny`", NULL, "allow",
+         "What happens to a connection that no destination matches. There is no silent default: "
+         "write down which of the two this host has. `deny` keeps loopback (127.0.0.0/8 and ::1) "
+         "open unless a destination matches it.",
+         read_default_action},
+};
+
+static const struct policy_key ledger_keys[] = {
+        {"policy", KEY_MUST, "file", NULL, "\"acme.policy\"",
+         "A tlog-policy (C2SP): the log's key, the witnesses' keys and the quorum of witnesses that "
+         "must have cosigned. A relative name is relative to the file that holds this block.",
+         read_ledger_policy},
+        {"max-age", 0, "duration, at most 7d", "`24h`", "\"24h\"",
+         "How old the cosignatures may be that count for the quorum. A verdict ends at the latest "
+         "when they get older than this.",
+         read_ledger_max_age},
+        {"url", 0, "`https:`, `http:` or `file:` prefix", "none", "\"https://log.example/\"",
+         "Where the log's tiles are (C2SP tlog-tiles). keygate gets proofs from there that a newer "
+         "head of the log continues the last one it saw. Without it the last-seen head moves only "
+         "when nothing was known before.",
+         read_ledger_url},
+        {"first-use", 0, "`allow` or `refuse`", "`allow`", "refuse",
+         "Whether the first head that is ever seen of the log is accepted (the quorum still "
+         "guards it). `refuse` makes a lost state directory a refusal instead of a fresh start.",
+         read_ledger_first_use},
+        {"allow-no-quorum", 0, "`true` or `false`", "`false`", "true",
+         "Accept a tlog-policy that says `quorum none`, so that no witness vouches for the log's "
+         "heads: the log can show this host a history that nobody else sees, and nothing says "
+         "how old a head is, so max-age does not apply. A loosening.",
+         read_ledger_allow_no_quorum},
+};
+
+static const struct policy_key anchor_keys[] = {
+        {"tee", KEY_MUST, "`snp`, `tdx`, `sgx`, `cca` or `nitro`", NULL, "snp",
+         "The platform whose evidence may end at this anchor.", read_anchor_tee},
+        {"file", KEY_MUST, "file", NULL, "\"anchors/lab.pem\"",
+         "A certificate or public key, PEM or DER. A relative name is relative to the file that "
+         "holds this block.",
+         read_anchor_file},
+};
+
+static const struct policy_key destination_keys[] = {
+        {"address", KEY_LIST, "list of addresses and prefixes", "none", "{\"192.0.2.0/24\"}",
+         "IPv4 and IPv6 addresses or prefixes. IPv4 is matched whichever kind of socket the "
+         "application uses; an IPv6 prefix never matches IPv4, so `\"::/0\"` alone leaves IPv4 "
+         "out. A destination has addresses, names, or both.",
+         read_address},
+        {"name", KEY_LIST, "list of host names", "none", "{\"api.example.com\"}",
+         "Host names. keygate resolves them itself and keeps the answers fresh; the destination is "
+         "what they resolve to.",
+         read_name},
+        {"port", KEY_LIST | KEY_MUST_GATE, "list of ports and ranges", "every port", "{\"443\"}",
+         "TCP ports, `\"443\"` or `\"8000-8010\"`. A gated destination says which ports "
+         "are gated; at most 16 entries.",
+         read_port},
+        {"action", KEY_MUST, "`gate`, `allow` or `deny`", NULL, "gate",
+         "`gate`: a connection is made only to a peer that satisfies what this block demands. "
+         "`allow`: connections pass untouched. `deny`: connections are refused. The first "
+         "destination that matches an address and port decides.",
+         read_action},
+        {"refuse-with", 0, "name of an errno", "`ECONNREFUSED`", "ECONNREFUSED",
+         "What connect() returns to the application when it is refused: `ECONNREFUSED`, `EACCES`, "
+         "`EPERM`, `ENETUNREACH`, `EHOSTUNREACH` or `ETIMEDOUT`. Not with `action = allow`.",
+         read_refuse_with},
+        {"tee", KEY_LIST | KEY_MUST_GATE | KEY_GATE, "list of platforms", NULL, "{snp}",
+         "The platforms whose evidence is accepted: `snp` (AMD SEV-SNP), `tdx`, `sgx`, `cca`, "
+         "`nitro`. Evidence of a platform that this version does not appraise is refused.",
+         read_tee},
+        {"binder", KEY_GATE, "`connection`, `lease`, `nonce` or `certificate`", "`connection`",
+         "connection",
+         "How firmly the evidence must be tied to the connection. `connection`: to this TLS "
+         "connection by its exporter value. `lease`: to an earlier attested connection. `nonce`: to "
+         "a nonce of this handshake. `certificate`: to the server's key only. What is named admits "
+         "itself and everything stronger; a verdict that rests on less than `connection` says so "
+         "(a loosening).",
+         read_binder},
+        {"ledger", KEY_MUST_GATE | KEY_GATE, "name of a ledger block, or `none`", NULL, "\"acme\"",
+         "The transparency ledger whose statement must name the peer's measurement. `none` means "
+         "that no ledger is asked; it has to be written out, needs a `measurement` list, and is "
+         "named in every verdict (a loosening).",
+         read_ledger},
+        {"measurement", KEY_LIST | KEY_GATE, "list of hexadecimal launch measurements",
+         "what the ledger's statement says", "{\"<96 hexadecimal digits>\"}",
+         "Launch measurements that are accepted (SNP: 48 bytes). With a ledger as well, both must "
+         "hold: the measurement is in this list and in the logged statement.",
+         read_measurement},
+        {"server-name", KEY_GATE, "host name", "the `name`, when there is exactly one",
+         "\"api.example.com\"",
+         "The name that is asked for in the TLS handshake and bound into the evidence.",
+         read_server_name},
+        {"server-key", KEY_LIST | KEY_GATE, "list of `sha256:` and 64 hexadecimal digits",
+         "any key", "{\"sha256:<64 hexadecimal digits>\"}",
+         "Pins of the server's public key: SHA-256 of its DER SubjectPublicKeyInfo. A measurement "
+         "says which program answers, not whose; pin the key where anybody may run the program.",
+         read_server_key},
+        {"chip-id", KEY_LIST | KEY_GATE, "list of hexadecimal chip ids", "any machine",
+         "{\"<128 hexadecimal digits>\"}",
+         "The machines that are accepted, by the chip id in the evidence: 128 hexadecimal digits, "
+         "or 16 (Turin). Evidence that names no chip is then refused.",
+         read_chip_id},
+        {"host-data", KEY_GATE, "64 hexadecimal digits", "all zero", "\"<64 hexadecimal digits>\"",
+         "What the host handed to the guest at launch (SNP HOST_DATA), for example the hash of a "
+         "container policy. It can carry configuration, so what is not pinned here must be zero.",
+         read_host_data},
+        {"min-tcb", KEY_LIST | KEY_GATE, "list of `component=version`", "none",
+         "{\"snp=20\", \"microcode=209\"}",
+         "The lowest firmware versions that are accepted, each component by itself, as the "
+         "certificate of the attestation key states them: `bootloader`, `tee`, `snp`, "
+         "`microcode`, and on Turin `fmc`.",
+         read_min_tcb},
+        {"vmpl", KEY_GATE, "0 to 3", "`0`", "0",
+         "The privilege level of the guest's software that asked for the report. Anything but 0 "
+         "trusts software that the most privileged level can change (a loosening).",
+         read_vmpl},
+        {"require-platform", KEY_LIST | KEY_GATE, "list of platform properties", "none",
+         "{alias-check, ecc}",
+         "Properties of the machine that the evidence must state: `smt-disabled`, `tsme`, `ecc`, "
+         "`rapl-disabled`, `ciphertext-hiding`, `alias-check` (the check against aliased memory "
+         "was made), `tio`.",
+         read_require_platform},
+        {"require-guest-policy", KEY_LIST | KEY_GATE, "list of guest policy properties", "none",
+         "{no-smt, ciphertext-hiding}",
+         "What the guest's launch policy must enforce, wherever the guest runs: `no-smt`, "
+         "`single-socket`, `no-cxl`, `aes-256-xts`, `rapl-disabled`, `ciphertext-hiding`, "
+         "`page-swap-disabled`. A policy that lets a migration agent move the guest is always "
+         "refused.",
+         read_require_guest_policy},
+        {"anchor", KEY_LIST | KEY_GATE, "list of anchor blocks", "none", "{\"lab\"}",
+         "Trust anchors beside the built-in vendor roots, for this destination only. A verdict "
+         "that rests on one says so (a loosening).",
+         read_anchor},
+        {"allow-debug", KEY_GATE, "`true` or `false`", "`false`", "true",
+         "Accept guests that their host can debug, so that it can read and change all of their "
+         "memory. A loosening.",
+         read_allow_debug},
+        {"require-crl", KEY_GATE, "`true` or `false`", "`true`", "false",
+         "Whether a current certificate revocation list of the vendor must be at hand, from the "
+         "peer or from the collateral directory. `false` is a loosening.",
+         read_require_crl},
+        {"lease", KEY_GATE, "duration, 1s to 30d", "`1h`", "\"1h\"",
+         "How long a session may live at most. The kernel ends it then, or earlier when something "
+         "that its verdict rests on ends.",
+         read_lease},
+};
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+const struct policy_section policy_sections[SECTION_MAX] = {
+        [SECTION_TOP] = {"", "Outside of any block.", top_keys, COUNT(top_keys)},
+        [SECTION_LEDGER] = {"ledger", "A transparency ledger and how it is to be believed.",
+                            ledger_keys, COUNT(ledger_keys)},
+        [SECTION_ANCHOR] = {"anchor",
+                            "A trust anchor beside the built-in vendor roots. It counts only for "
+                            "the destinations that name it.",
+                            anchor_keys, COUNT(anchor_keys)},
+        [SECTION_DESTINATION] =
+                {"destination",
+                 "Where connections go and what is demanded there. Blocks are tried "
+                 "in the order in which they are written, files in lexical order.",
+                 destination_keys, COUNT(destination_keys)},
+};
+
+_Static_assert(COUNT(destination_keys) <= POLICY_KEYS_MAX, "a bit each in policy_reader.given");

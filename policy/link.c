@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What holds between blocks, once all files are read: names that refer to blocks, blocks that
+ * nobody refers to, destinations that others hide, and prefixes at which too many ports meet.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include "policy/prefix.h"
+#include "policy/read.h"
+
+/* ---------------------------------------------------------------- nearest name */
+
+enum { TYPED_MAX = 64 };
+
+/* Edits (insert, delete, replace) that make b of a. */
+static size_t distance(const char *a, size_t an, const char *b, size_t bn)
+{
+	size_t row[TYPED_MAX + 1];
+
+	for (size_t j = 0; j <= bn; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= an; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= bn; j++) {
+			size_t best = diagonal + (a[i - 1] != b[j - 1]);
+
+			diagonal = row[j];
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			row[j] = best;
+		}
+	}
+	return row[bn];
+}
+
+const char *policy_nearest(const char *typed, const char *const *names, size_t n)
+{
+	size_t len = strlen(typed);
+	/* A third of the word wrong is a slip; more is another word. */
+	size_t best = len / 3 + 1;
+	const char *found = NULL;
+
+	if (len > TYPED_MAX)
+		return NULL;
+	for (size_t i = 0; i < n; i++) {
+		size_t name_len = strlen(names[i]);
+		size_t d;
+
+		if (name_len > TYPED_MAX)
+			continue;
+		d = distance(typed, len, names[i], name_len);
+		if (d <= best && (!found || d < best)) {
+			best = d;
+			found = names[i];
+		}
+	}
+	return found;
+}
+
+/* ------------------------------------------------------------------ references */
+
+static const char *block_name(const struct policy *p, enum policy_section_id kind, uint32_t i)
+{
+	return kind == SECTION_LEDGER ? p->ledger[i].name : p->anchor[i].name;
+}
+
+static void unknown_name(struct policy_reader *r, enum policy_section_id kind,
+                         const struct policy_where *where, const char *name)
+{
+	const struct policy *p = r->p;
+	uint32_t n = kind == SECTION_LEDGER ? p->ledgers : p->anchors;
+	const char **names = calloc(n + 1, sizeof(*names));
+	const char *word = policy_sections[kind].name, *near;
+
+	if (!names) {
+		r->no_memory = true;
+		return;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		names[i] = block_name(p, kind, i);
+	near = policy_nearest(name, names, n);
+	free(names);
+	if (near)
+		policy_issue(r->issues, true, where, "there is no %s \"%s\"; did you mean \"%s\"?",
+		             word, name, near);
+	else
+		policy_issue(r->issues, true, where,
+		             "there is no %s \"%s\"; add: %s \"%s\" { ... }%s", word, name, word,
+		             name, kind == SECTION_LEDGER ? ", or write ledger = none" : "");
+}
+
+static int64_t find_block(const struct policy *p, enum policy_section_id kind, const char *name)
+{
+	uint32_t n = kind == SECTION_LEDGER ? p->ledgers : p->anchors;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (!strcmp(block_name(p, kind, i), name))
+			return i;
+	return -1;
+}
+
+static void link_ledger(struct policy_reader *r, struct policy_destination *d,
+                        const struct policy_ref *ref, bool *used)
+{
+	struct policy_where where = policy_where_of(d->where.file, ref->line);
+	int64_t at;
+
+	if (!ref->name[0] || !strcmp(ref->name, "none"))
+		return;
+	at = find_block(r->p, SECTION_LEDGER, ref->name);
+	if (at < 0) {
+		unknown_name(r, SECTION_LEDGER, &where, ref->name);
+		return;
+	}
+	d->ledger = (int32_t)at;
+	used[at] = true;
+}
+
+static void link_anchor(struct policy_reader *r, struct policy_destination *d,
+                        const struct policy_ref *ref, bool *used)
+{
+	struct policy_where where = policy_where_of(d->where.file, ref->line);
+	int64_t at = find_block(r->p, SECTION_ANCHOR, ref->name);
+	const struct policy_anchor *a;
+
+	if (at < 0) {
+		unknown_name(r, SECTION_ANCHOR, &where, ref->name);
+		return;
+	}
+	a = &r->p->anchor[at];
+	used[at] = true;
+	if (d->tees & 1u << a->tee)
+		d->anchor[d->anchors++] = (uint32_t)at;
+	else
+		policy_issue(
+		        r->issues, true, &where,
+		        "anchor \"%s\" is for %s, which the tee of destination \"%s\" does not "
+		        "name; add it there or remove the anchor here",
+		        a->name, attest_tee_name(a->tee), d->name);
+}
+
+static void link_names(struct policy_reader *r)
+{
+	struct policy *p = r->p;
+	/* One more each, so that none is an allocation of nothing. */
+	bool *ledger = calloc((size_t)p->ledgers + 1, sizeof(*ledger));
+	bool *anchor = calloc((size_t)p->anchors + 1, sizeof(*anchor));
+
+	if (!ledger || !anchor) {
+		r->no_memory = true;
+		goto out;
+	}
+	for (uint32_t i = 0; i < p->destinations; i++) {
+		link_ledger(r, &p->destination[i], &r->refs[i].ledger, ledger);
+		for (uint32_t a = 0; a < r->refs[i].anchors; a++)
+			link_anchor(r, &p->destination[i], &r->refs[i].anchor[a], anchor);
+	}
+	for (uint32_t i = 0; i < p->ledgers; i++)
+		if (!ledger[i])
+			policy_issue(
+			        r->issues, false, &p->ledger[i].where,
+			        "no destination names ledger \"%s\"; remove it, or write ledger = "
+			        "\"%s\" where it is meant",
+			        p->ledger[i].name, p->ledger[i].name);
+	for (uint32_t i = 0; i < p->anchors; i++)
+		if (!anchor[i])
+			policy_issue(
+			        r->issues, false, &p->anchor[i].where,
+			        "no destination names anchor \"%s\", so nobody trusts it; remove it, "
+			        "or write anchor = {\"%s\"} where it is meant",
+			        p->anchor[i].name, p->anchor[i].name);
+out:
+	free(ledger);
+	free(anchor);
+}
+
+static void check_measurements(struct policy_reader *r)
+{
+	const struct policy *p = r->p;
+
+	for (uint32_t i = 0; i < p->destinations; i++) {
+		const struct policy_destination *d = &p->destination[i];
+
+		if (d->measurements && !(d->tees & 1u << TEE_SNP))
+			policy_issue(
+			        r->issues, true, &d->where,
+			        "the measurement list of destination \"%s\" is of snp, which its "
+			        "tee does not name; add it there or remove the list",
+			        d->name);
+	}
+}
+
+/* ---------------------------------------------------------------------- hidden */
+
+/* What one destination looks like to the ones before it. */
+struct hidden {
+	uint32_t ranges; /* port ranges at some address or name ... */
+	uint32_t taken;  /* ... and how many of them never get here */
+	uint32_t by;     /* a destination that took the first */
+	char at[POLICY_NAME_MAX + 254];
+	struct policy_port port;
+};
+
+/* True if the destinations in hit (below d) take every port of the range. */
+static bool range_taken(const struct policy *p, const uint32_t *hit, uint32_t hits, uint32_t d,
+                        struct policy_port range, uint32_t *by)
+{
+	uint32_t at = range.lo;
+
+	while (at <= range.hi) {
+		uint32_t next = at;
+
+		for (uint32_t h = 0; h < hits && hit[h] < d && next == at; h++) {
+			struct port_ranges r;
+
+			port_ranges_of(&p->destination[hit[h]], &r);
+			for (uint32_t i = 0; i < r.n && next == at; i++)
+				if (at >= r.v[i].lo && at <= r.v[i].hi)
+					next = r.v[i].hi + 1u;
+			if (next != at)
+				*by = hit[h];
+		}
+		if (next == at)
+			return false;
+		at = next;
+	}
+	return true;
+}
+
+static void look_at(const struct policy *p, const uint32_t *hit, uint32_t hits, uint32_t d,
+                    const char *at, struct hidden *out)
+{
+	struct port_ranges ranges;
+	uint32_t by = 0;
+
+	port_ranges_of(&p->destination[d], &ranges);
+	for (uint32_t i = 0; i < ranges.n; i++) {
+		out->ranges++;
+		if (!range_taken(p, hit, hits, d, ranges.v[i], &by))
+			continue;
+		if (!out->taken++) {
+			out->by = by;
+			out->port = ranges.v[i];
+			snprintf(out->at, sizeof(out->at), "%s", at);
+		}
+	}
+}
+
+/* The destinations before d that hold the same host name. */
+static uint32_t same_host(const struct policy *p, uint32_t d, const char *host, uint32_t *hit)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < d; i++) {
+		for (uint32_t h = 0; h < p->destination[i].hosts; h++) {
+			if (!strcmp(p->destination[i].host[h], host)) {
+				hit[n++] = i;
+				break;
+			}
+		}
+	}
+	return n;
+}
+
+static void report_hidden(struct policy_reader *r, uint32_t d, const struct hidden *h)
+{
+	const struct policy_destination *mine = &r->p->destination[d];
+	const struct policy_destination *other = &r->p->destination[h->by];
+	char port[32];
+
+	if (!h->taken)
+		return;
+	if (h->taken == h->ranges) {
+		policy_issue(
+		        r->issues, true, &mine->where,
+		        "destination \"%s\" is never reached: \"%s\" at %s:%" PRIu32
+		        " comes first and matches all of it; move this one before it or remove it",
+		        mine->name, other->name, other->where.file, other->where.line);
+		return;
+	}
+	if (h->port.lo == 0)
+		snprintf(port, sizeof(port), "no port");
+	else if (h->port.lo == h->port.hi)
+		snprintf(port, sizeof(port), "port %u", h->port.lo);
+	else
+		snprintf(port, sizeof(port), "ports %u-%u", h->port.lo, h->port.hi);
+	policy_issue(r->issues, false, &mine->where,
+	             "%s of %.64s never reaches destination \"%s\": \"%s\" at %.64s:%" PRIu32
+	             " comes first; remove it here, or move this one before it",
+	             port, h->at, mine->name, other->name, other->where.file, other->where.line);
+}
+
+static void check_hidden(struct policy_reader *r)
+{
+	const struct policy *p = r->p;
+	struct cover c;
+
+	if (cover_init(&c, p, NULL, 0)) {
+		r->no_memory = true;
+		return;
+	}
+	for (uint32_t d = 0; d < p->destinations; d++) {
+		const struct policy_destination *x = &p->destination[d];
+		struct hidden h = {0};
+		char text[80];
+
+		for (uint32_t i = 0; i < x->prefixes; i++) {
+			cover_find(&c, &x->prefix[i]);
+			policy_prefix_text(&x->prefix[i], text);
+			look_at(p, c.hit, c.hits, d, text, &h);
+		}
+		for (uint32_t i = 0; i < x->hosts; i++) {
+			c.hits = same_host(p, d, x->host[i], c.hit);
+			look_at(p, c.hit, c.hits, d, x->host[i], &h);
+		}
+		report_hidden(r, d, &h);
+	}
+	cover_free(&c);
+}
+
+static void check_compiles(struct policy_reader *r)
+{
+	struct compile_trouble trouble;
+	struct policy_lpm *lpm = NULL;
+	char text[80];
+	size_t n;
+	int rc = policy_compile_with(r->p, NULL, 0, &lpm, &n, &trouble);
+
+	free(lpm);
+	if (rc == -ENOMEM)
+		r->no_memory = true;
+	if (rc != -E2BIG)
+		return;
+	policy_prefix_text(&trouble.prefix, text);
+	policy_issue(r->issues, true, &r->p->destination[trouble.destination].where,
+	             "more than %d port ranges of all destinations meet at %s; write fewer, wider "
+	             "ranges",
+	             POLICY_PORTS_MAX, text);
+}
+
+void policy_link(struct policy_reader *r)
+{
+	link_names(r);
+	check_measurements(r);
+	check_hidden(r);
+	check_compiles(r);
+}

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Policy files to a model: opens and closes blocks, says what a block lacks, and collects every
+ * issue with its file and line. Knows no grammar (syntax.c), no value (read_*.c) and nothing that
+ * holds between blocks (link.c).
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "policy/read.h"
+
+/* -------------------------------------------------------------------- issues */
+
+struct policy_where policy_where_of(const char *path, uint32_t line)
+{
+	struct policy_where w = {.line = line};
+
+	snprintf(w.file, sizeof(w.file), "%s", path);
+	return w;
+}
+
+__attribute__((format(printf, 4, 0))) static void issue_v(struct policy_issues *issues, bool error,
+                                                          const struct policy_where *where,
+                                                          const char *fmt, va_list ap)
+{
+	struct policy_issue *i;
+
+	if (error)
+		issues->errors++;
+	if (issues->n == POLICY_ISSUES_MAX)
+		return;
+	i = &issues->v[issues->n++];
+	i->error = error;
+	i->where = *where;
+	vsnprintf(i->text, sizeof(i->text), fmt, ap);
+}
+
+void policy_issue(struct policy_issues *issues, bool error, const struct policy_where *where,
+                  const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	issue_v(issues, error, where, fmt, ap);
+	va_end(ap);
+}
+
+void policy_error(struct policy_reader *r, uint32_t line, const char *fmt, ...)
+{
+	struct policy_where w = policy_where_of(r->path, line);
+	va_list ap;
+
+	va_start(ap, fmt);
+	issue_v(r->issues, true, &w, fmt, ap);
+	va_end(ap);
+}
+
+void policy_warning(struct policy_reader *r, uint32_t line, const char *fmt, ...)
+{
+	struct policy_where w = policy_where_of(r->path, line);
+	va_list ap;
+
+	va_start(ap, fmt);
+	issue_v(r->issues, false, &w, fmt, ap);
+	va_end(ap);
+}
+
+/* -------------------------------------------------------------------- growth */
+
+bool policy_grow(struct policy_reader *r, void *array, uint32_t n, uint32_t *cap, size_t size)
+{
+	void **p = array;
+	uint32_t want = *cap ? *cap * 2 : 4;
+	void *bigger;
+
+	if (n < *cap)
+		return true;
+	bigger = want > *cap && want < UINT32_MAX / 2 ? reallocarray(*p, want, size) : NULL;
+	if (!bigger) {
+		r->no_memory = true;
+		return false;
+	}
+	memset((char *)bigger + (size_t)*cap * size, 0, (size_t)(want - *cap) * size);
+	*p = bigger;
+	*cap = want;
+	return true;
+}
+
+/* -------------------------------------------------------------------- blocks */
+
+static void open_ledger(struct policy_reader *r)
+{
+	if (!policy_grow(r, &r->p->ledger, r->p->ledgers, &r->ledgers_cap, sizeof(*r->p->ledger)))
+		return;
+	r->l = &r->p->ledger[r->p->ledgers++];
+	r->l->where = r->where;
+	r->l->max_age = 24 * 3600;
+}
+
+static void open_anchor(struct policy_reader *r)
+{
+	if (!policy_grow(r, &r->p->anchor, r->p->anchors, &r->anchors_cap, sizeof(*r->p->anchor)))
+		return;
+	r->a = &r->p->anchor[r->p->anchors++];
+	r->a->where = r->where;
+}
+
+static void open_destination(struct policy_reader *r)
+{
+	struct policy *p = r->p;
+	uint32_t refs_cap = r->destinations_cap;
+
+	if (!policy_grow(r, &r->refs, p->destinations, &refs_cap, sizeof(*r->refs)) ||
+	    !policy_grow(r, &p->destination, p->destinations, &r->destinations_cap,
+	                 sizeof(*p->destination)))
+		return;
+	r->ref = &r->refs[p->destinations];
+	r->d = &p->destination[p->destinations++];
+	r->d->where = r->where;
+	r->d->action = POLICY_DENY;
+	r->d->refuse_errno = ECONNREFUSED;
+	r->d->binder = BINDER_CONNECTION;
+	r->d->ledger = -1;
+	r->d->require_crl = true;
+	r->d->lease = 3600;
+	r->prefixes_cap = 0;
+	r->measurements_cap = 0;
+}
+
+/* A name goes into kernel key descriptions and on command lines. */
+static bool name_ok(const char *name)
+{
+	size_t n = strlen(name);
+
+	if (!n || n >= POLICY_NAME_MAX)
+		return false;
+	return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
+	       n;
+}
+
+static const struct policy_where *find_block(struct policy_reader *r, const char *name)
+{
+	const struct policy *p = r->p;
+
+	if (r->section == SECTION_LEDGER)
+		for (uint32_t i = 0; i + 1 < p->ledgers; i++)
+			if (!strcmp(p->ledger[i].name, name))
+				return &p->ledger[i].where;
+	if (r->section == SECTION_ANCHOR)
+		for (uint32_t i = 0; i + 1 < p->anchors; i++)
+			if (!strcmp(p->anchor[i].name, name))
+				return &p->anchor[i].where;
+	if (r->section == SECTION_DESTINATION)
+		for (uint32_t i = 0; i + 1 < p->destinations; i++)
+			if (!strcmp(p->destination[i].name, name))
+				return &p->destination[i].where;
+	return NULL;
+}
+
+static void name_block(struct policy_reader *r, const char *name, char out[static POLICY_NAME_MAX])
+{
+	const char *kind = policy_sections[r->section].name;
+	const struct policy_where *other;
+
+	if (!name_ok(name)) {
+		policy_error(r, r->where.line,
+		             "the name of a %s has 1 to %d characters out of a-z A-Z 0-9 _ . -",
+		             kind, POLICY_NAME_MAX - 1);
+		return;
+	}
+	if (r->section == SECTION_LEDGER && !strcmp(name, "none")) {
+		policy_error(r, r->where.line,
+		             "a ledger can't be called \"none\"; that means no ledger");
+		return;
+	}
+	snprintf(out, POLICY_NAME_MAX, "%s", name);
+	other = find_block(r, name);
+	if (other)
+		policy_error(r, r->where.line,
+		             "there is a %s \"%s\" already at %s:%" PRIu32
+		             "; give this one another name",
+		             kind, name, other->file, other->line);
+}
+
+static void on_open(struct policy_reader *r, enum policy_section_id section, const char *title,
+                    uint32_t line)
+{
+	r->section = section;
+	r->where = policy_where_of(r->path, line);
+	r->given = 0;
+	r->l = NULL;
+	r->a = NULL;
+	r->d = NULL;
+	r->ref = NULL;
+	switch (section) {
+	case SECTION_TOP:
+	case SECTION_MAX:
+		return;
+	case SECTION_LEDGER:
+		open_ledger(r);
+		if (r->l)
+			name_block(r, title, r->l->name);
+		return;
+	case SECTION_ANCHOR:
+		open_anchor(r);
+		if (r->a)
+			name_block(r, title, r->a->name);
+		return;
+	case SECTION_DESTINATION:
+		open_destination(r);
+		if (r->d)
+			name_block(r, title, r->d->name);
+		return;
+	}
+}
+
+static void on_value(struct policy_reader *r, uint32_t key, const struct policy_value *v)
+{
+	if (r->no_memory)
+		return;
+	if (!(r->given & 1u << key))
+		r->given_line[key] = v->line;
+	r->given |= 1u << key;
+	r->key = key;
+	policy_sections[r->section].keys[key].set(r, v);
+}
+
+static bool given(const struct policy_reader *r, const char *name)
+{
+	const struct policy_section *sec = &policy_sections[r->section];
+
+	for (uint32_t k = 0; k < sec->n; k++)
+		if (!strcmp(sec->keys[k].name, name))
+			return r->given & 1u << k;
+	return false;
+}
+
+/* ------------------------------------------------------- what a block may lack */
+
+static void check_must(struct policy_reader *r, const char *title, unsigned flag, const char *when)
+{
+	const struct policy_section *sec = &policy_sections[r->section];
+
+	for (uint32_t k = 0; k < sec->n; k++) {
+		const struct policy_key *key = &sec->keys[k];
+
+		if (!(key->flags & flag) || r->given & 1u << k)
+			continue;
+		policy_error(r, r->where.line, "%s \"%s\" has no %s%s; add: %s = %s", sec->name,
+		             title, key->name, when, key->name, key->example);
+	}
+}
+
+static void check_not_gate(struct policy_reader *r)
+{
+	const struct policy_section *sec = &policy_sections[r->section];
+
+	for (uint32_t k = 0; k < sec->n; k++)
+		if (sec->keys[k].flags & KEY_GATE && r->given & 1u << k)
+			policy_error(
+			        r, r->given_line[k],
+			        "\"%s\" means nothing with action = %s; remove it or write action "
+			        "= gate",
+			        sec->keys[k].name, policy_action_name(r->d->action));
+	if (r->d->action == POLICY_ALLOW && given(r, "refuse-with"))
+		policy_error(r, r->where.line,
+		             "\"refuse-with\" means nothing with action = allow; remove it");
+}
+
+static void check_gate(struct policy_reader *r)
+{
+	struct policy_destination *d = r->d;
+
+	check_must(r, d->name, KEY_MUST_GATE, " but action = gate");
+	if (!strcmp(r->ref->ledger.name, "none") && !d->measurements && !given(r, "measurement"))
+		policy_error(
+		        r, r->where.line,
+		        "destination \"%s\" asks no ledger and lists no measurement, so that any "
+		        "program would do; add: measurement = {\"<96 hexadecimal digits>\"}",
+		        d->name);
+	if (!d->server_name[0] && d->hosts == 1 && !given(r, "server-name"))
+		memcpy(d->server_name, d->host[0], sizeof(d->server_name));
+}
+
+static void check_destination(struct policy_reader *r)
+{
+	const char *name = r->d->name;
+
+	check_must(r, name, KEY_MUST, "");
+	if (!given(r, "address") && !given(r, "name"))
+		policy_error(
+		        r, r->where.line,
+		        "destination \"%s\" is nowhere; add: address = {\"192.0.2.0/24\"} or name "
+		        "= {\"api.example.com\"}",
+		        name);
+	if (!given(r, "action"))
+		return;
+	if (r->d->action == POLICY_GATE)
+		check_gate(r);
+	else
+		check_not_gate(r);
+}
+
+static void check_ledger(struct policy_reader *r)
+{
+	const struct policy_ledger *l = r->l;
+
+	check_must(r, l->name, KEY_MUST, "");
+	if (!l->tlog)
+		return;
+	if (!l->tlog->logs)
+		policy_error(r, r->where.line,
+		             "the tlog-policy of ledger \"%s\" names no log; add a line to it: log "
+		             "<vkey>",
+		             l->name);
+	if (l->tlog->quorum < 0 && !l->allow_no_quorum)
+		policy_error(
+		        r, r->where.line,
+		        "the tlog-policy of ledger \"%s\" says \"quorum none\": no witness would "
+		        "vouch for the log; give it a quorum, or write allow-no-quorum = true here",
+		        l->name);
+	if (l->tlog->quorum >= 0 && l->allow_no_quorum)
+		policy_warning(r, r->where.line,
+		               "ledger \"%s\" has a quorum; remove allow-no-quorum", l->name);
+}
+
+static void on_close(struct policy_reader *r)
+{
+	if (r->no_memory)
+		return;
+	switch (r->section) {
+	case SECTION_TOP:
+	case SECTION_MAX:
+		return;
+	case SECTION_LEDGER:
+		check_ledger(r);
+		return;
+	case SECTION_ANCHOR:
+		check_must(r, r->a->name, KEY_MUST, "");
+		return;
+	case SECTION_DESTINATION:
+		check_destination(r);
+		return;
+	}
+}
+
+/* --------------------------------------------------------------------- whole */
+
+static const struct policy_events events = {on_open, on_value, on_close};
+
+int policy_parse(const struct policy_file *files, size_t n, policy_load_fn load, void *ctx,
+                 int64_t now, struct policy **out, struct policy_issues *issues)
+{
+	struct policy_reader r = {.issues = issues, .load = load, .ctx = ctx, .now = now};
+	bool whole = true;
+	int rc = -EINVAL;
+
+	memset(issues, 0, sizeof(*issues));
+	r.p = calloc(1, sizeof(*r.p));
+	if (!r.p)
+		return -ENOMEM;
+	for (size_t i = 0; i < n && !r.no_memory; i++) {
+		r.path = files[i].path;
+		whole &= policy_syntax(&r, files[i].text, &events);
+	}
+	r.path = n ? files[0].path : "";
+	if (whole && !r.has_default && !r.no_memory)
+		policy_error(&r, 1,
+		             "nothing says what happens to all other connections; add before "
+		             "the first block: default-action = allow (or deny)");
+	if (!issues->errors && !r.no_memory)
+		policy_link(&r);
+	if (r.no_memory)
+		rc = -ENOMEM;
+	else if (!issues->errors)
+		rc = 0;
+	free(r.refs);
+	if (rc) {
+		policy_free(r.p);
+		return rc;
+	}
+	*out = r.p;
+	return 0;
+}
+
+int policy_add_collateral(struct policy *p, uint8_t *content, size_t n)
+{
+	struct bytes *bigger;
+
+	if (p->collaterals == POLICY_COLLATERAL_MAX)
+		return -ENOSPC;
+	bigger = reallocarray(p->collateral, p->collaterals + 1, sizeof(*bigger));
+	if (!bigger)
+		return -ENOMEM;
+	p->collateral = bigger;
+	p->collateral[p->collaterals++] = (struct bytes){content, n};
+	return 0;
+}
+
+static void bytes_free(struct bytes *b)
+{
+	/* The view is const for readers; the model owns what it points to. */
+	free((void *)(uintptr_t)b->p);
+}
+
+void policy_free(struct policy *p)
+{
+	if (!p)
+		return;
+	for (uint32_t i = 0; i < p->destinations; i++) {
+		free(p->destination[i].prefix);
+		free(p->destination[i].measurement);
+	}
+	for (uint32_t i = 0; i < p->ledgers; i++)
+		free(p->ledger[i].tlog);
+	for (uint32_t i = 0; i < p->anchors; i++)
+		bytes_free(&p->anchor[i].content);
+	for (uint32_t i = 0; i < p->collaterals; i++)
+		bytes_free(&p->collateral[i]);
+	free(p->destination);
+	free(p->ledger);
+	free(p->anchor);
+	free(p->collateral);
+	free(p);
+}

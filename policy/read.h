@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The reader's state while policy files become a model, and the functions that take one value of
+ * one key each (named in keys.c). Private to policy/.
+ */
+#ifndef KEYGATE_POLICY_READ_H
+#define KEYGATE_POLICY_READ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "policy/keys.h"
+#include "policy/policy.h"
+
+/* A name that a destination refers to; resolved when all files are read. */
+struct policy_ref {
+	char name[POLICY_NAME_MAX];
+	uint32_t line;
+};
+
+/* What of a destination can't be in the model yet; parallel to policy.destination. */
+struct policy_refs {
+	struct policy_ref ledger;
+	struct policy_ref anchor[ATTEST_ANCHORS_MAX];
+	uint32_t anchors;
+};
+
+struct policy_reader {
+	struct policy *p;
+	struct policy_issues *issues;
+	const char *path; /* of the file being read */
+	policy_load_fn load;
+	void *ctx;
+	int64_t now;
+	bool no_memory;
+
+	bool has_default;
+	struct policy_where default_where;
+
+	/* The block being read; where is its first line. */
+	enum policy_section_id section;
+	struct policy_where where;
+	uint32_t given; /* bit n: keys[n] of the section */
+	uint32_t given_line[POLICY_KEYS_MAX];
+	uint32_t key; /* index of the key being read */
+	uint32_t prefixes_cap;
+	uint32_t measurements_cap;
+	struct policy_ledger *l;
+	struct policy_anchor *a;
+	struct policy_destination *d;
+	struct policy_refs *ref; /* of d */
+
+	struct policy_refs *refs; /* owned */
+	uint32_t destinations_cap;
+	uint32_t ledgers_cap;
+	uint32_t anchors_cap;
+};
+
+/* Both name the reader's current file. */
+__attribute__((format(printf, 3, 4))) void policy_error(struct policy_reader *r, uint32_t line,
+                                                        const char *fmt, ...);
+__attribute__((format(printf, 3, 4))) void policy_warning(struct policy_reader *r, uint32_t line,
+                                                          const char *fmt, ...);
+void policy_issue(struct policy_issues *issues, bool error, const struct policy_where *where,
+                  const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+struct policy_where policy_where_of(const char *path, uint32_t line);
+
+/*
+ * The grammar (syntax.c): text to blocks of values. Every block of the file is opened, its values
+ * set in the order of the table, and closed; the top comes first. False after an error, which is
+ * then an issue.
+ */
+struct policy_events {
+	void (*open)(struct policy_reader *r, enum policy_section_id section, const char *title,
+	             uint32_t line);
+	void (*value)(struct policy_reader *r, uint32_t key, const struct policy_value *v);
+	void (*close)(struct policy_reader *r);
+};
+bool policy_syntax(struct policy_reader *r, struct bytes text, const struct policy_events *on);
+
+/* References and coverage between blocks, once all files are read (link.c). */
+void policy_link(struct policy_reader *r);
+
+/* Makes room for one more element behind n. False when out of memory (noted in the reader). */
+bool policy_grow(struct policy_reader *r, void *array, uint32_t n, uint32_t *cap, size_t size);
+
+/* "10.0.0.1", "10.0.0.0/8", "2001:db8::/32"; 80 bytes are enough. */
+void policy_prefix_text(const struct policy_prefix *x, char out[static 80]);
+
+/* An issue "KEY: "TEXT" is not EXPECTED" at the value's line. */
+void policy_unexpected(struct policy_reader *r, const struct policy_value *v, const char *expected);
+/* True with *out set for "true" and "false", else an issue. */
+bool policy_take_bool(struct policy_reader *r, const struct policy_value *v, bool *out);
+/* A number and one of s, m, h, d; in [min, max] seconds, else an issue. */
+bool policy_take_duration(struct policy_reader *r, const struct policy_value *v, int64_t min,
+                          int64_t max, int64_t *out);
+/* A TEE's name, else an issue and TEE_NONE. */
+enum tee policy_take_tee(struct policy_reader *r, const struct policy_value *v);
+
+void read_default_action(struct policy_reader *r, const struct policy_value *v);
+
+void read_ledger_policy(struct policy_reader *r, const struct policy_value *v);
+void read_ledger_max_age(struct policy_reader *r, const struct policy_value *v);
+void read_ledger_url(struct policy_reader *r, const struct policy_value *v);
+void read_ledger_first_use(struct policy_reader *r, const struct policy_value *v);
+void read_ledger_allow_no_quorum(struct policy_reader *r, const struct policy_value *v);
+
+void read_anchor_tee(struct policy_reader *r, const struct policy_value *v);
+void read_anchor_file(struct policy_reader *r, const struct policy_value *v);
+
+void read_address(struct policy_reader *r, const struct policy_value *v);
+void read_name(struct policy_reader *r, const struct policy_value *v);
+void read_port(struct policy_reader *r, const struct policy_value *v);
+void read_action(struct policy_reader *r, const struct policy_value *v);
+void read_refuse_with(struct policy_reader *r, const struct policy_value *v);
+void read_tee(struct policy_reader *r, const struct policy_value *v);
+void read_binder(struct policy_reader *r, const struct policy_value *v);
+void read_ledger(struct policy_reader *r, const struct policy_value *v);
+void read_measurement(struct policy_reader *r, const struct policy_value *v);
+void read_server_name(struct policy_reader *r, const struct policy_value *v);
+void read_server_key(struct policy_reader *r, const struct policy_value *v);
+void read_chip_id(struct policy_reader *r, const struct policy_value *v);
+void read_host_data(struct policy_reader *r, const struct policy_value *v);
+void read_min_tcb(struct policy_reader *r, const struct policy_value *v);
+void read_vmpl(struct policy_reader *r, const struct policy_value *v);
+void read_require_platform(struct policy_reader *r, const struct policy_value *v);
+void read_require_guest_policy(struct policy_reader *r, const struct policy_value *v);
+void read_anchor(struct policy_reader *r, const struct policy_value *v);
+void read_allow_debug(struct policy_reader *r, const struct policy_value *v);
+void read_require_crl(struct policy_reader *r, const struct policy_value *v);
+void read_lease(struct policy_reader *r, const struct policy_value *v);
+
+#endif

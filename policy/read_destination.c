@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Values of destination blocks: where (addresses, names, ports), what happens, and what is
+ * demanded. Knows the block that is being read and nothing of other blocks.
+ */
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "attest/snp.h"
+#include "policy/prefix.h"
+#include "policy/read.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+/* --------------------------------------------------------------------- where */
+
+static bool parse_prefix(const char *text, struct policy_prefix *out)
+{
+	char addr[INET6_ADDRSTRLEN];
+	const char *slash = strchr(text, '/');
+	size_t n = slash ? (size_t)(slash - text) : strlen(text);
+	uint64_t plen;
+	bool four;
+
+	if (n >= sizeof(addr))
+		return false;
+	memcpy(addr, text, n);
+	addr[n] = '\0';
+	*out = (struct policy_prefix){.addr = {[10] = 0xff, [11] = 0xff}};
+	four = inet_pton(AF_INET, addr, out->addr + 12) == 1;
+	if (!four && inet_pton(AF_INET6, addr, out->addr) != 1)
+		return false;
+	plen = four ? 32 : 128;
+	if (slash && decimal_u64(bytes_str(slash + 1), plen, &plen))
+		return false;
+	out->plen = (uint8_t)(plen + (four ? 96 : 0));
+	return true;
+}
+
+void read_address(struct policy_reader *r, const struct policy_value *v)
+{
+	struct policy_destination *d = r->d;
+	struct policy_prefix x, masked;
+	char text[80];
+
+	if (!parse_prefix(v->text, &x)) {
+		policy_unexpected(r, v,
+		                  "an address or prefix, like 192.0.2.7, 10.1.0.0/16 or "
+		                  "2001:db8::/32; host names go into name =");
+		return;
+	}
+	if (strchr(v->text, ':') && prefix_is_four(&x)) {
+		policy_unexpected(r, v, "written as IPv4; 192.0.2.1 matches every kind of socket");
+		return;
+	}
+	masked = x;
+	prefix_mask(&masked);
+	if (memcmp(&masked, &x, sizeof(x))) {
+		policy_prefix_text(&masked, text);
+		policy_error(r, v->line,
+		             "address: \"%.64s\" has bits set behind the prefix; write %s", v->text,
+		             text);
+		return;
+	}
+	if (d->prefixes == POLICY_ADDRS_MAX) {
+		policy_error(r, v->line,
+		             "address: more than %d in one destination; make a second "
+		             "destination",
+		             POLICY_ADDRS_MAX);
+		return;
+	}
+	if (policy_grow(r, &d->prefix, d->prefixes, &r->prefixes_cap, sizeof(*d->prefix)))
+		d->prefix[d->prefixes++] = x;
+}
+
+static bool label_ok(const char *p, size_t n)
+{
+	if (!n || n > 63 || p[0] == '-' || p[n - 1] == '-')
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!isalnum((unsigned char)p[i]) && p[i] != '-' && p[i] != '_')
+			return false;
+	return true;
+}
+
+/* Lower case into out. An address is no name: its last label is a number. */
+static bool parse_host(const char *text, char out[static 254])
+{
+	const char *p = text;
+	size_t n = strlen(text);
+
+	if (!n || n > 253)
+		return false;
+	for (;;) {
+		size_t label = strcspn(p, ".");
+
+		if (!label_ok(p, label))
+			return false;
+		if (!p[label])
+			break;
+		p += label + 1;
+	}
+	if (strspn(p, "0123456789") == strlen(p))
+		return false;
+	for (size_t i = 0; i <= n; i++)
+		out[i] = (char)tolower((unsigned char)text[i]);
+	return true;
+}
+
+void read_name(struct policy_reader *r, const struct policy_value *v)
+{
+	struct policy_destination *d = r->d;
+
+	if (d->hosts == POLICY_NAMES_MAX)
+		policy_error(r, v->line,
+		             "name: more than %d in one destination; make a second "
+		             "destination",
+		             POLICY_NAMES_MAX);
+	else if (!parse_host(v->text, d->host[d->hosts]))
+		policy_unexpected(r, v, "a host name; addresses go into address =");
+	else
+		d->hosts++;
+}
+
+static bool parse_ports(const char *text, struct policy_port *out)
+{
+	const char *dash = strchr(text, '-');
+	size_t n = dash ? (size_t)(dash - text) : strlen(text);
+	uint64_t lo, hi;
+
+	if (decimal_u64((struct bytes){(const uint8_t *)text, n}, 65535, &lo))
+		return false;
+	hi = lo;
+	if (dash && decimal_u64(bytes_str(dash + 1), 65535, &hi))
+		return false;
+	*out = (struct policy_port){(uint16_t)lo, (uint16_t)hi};
+	return lo && lo <= hi;
+}
+
+void read_port(struct policy_reader *r, const struct policy_value *v)
+{
+	struct policy_destination *d = r->d;
+
+	if (d->ports == POLICY_PORTS_MAX)
+		policy_error(r, v->line,
+		             "port: more than %d entries; write ranges, or make a second "
+		             "destination",
+		             POLICY_PORTS_MAX);
+	else if (!parse_ports(v->text, &d->port[d->ports]))
+		policy_unexpected(r, v, "a port (1 to 65535) or a range like 8000-8010");
+	else
+		d->ports++;
+}
+
+/* ------------------------------------------------------------------ what happens */
+
+void read_action(struct policy_reader *r, const struct policy_value *v)
+{
+	static const enum policy_action actions[] = {POLICY_GATE, POLICY_ALLOW, POLICY_DENY};
+
+	for (size_t i = 0; i < COUNT(actions); i++) {
+		if (!strcmp(v->text, policy_action_name(actions[i]))) {
+			r->d->action = actions[i];
+			return;
+		}
+	}
+	policy_unexpected(r, v, "gate, allow or deny");
+}
+
+void read_refuse_with(struct policy_reader *r, const struct policy_value *v)
+{
+	static const struct {
+		const char *name;
+		uint16_t err;
+	} errnos[] = {{"ECONNREFUSED", ECONNREFUSED},
+	              {"EACCES", EACCES},
+	              {"EPERM", EPERM},
+	              {"ENETUNREACH", ENETUNREACH},
+	              {"EHOSTUNREACH", EHOSTUNREACH},
+	              {"ETIMEDOUT", ETIMEDOUT}};
+
+	for (size_t i = 0; i < COUNT(errnos); i++) {
+		if (!strcmp(v->text, errnos[i].name)) {
+			r->d->refuse_errno = errnos[i].err;
+			return;
+		}
+	}
+	policy_unexpected(r, v,
+	                  "one of ECONNREFUSED, EACCES, EPERM, ENETUNREACH, EHOSTUNREACH, "
+	                  "ETIMEDOUT");
+}
+
+void read_lease(struct policy_reader *r, const struct policy_value *v)
+{
+	policy_take_duration(r, v, 1, 30 * 86400, &r->d->lease);
+}
+
+/* --------------------------------------------------------------- what is demanded */
+
+void read_tee(struct policy_reader *r, const struct policy_value *v)
+{
+	enum tee t = policy_take_tee(r, v);
+
+	if (t != TEE_NONE)
+		r->d->tees |= 1u << t;
+}
+
+void read_binder(struct policy_reader *r, const struct policy_value *v)
+{
+	for (enum policy_binder b = BINDER_CERTIFICATE; b <= BINDER_CONNECTION; b++) {
+		if (!strcmp(v->text, policy_binder_name(b))) {
+			r->d->binder = b;
+			return;
+		}
+	}
+	policy_unexpected(r, v, "connection, lease, nonce or certificate");
+}
+
+static void take_ref(struct policy_reader *r, const struct policy_value *v, struct policy_ref *out)
+{
+	if (!v->text[0] || strlen(v->text) >= sizeof(out->name)) {
+		policy_unexpected(r, v, "the name of a block");
+		return;
+	}
+	snprintf(out->name, sizeof(out->name), "%s", v->text);
+	out->line = v->line;
+}
+
+void read_ledger(struct policy_reader *r, const struct policy_value *v)
+{
+	take_ref(r, v, &r->ref->ledger);
+}
+
+void read_anchor(struct policy_reader *r, const struct policy_value *v)
+{
+	if (r->ref->anchors == ATTEST_ANCHORS_MAX)
+		policy_error(r, v->line, "anchor: more than %d in one destination",
+		             ATTEST_ANCHORS_MAX);
+	else
+		take_ref(r, v, &r->ref->anchor[r->ref->anchors++]);
+}
+
+void read_measurement(struct policy_reader *r, const struct policy_value *v)
+{
+	struct policy_destination *d = r->d;
+	struct policy_measurement m = {.tee = TEE_SNP, .m = {.name = "measurement", .len = 48}};
+
+	if (hex_decode(bytes_str(v->text), m.m.value, m.m.len))
+		policy_unexpected(r, v, "a launch measurement of SNP: 96 hexadecimal digits");
+	else if (d->measurements == POLICY_LIST_MAX)
+		policy_error(r, v->line,
+		             "measurement: more than %d in one destination; log them in a "
+		             "ledger",
+		             POLICY_LIST_MAX);
+	else if (policy_grow(r, &d->measurement, d->measurements, &r->measurements_cap,
+	                     sizeof(*d->measurement)))
+		d->measurement[d->measurements++] = m;
+}
+
+void read_server_name(struct policy_reader *r, const struct policy_value *v)
+{
+	if (!parse_host(v->text, r->d->server_name))
+		policy_unexpected(r, v, "a host name");
+}
+
+void read_server_key(struct policy_reader *r, const struct policy_value *v)
+{
+	struct policy_destination *d = r->d;
+
+	if (d->server_keys == POLICY_LIST_MAX)
+		policy_error(r, v->line, "server-key: more than %d in one destination",
+		             POLICY_LIST_MAX);
+	else if (strncmp(v->text, "sha256:", 7) ||
+	         hex_decode(bytes_str(v->text + 7), d->server_key[d->server_keys], 32))
+		policy_unexpected(r, v, "sha256: followed by 64 hexadecimal digits");
+	else
+		d->server_keys++;
+}
+
+void read_chip_id(struct policy_reader *r, const struct policy_value *v)
+{
+	struct policy_destination *d = r->d;
+	size_t len = strlen(v->text) / 2;
+
+	if (d->chip_ids == POLICY_LIST_MAX)
+		policy_error(r, v->line, "chip-id: more than %d in one destination",
+		             POLICY_LIST_MAX);
+	else if ((len != 8 && len != 64) ||
+	         hex_decode(bytes_str(v->text), d->chip_id[d->chip_ids], len))
+		policy_unexpected(r, v, "a chip id: 128 hexadecimal digits, or 16 (Turin)");
+	else if (bytes_all_zero(d->chip_id[d->chip_ids], len))
+		policy_unexpected(r, v, "a chip id: zero is what a masked one looks like");
+	else
+		d->chip_ids++;
+}
+
+void read_host_data(struct policy_reader *r, const struct policy_value *v)
+{
+	if (hex_decode(bytes_str(v->text), r->d->host_data, sizeof(r->d->host_data)))
+		policy_unexpected(r, v, "64 hexadecimal digits");
+	else
+		r->d->has_host_data = true;
+}
+
+static const char *tcb_part(const char *text, size_t n)
+{
+	for (int i = 0; i < SNP_TCB_PARTS; i++) {
+		const char *name = attest_snp_tcb_name((enum snp_tcb_part)i);
+
+		if (strlen(name) == n && !strncmp(name, text, n))
+			return name;
+	}
+	return NULL;
+}
+
+void read_min_tcb(struct policy_reader *r, const struct policy_value *v)
+{
+	struct policy_destination *d = r->d;
+	size_t n = strcspn(v->text, "=");
+	const char *name = tcb_part(v->text, n);
+	uint64_t svn;
+
+	if (!name || !v->text[n] || decimal_u64(bytes_str(v->text + n + 1), 65535, &svn)) {
+		policy_unexpected(r, v,
+		                  "component=version with one of bootloader, tee, snp, "
+		                  "microcode, fmc, like snp=20");
+		return;
+	}
+	for (uint32_t i = 0; i < d->tcb_floors; i++) {
+		if (!strcmp(d->tcb_floor[i].name, name)) {
+			policy_error(r, v->line, "min-tcb: \"%s\" is given twice", name);
+			return;
+		}
+	}
+	/* As many as there are components, since none is given twice. */
+	snprintf(d->tcb_floor[d->tcb_floors].name, sizeof(d->tcb_floor[0].name), "%s", name);
+	d->tcb_floor[d->tcb_floors++].svn = (uint16_t)svn;
+}
+
+_Static_assert(SNP_TCB_PARTS <= COUNT(((struct policy_destination *)0)->tcb_floor), "one each");
+
+void read_vmpl(struct policy_reader *r, const struct policy_value *v)
+{
+	uint64_t level;
+
+	if (decimal_u64(bytes_str(v->text), 3, &level))
+		policy_unexpected(r, v, "a privilege level, 0 to 3");
+	else
+		r->d->vmpl = (uint32_t)level;
+}
+
+struct property {
+	const char *name;
+	uint64_t set;   /* the bit that must be set, or 0 ... */
+	uint64_t clear; /* ... and the one that must be clear */
+};
+
+static bool take_property(const struct property *all, size_t n, const char *text, uint64_t *set,
+                          uint64_t *clear)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!strcmp(all[i].name, text)) {
+			*set |= all[i].set;
+			*clear |= all[i].clear;
+			return true;
+		}
+	}
+	return false;
+}
+
+void read_require_platform(struct policy_reader *r, const struct policy_value *v)
+{
+	static const struct property all[] = {
+	        {"smt-disabled", 0, SNP_PLATFORM_SMT_EN},
+	        {"tsme", SNP_PLATFORM_TSME_EN, 0},
+	        {"ecc", SNP_PLATFORM_ECC_EN, 0},
+	        {"rapl-disabled", SNP_PLATFORM_RAPL_DIS, 0},
+	        {"ciphertext-hiding", SNP_PLATFORM_CIPHERTEXT_HIDING, 0},
+	        {"alias-check", SNP_PLATFORM_ALIAS_CHECK_COMPLETE, 0},
+	        {"tio", SNP_PLATFORM_TIO_EN, 0},
+	};
+
+	if (!take_property(all, COUNT(all), v->text, &r->d->platform_required,
+	                   &r->d->platform_forbidden))
+		policy_unexpected(r, v,
+		                  "one of smt-disabled, tsme, ecc, rapl-disabled, "
+		                  "ciphertext-hiding, alias-check, tio");
+}
+
+void read_require_guest_policy(struct policy_reader *r, const struct policy_value *v)
+{
+	static const struct property all[] = {
+	        {"no-smt", 0, SNP_POLICY_SMT},
+	        {"single-socket", SNP_POLICY_SINGLE_SOCKET, 0},
+	        {"no-cxl", 0, SNP_POLICY_CXL_ALLOW},
+	        {"aes-256-xts", SNP_POLICY_MEM_AES_256_XTS, 0},
+	        {"rapl-disabled", SNP_POLICY_RAPL_DIS, 0},
+	        {"ciphertext-hiding", SNP_POLICY_CIPHERTEXT_HIDING, 0},
+	        {"page-swap-disabled", SNP_POLICY_PAGE_SWAP_DISABLE, 0},
+	};
+
+	if (!take_property(all, COUNT(all), v->text, &r->d->guest_policy_required,
+	                   &r->d->guest_policy_forbid))
+		policy_unexpected(r, v,
+		                  "one of no-smt, single-socket, no-cxl, aes-256-xts, "
+		                  "rapl-disabled, ciphertext-hiding, page-swap-disabled");
+}
+
+void read_allow_debug(struct policy_reader *r, const struct policy_value *v)
+{
+	policy_take_bool(r, v, &r->d->allow_debug);
+}
+
+void read_require_crl(struct policy_reader *r, const struct policy_value *v)
+{
+	policy_take_bool(r, v, &r->d->require_crl);
+}

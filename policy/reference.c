@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The reference of all sections and keys, as Markdown, printed from the table that the parser
+ * runs on. Knows nothing but the table.
+ */
+#include "policy/keys.h"
+
+static void put_key(const struct policy_key *k, struct buf *out)
+{
+	buf_printf(out, "#### `%s`\n\n", k->name);
+	buf_printf(out, "- Value: %s\n", k->type);
+	if (k->flags & KEY_MUST)
+		buf_str(out, "- Must be given.\n");
+	else if (k->flags & KEY_MUST_GATE)
+		buf_str(out, "- Must be given with `action = gate`.\n");
+	if (k->def)
+		buf_printf(out, "- Default: %s\n", k->def);
+	if (k->flags & KEY_GATE)
+		buf_str(out, "- Only with `action = gate`.\n");
+	buf_printf(out, "- Example: `%s = %s`\n\n%s\n\n", k->name, k->example, k->help);
+}
+
+void policy_reference(struct buf *out)
+{
+	for (enum policy_section_id s = SECTION_TOP; s < SECTION_MAX; s++) {
+		const struct policy_section *sec = &policy_sections[s];
+
+		if (sec->name[0])
+			buf_printf(out, "### `%s \"NAME\" { ... }`\n\n", sec->name);
+		else
+			buf_str(out, "### At the top\n\n");
+		buf_printf(out, "%s\n\n", sec->help);
+		for (uint32_t i = 0; i < sec->n; i++)
+			put_key(&sec->keys[i], out);
+	}
+}
