@@ -216,9 +216,9 @@ int ledger_verify_checkpoint(struct bytes note, const struct tlog_policy *policy
 /*
  * A signed note that need not be a checkpoint: ledger.format, ledger.log-key, ledger.log-signature
  * under the policy's logs, whose names it need not mention. 0 or -ENOMEM. *text is a view into
- * note, set only when the checks passed.
+ * data, set only when the checks passed.
  */
-int ledger_verify_note(struct bytes note, const struct tlog_policy *policy, struct bytes *text,
+int ledger_verify_note(struct bytes data, const struct tlog_policy *policy, struct bytes *text,
                        struct checks *checks);
 
 enum { TLOG_PROOF_MAX = 131072, TLOG_EXTRA_MAX = 65536, LEAF_MAX = 16384 };
@@ -238,7 +238,7 @@ int ledger_proof_format(const struct tlog_proof *p, struct buf *out);
  * ledger.inclusion of the leaf. A policy without logs fails ledger.log-key here: a proof needs a
  * log that was named. 0 or -ENOMEM.
  */
-int ledger_verify_proof(struct bytes proof, struct bytes leaf, const struct tlog_policy *policy,
+int ledger_verify_proof(struct bytes text, struct bytes leaf, const struct tlog_policy *policy,
                         const struct ledger_time *t, struct ledger_head *out,
                         struct checks *checks);
 

@@ -84,7 +84,7 @@ static int add_line(struct buf *note, bool is_note, const struct vkey *key, stru
 int ledger_note_sign(struct buf *note, const char *name, EVP_PKEY *key)
 {
 	uint8_t sig[ED25519_SIG];
-	struct bytes text;
+	struct bytes text = BYTES_NONE;
 	struct vkey k;
 	bool is_note;
 	int ret = ledger_vkey_of(key, name, NOTE_ED25519, &k);
@@ -100,7 +100,7 @@ int ledger_note_cosign(struct buf *note, const char *name, EVP_PKEY *key, int64_
 {
 	uint8_t payload[8 + ED25519_SIG];
 	struct buf message = buf_make(NOTE_MAX + 64);
-	struct bytes text;
+	struct bytes text = BYTES_NONE;
 	struct vkey k;
 	bool is_note;
 	int ret = ts > 0 ? ledger_vkey_of(key, name, NOTE_COSIGNATURE, &k) : -EINVAL;

@@ -103,7 +103,7 @@ int ledger_tiles_node(void *ctx, unsigned level, uint64_t index, struct hash *ou
 
 	for (unsigned count = 1u << height; count > 1; count /= 2) {
 		for (unsigned i = 0; i < count / 2; i++)
-			ledger_node_hash(&h[2 * i], &h[2 * i + 1], &h[i]);
+			ledger_node_hash(&h[(size_t)2 * i], &h[(size_t)2 * i + 1], &h[i]);
 	}
 	*out = h[0];
 	return 0;
