@@ -225,6 +225,19 @@ static void too_many_checks(void **state)
 	assert_false(verdict_passed(&v, now));
 }
 
+/* A count that no check_add could have made: what lies beyond the array was never looked at. */
+static void count_beyond_the_array(void **state)
+{
+	(void)state;
+	struct verdict v = sealed_pass();
+
+	for (int i = 1; i < CHECKS_MAX; i++)
+		check_add(&v.checks, SOME, CHECK_PASS, "%d", i);
+	assert_true(verdict_passed(&v, now));
+	v.checks.n = CHECKS_MAX + 1;
+	assert_false(verdict_passed(&v, now));
+}
+
 static void too_many_loosenings(void **state)
 {
 	(void)state;
@@ -274,6 +287,9 @@ static void overall_and_lookup(void **state)
 
 	assert_int_equal(checks_overall(&c), CHECK_FAIL);
 	assert_null(checks_first(&c, CHECK_FAIL));
+	check_add(&c, SOME, CHECK_SKIP, "nothing passed");
+	assert_int_equal(checks_overall(&c), CHECK_FAIL);
+	c.n = 0;
 	check_add(&c, SOME, CHECK_PASS, "1");
 	assert_int_equal(checks_overall(&c), CHECK_PASS);
 	check_add(&c, OTHER, CHECK_UNAVAILABLE, "2");
@@ -462,6 +478,7 @@ int main(void)
 	        cmocka_unit_test(unknown_code),
 	        cmocka_unit_test(too_many_checks),
 	        cmocka_unit_test(too_many_loosenings),
+	        cmocka_unit_test(count_beyond_the_array),
 	        cmocka_unit_test(hostile_detail),
 	        cmocka_unit_test(overall_and_lookup),
 	        cmocka_unit_test(names),
