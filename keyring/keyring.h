@@ -5,8 +5,10 @@
  * less. Knows nothing of policies, evidence or processes.
  *
  * Rings: "keygate" in the process keyring of the process that opened it (it ends with the
- * process: fail closed), under it one ring a destination, in it one user key a session. Possessor
- * may view, read, search; the owner (root) may view and revoke; nobody else anything.
+ * process: fail closed), under it one ring a destination ("keygate:NAME"), in it one user key a
+ * session ("keygate:NAME:PEER:SESSION", the session in hex). Possessor may view, read, search; the
+ * owner (root) may view and revoke; nobody else anything. A process keyring belongs to the threads
+ * that share the credentials of the one that made it: open and release from one thread.
  */
 #ifndef KEYGATE_KEYRING_KEYRING_H
 #define KEYGATE_KEYRING_KEYRING_H
@@ -15,7 +17,16 @@
 #include <stdint.h>
 #include "core/verdict.h"
 
-enum { KEYRING_SECRET_MAX = 48, KEYRING_DESC_MAX = 128 };
+enum {
+	KEYRING_SECRET_MAX = 48,
+	/* "keygate:" destination (63) ":" "[address]:port" (47) ":" session (16), and the NUL. */
+	KEYRING_DESC_MAX = 192,
+	/*
+	 * Records that one key may protect. RFC 8446 section 5.5 allows AES-GCM 2^24.5 full ones;
+	 * neither the kernel nor OpenSSL counts.
+	 */
+	KEYRING_RECORDS_MAX = 1 << 24,
+};
 
 /* TLS 1.3 suites that kTLS carries. */
 enum keyring_suite {
@@ -83,8 +94,11 @@ struct keyring_released {
 /*
  * All or nothing, in this order: the verdict must be passed at now (else -EACCES); derive; add the
  * key with its timeout and permissions; arm; TLS_RX; TLS_TX; wipe. On failure the key is
- * revoked and nothing is live; the caller must close the socket. -EACCES, -EKEYREJECTED (secrets
- * incomplete), -EDQUOT, -errno of the step that failed (*step: static text).
+ * revoked and nothing is live; the caller must close the socket. -EACCES (no verdict, one of
+ * another destination, or nothing left of the lease), -EKEYREJECTED (secrets incomplete, or too
+ * many records), -EDQUOT, -errno of the step that failed. *step: the id of that step in
+ * core/codes.def, static: release.verdict, release.secrets, release.keyring, release.arm,
+ * release.ktls.
  */
 int keyring_release(struct keyring *k, const struct verdict *v, const struct keyring_request *rq,
                     struct keyring_released *out, const char **step);

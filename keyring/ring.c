@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The rings, and the state of a key in them. Knows serials and permissions, no secrets.
+ *
+ * Why these permissions. A process keyring is possessed by its process alone, so "possessor" means
+ * the one process that holds custody. Root elsewhere is the owner and may look at rings and keys
+ * and end a key (revoke and set the timeout need SETATTR), but may neither read nor update nor
+ * link it. SETATTR also lets root change a key's permissions first, on purpose and by hand; root
+ * can do worse to a process by ptrace. What is kept from root is doing so unawares: printing a
+ * ring, or a backup of what is readable, shows no secret.
+ */
+#include <errno.h>
+#include <keyutils.h>
+#include <stdio.h>
+#include "keyring/internal.h"
+#include "keyring/ring.h"
+
+enum {
+	RING_PERM = KEY_POS_VIEW | KEY_POS_READ | KEY_POS_WRITE | KEY_POS_SEARCH | KEY_USR_VIEW |
+	            KEY_USR_READ,
+	/* READ for possessors is implied by SEARCH; named all the same. */
+	KEY_PERM = KEY_POS_VIEW | KEY_POS_READ | KEY_POS_SEARCH | KEY_POS_SETATTR | KEY_USR_VIEW |
+	           KEY_USR_SETATTR,
+};
+
+static long ctl(int cmd, int32_t a, unsigned long b, unsigned long c, unsigned long d)
+{
+	return keyring_sys->keyctl(cmd, (unsigned long)a, b, c, d);
+}
+
+static int set_perm(int32_t serial, uint32_t perm)
+{
+	return ctl(KEYCTL_SETPERM, serial, perm, 0, 0) < 0 ? -errno : 0;
+}
+
+static int make_ring(const char *desc, int32_t parent, int32_t *out)
+{
+	int32_t serial = keyring_sys->add_key("keyring", desc, NULL, 0, parent);
+
+	if (serial < 0)
+		return -errno;
+
+	int ret = set_perm(serial, RING_PERM);
+
+	if (ret)
+		ctl(KEYCTL_UNLINK, serial, (unsigned long)parent, 0, 0);
+	else
+		*out = serial;
+	return ret;
+}
+
+int keyring_open(struct keyring *k)
+{
+	return make_ring("keygate", KEY_SPEC_PROCESS_KEYRING, &k->root);
+}
+
+int keyring_ring(const struct keyring *k, const char *destination, int32_t *out)
+{
+	char desc[KEYRING_DESC_MAX];
+	int n = snprintf(desc, sizeof(desc), "keygate:%s", destination);
+
+	if (n < 0 || (size_t)n >= sizeof(desc))
+		return -ENAMETOOLONG;
+
+	long found = ctl(KEYCTL_SEARCH, k->root, (unsigned long)"keyring", (unsigned long)desc, 0);
+
+	if (found >= 0) {
+		*out = (int32_t)found;
+		return 0;
+	}
+	return errno == ENOKEY ? make_ring(desc, k->root, out) : -errno;
+}
+
+int keyring_add(int32_t ring, const char *desc, const void *payload, size_t n, uint32_t timeout,
+                int32_t *out)
+{
+	int32_t serial = keyring_sys->add_key("user", desc, payload, n, ring);
+
+	if (serial < 0)
+		return -errno;
+	/* The timeout first: the other order would leave a key that nothing ends if the second
+	 * fails and the revocation too. */
+	if (ctl(KEYCTL_SET_TIMEOUT, serial, timeout, 0, 0) < 0 || set_perm(serial, KEY_PERM)) {
+		int ret = -errno;
+
+		keyring_revoke(serial);
+		keyring_forget(ring, serial);
+		return ret;
+	}
+	*out = serial;
+	return 0;
+}
+
+enum keyring_state keyring_state(int32_t serial)
+{
+	if (ctl(KEYCTL_DESCRIBE, serial, 0, 0, 0) >= 0)
+		return KEYRING_VALID;
+	return errno == EKEYREVOKED   ? KEYRING_REVOKED
+	       : errno == EKEYEXPIRED ? KEYRING_EXPIRED
+	                              : KEYRING_GONE;
+}
+
+int keyring_revoke(int32_t serial)
+{
+	return ctl(KEYCTL_REVOKE, serial, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+void keyring_forget(int32_t ring, int32_t serial)
+{
+	ctl(KEYCTL_UNLINK, serial, (unsigned long)ring, 0, 0);
+}

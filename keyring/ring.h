@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rings and keys, for release.c. Nobody outside keyring/ includes this. */
+#ifndef KEYGATE_KEYRING_RING_H
+#define KEYGATE_KEYRING_RING_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "keyring/keyring.h"
+
+/* The destination's ring, made when it is not there. 0 or -errno. */
+int keyring_ring(const struct keyring *k, const char *destination, int32_t *out);
+
+/*
+ * A user key that ends after timeout seconds, with its permissions set. On failure none is left.
+ * 0 or -errno.
+ */
+int keyring_add(int32_t ring, const char *desc, const void *payload, size_t n, uint32_t timeout,
+                int32_t *out);
+
+#endif
