@@ -155,8 +155,10 @@ static int add_collateral(const struct bundle *b, struct policy *p)
 
 		int ret = policy_add_collateral(p, copy, e->content.n);
 
-		if (ret)
+		if (ret) {
+			free(copy);
 			return ret;
+		}
 	}
 	return 0;
 }

@@ -77,11 +77,44 @@
 #ifndef KEYGATE_DAEMON_CONTROL_H
 #define KEYGATE_DAEMON_CONTROL_H
 
+#include <jansson.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 enum {
 	CONTROL_REQUEST_MAX = 16384,
 	CONTROL_RESPONSE_MAX = 16 << 20,
 	CONTROL_CLIENTS_MAX = 16,
 	CONTROL_RECORDS_MAX = 256,
+	CONTROL_WATCH_BACKLOG = 1 << 20, /* bytes that a watch client may be behind */
+	CONTROL_POLL_MAX = CONTROL_CLIENTS_MAX + 1,
 };
+
+struct control;
+
+/*
+ * Answers one request object (borrowed) of a client: an object, which control takes, or NULL when
+ * the answer comes later by control_reply. Client numbers are never reused.
+ */
+typedef json_t *(*control_answer_fn)(void *ctx, uint64_t client, json_t *request);
+
+/* Replaces a stale socket at path. 0 or -errno. */
+int control_open(const char *path, control_answer_fn fn, void *ctx, struct control **out);
+void control_close(struct control *c);
+/* Fills at most CONTROL_POLL_MAX entries, says how many; then their results. Never blocks. */
+size_t control_poll(struct control *c, struct pollfd p[static CONTROL_POLL_MAX]);
+void control_handle(struct control *c, const struct pollfd *p, size_t n);
+/* The late answer. Takes the object; a client that is gone is fine. */
+void control_reply(struct control *c, uint64_t client, json_t *answer);
+/* From now on the client gets what control_broadcast is given. */
+void control_watch(struct control *c, uint64_t client);
+void control_broadcast(struct control *c, const char *line, size_t n);
+
+enum control_kind { CONTROL_USAGE = 0, CONTROL_NO, CONTROL_UNAVAILABLE };
+/* {"ok": false, "kind", "error"}; NULL when out of memory. */
+__attribute__((format(printf, 2, 3))) json_t *control_error(enum control_kind kind, const char *fmt,
+                                                            ...);
 
 #endif

@@ -180,6 +180,8 @@ int bundle_load(const struct bundle_paths *paths, int64_t now, struct bundle *ou
 		memset(issues, 0, sizeof(*issues));
 		ret = bundle_parse(&b, now, policy, issues);
 	}
+	if (ret == -ENOSPC)
+		issue(issues, paths->collateral, "holds more than %d files", POLICY_COLLATERAL_MAX);
 	if (ret) {
 		bundle_free(&b);
 		return ret == -ENOMEM ? ret : -EINVAL;

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Host names and the addresses they are known to have.
+ */
+#include "daemon/names.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include "core/file.h"
+
+static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+void names_address_text(const uint8_t addr[static 16], char *out)
+{
+	bool v4 = !memcmp(addr, mapped, sizeof(mapped));
+
+	if (!inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? addr + 12 : addr, out, INET6_ADDRSTRLEN))
+		out[0] = '\0';
+}
+
+bool names_address_parse(const char *text, uint8_t out[static 16])
+{
+	uint8_t v4[4];
+
+	if (inet_pton(AF_INET, text, v4) == 1) {
+		memcpy(out, mapped, sizeof(mapped));
+		memcpy(out + sizeof(mapped), v4, sizeof(v4));
+		return true;
+	}
+	return inet_pton(AF_INET6, text, out) == 1;
+}
+
+void names_free(struct names *t)
+{
+	free(t->v);
+	memset(t, 0, sizeof(*t));
+}
+
+struct name *names_find(const struct names *t, const char *host)
+{
+	for (uint32_t i = 0; i < t->n; i++) {
+		if (!strcasecmp(t->v[i].host, host))
+			return &t->v[i];
+	}
+	return NULL;
+}
+
+int names_of_policy(const struct policy *p, const struct names *old, struct names *out)
+{
+	struct names t = {0};
+	size_t most = 0;
+
+	for (uint32_t i = 0; i < p->destinations; i++)
+		most += p->destination[i].hosts;
+	t.v = calloc(most + 1, sizeof(*t.v));
+	if (!t.v)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < p->destinations; i++) {
+		const struct policy_destination *d = &p->destination[i];
+
+		for (uint32_t k = 0; k < d->hosts; k++) {
+			const struct name *known = names_find(old, d->host[k]);
+
+			if (names_find(&t, d->host[k]))
+				continue;
+			if (known)
+				t.v[t.n] = *known;
+			else
+				snprintf(t.v[t.n].host, sizeof(t.v[t.n].host), "%s", d->host[k]);
+			t.n++;
+		}
+	}
+	*out = t;
+	return 0;
+}
+
+/* -------------------------------------------------------------------- learn */
+
+static void drop(struct name *name, uint32_t at)
+{
+	name->n--;
+	memmove(&name->addr[at], &name->addr[at + 1], (name->n - at) * sizeof(name->addr[0]));
+	memmove(&name->seen[at], &name->seen[at + 1], (name->n - at) * sizeof(name->seen[0]));
+}
+
+static uint32_t oldest(const struct name *name)
+{
+	uint32_t at = 0;
+
+	for (uint32_t i = 1; i < name->n; i++) {
+		if (name->seen[i] < name->seen[at])
+			at = i;
+	}
+	return at;
+}
+
+/* True when it is a new one. */
+static bool add(struct name *name, const uint8_t addr[static 16], int64_t now)
+{
+	for (uint32_t i = 0; i < name->n; i++) {
+		if (!memcmp(name->addr[i], addr, sizeof(name->addr[i]))) {
+			name->seen[i] = now;
+			return false;
+		}
+	}
+	if (name->n == NAMES_ADDRS_MAX)
+		drop(name, oldest(name));
+	memcpy(name->addr[name->n], addr, sizeof(name->addr[0]));
+	name->seen[name->n++] = now;
+	return true;
+}
+
+bool names_learn(struct name *name, const struct msg_resolved *answer, int64_t now)
+{
+	bool changed = false;
+
+	name->tried = true;
+	name->err = answer->err;
+	if (answer->err || answer->n > sizeof(answer->addr) / sizeof(answer->addr[0]))
+		return false;
+	name->resolved_at = now;
+	for (uint32_t i = 0; i < answer->n; i++)
+		changed |= add(name, answer->addr[i], now);
+	for (uint32_t i = name->n; i-- > 0;) {
+		if (name->seen[i] < now - NAMES_KEEP_S) {
+			drop(name, i);
+			changed = true;
+		}
+	}
+	return changed;
+}
+
+int names_resolved(const struct names *t, const struct policy *p, struct policy_resolved **out,
+                   size_t *n)
+{
+	size_t most = 0;
+	size_t at = 0;
+
+	for (uint32_t i = 0; i < p->destinations; i++)
+		most += (size_t)p->destination[i].hosts * NAMES_ADDRS_MAX;
+
+	struct policy_resolved *v = calloc(most + 1, sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < p->destinations; i++) {
+		for (uint32_t k = 0; k < p->destination[i].hosts; k++) {
+			const struct name *name = names_find(t, p->destination[i].host[k]);
+
+			for (uint32_t a = 0; name && a < name->n; a++) {
+				v[at].destination = i;
+				memcpy(v[at++].addr, name->addr[a], sizeof(name->addr[a]));
+			}
+		}
+	}
+	*out = v;
+	*n = at;
+	return 0;
+}
+
+/* --------------------------------------------------------------------- file */
+
+static json_t *name_to_json(const struct name *name)
+{
+	json_t *o = json_object();
+
+	for (uint32_t i = 0; o && i < name->n; i++) {
+		char text[INET6_ADDRSTRLEN];
+
+		names_address_text(name->addr[i], text);
+		if (json_object_set_new(o, text, json_integer(name->seen[i]))) {
+			json_decref(o);
+			return NULL;
+		}
+	}
+	return o;
+}
+
+int names_save(const struct names *t, const char *path)
+{
+	json_t *o = json_object();
+	char *text = NULL;
+	int ret = o ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; !ret && i < t->n; i++) {
+		if (json_object_set_new(o, t->v[i].host, name_to_json(&t->v[i])))
+			ret = -ENOMEM;
+	}
+	if (!ret && !(text = json_dumps(o, JSON_INDENT(1))))
+		ret = -ENOMEM;
+	if (!ret)
+		ret = file_write_atomic(path, bytes_str(text), 0600);
+	free(text);
+	json_decref(o);
+	return ret;
+}
+
+static int name_from_json(const char *host, json_t *o, struct name *out)
+{
+	const char *text;
+	json_t *seen;
+
+	if (strlen(host) >= sizeof(out->host) || !json_is_object(o) ||
+	    json_object_size(o) > NAMES_ADDRS_MAX)
+		return -EBADMSG;
+	snprintf(out->host, sizeof(out->host), "%s", host);
+	json_object_foreach(o, text, seen)
+	{
+		if (!json_is_integer(seen) || !names_address_parse(text, out->addr[out->n]))
+			return -EBADMSG;
+		out->seen[out->n++] = json_integer_value(seen);
+	}
+	return 0;
+}
+
+int names_load(const char *path, struct names *out)
+{
+	struct names t = {0};
+	uint8_t *text = NULL;
+	size_t n = 0;
+	const char *host;
+	json_t *v;
+	json_t *o = NULL;
+	int ret = file_read(path, NAMES_FILE_MAX, &text, &n);
+
+	if (ret)
+		return ret;
+	o = json_loadb((const char *)text, n, JSON_REJECT_DUPLICATES, NULL);
+	if (!json_is_object(o))
+		ret = -EBADMSG;
+	else if (!(t.v = calloc(json_object_size(o) + 1, sizeof(*t.v))))
+		ret = -ENOMEM;
+	if (!ret) {
+		json_object_foreach(o, host, v)
+		{
+			if (!ret)
+				ret = name_from_json(host, v, &t.v[t.n]);
+			t.n++;
+		}
+	}
+	if (ret)
+		names_free(&t);
+	else
+		*out = t;
+	json_decref(o);
+	free(text);
+	return ret;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The host names that destinations are given by, and the addresses that these names are known to
+ * have. An address stays in force for NAMES_KEEP_S after the name last had it, so that an
+ * application that holds on to an old answer is still gated; while a name can't be resolved, what
+ * is known stays. STATE/names.json carries it over a restart. Pure but for that file.
+ */
+#ifndef KEYGATE_DAEMON_NAMES_H
+#define KEYGATE_DAEMON_NAMES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <jansson.h>
+#include "daemon/msg.h"
+#include "policy/policy.h"
+
+enum {
+	NAMES_ADDRS_MAX = 64, /* the oldest goes first */
+	NAMES_KEEP_S = 86400,
+	NAMES_FILE_MAX = 4 << 20,
+};
+
+struct name {
+	char host[254];
+	uint32_t n;
+	uint8_t addr[NAMES_ADDRS_MAX][16];
+	int64_t seen[NAMES_ADDRS_MAX];
+	int64_t resolved_at; /* 0: never */
+	int32_t err;         /* of the last attempt: 0 or EAI_* */
+	bool tried;          /* since it came into the table */
+};
+
+struct names {
+	uint32_t n;
+	struct name *v; /* owned */
+};
+
+void names_free(struct names *t);
+struct name *names_find(const struct names *t, const char *host);
+/* The names of p, each once, with what old knows of them. 0 or -ENOMEM. */
+int names_of_policy(const struct policy *p, const struct names *old, struct names *out);
+/* Takes an answer; true when the addresses in force changed. */
+bool names_learn(struct name *name, const struct msg_resolved *answer, int64_t now);
+/* Pairs of destination and address for policy_match and policy_compile. *out is malloced. */
+int names_resolved(const struct names *t, const struct policy *p, struct policy_resolved **out,
+                   size_t *n);
+
+int names_save(const struct names *t, const char *path);
+/* -ENOENT, -EBADMSG (then start with none: they are learnt again), -ENOMEM. */
+int names_load(const char *path, struct names *out);
+
+/* "192.0.2.1" or "2001:db8::1", and back (v4-mapped inside). out holds 46 bytes. */
+void names_address_text(const uint8_t addr[static 16], char *out);
+bool names_address_parse(const char *text, uint8_t out[static 16]);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The sessions that gate knows: one slot each, a state, and which message may come in which state.
+ * Pure bookkeeping: no sockets, no kernel, no clock.
+ *
+ *   ACCEPTED -> CONNECTING -> APPRAISING -> HANDOVER -> LIVE -> (CLOSED: the slot is free)
+ *                   \______________\___________\__________\--> CLOSING -> CLOSED
+ *
+ * ACCEPTED is over before the next message is read: gate answers it with CONNECT, or with REFUSE
+ * and CLOSING. CLOSING waits for relay's CLOSED; the kernel drops the session's packets already.
+ */
+#ifndef KEYGATE_DAEMON_SESSION_H
+#define KEYGATE_DAEMON_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include "bpf/gate.h"
+#include "core/verdict.h"
+#include "daemon/msg.h"
+#include "policy/policy.h"
+
+enum {
+	SESSIONS_MAX = 2048,  /* that may be open at a time */
+	SESSIONS_SPARE = 256, /* slots for those that are only being refused */
+};
+
+enum session_state {
+	SESSION_FREE = 0,
+	SESSION_CONNECTING,
+	SESSION_APPRAISING,
+	SESSION_HANDOVER,
+	SESSION_LIVE,
+	SESSION_CLOSING,
+};
+
+struct session {
+	uint64_t id; /* relay's */
+	enum session_state state;
+	bool with_verify;     /* an APPRAISE of it was not answered yet */
+	bool closed;          /* relay is done with it; the slot waits for verify only */
+	uint64_t deadline_ns; /* CLOCK_BOOTTIME; of this state, for gate's own patience */
+	int64_t since;
+	struct gate_intent app;
+	uint32_t destination; /* index in the policy in force */
+	char name[POLICY_NAME_MAX];
+	uint32_t generation; /* under which it was asked for or last confirmed */
+	char server_name[254];
+	struct sockaddr_storage dst;
+	uint64_t cookie; /* of the upstream socket */
+	uint8_t context[32];
+	int64_t at;              /* at which it is being appraised */
+	struct verdict *verdict; /* owned; passed */
+	bool ahead;              /* rests on a head whose consistency was not proved yet */
+	uint32_t ledger;
+	/* When live. */
+	uint16_t suite;
+	int32_t serial, ring;
+	int64_t released_at, until;
+	/* Why it ends; empty until then. */
+	char code[CHECK_ID_MAX];
+};
+
+struct session_table {
+	uint64_t last;                                       /* highest id so far */
+	uint32_t n;                                          /* slots in use */
+	uint32_t open;                                       /* of these, not CLOSING */
+	struct session *slot[SESSIONS_MAX + SESSIONS_SPARE]; /* the first n; owned */
+};
+
+const char *session_state_name(enum session_state s);
+
+/*
+ * A slot for a new id, in state CLOSING until the caller says otherwise by session_enter. -EPROTO
+ * for id 0 or one that is not above all before (reused); -EUSERS when even the spare slots are
+ * taken: relay does not end what it was told to end. -ENOMEM.
+ */
+int session_new(struct session_table *t, uint64_t id, struct session **out);
+struct session *session_find(struct session_table *t, uint64_t id);
+bool session_room(const struct session_table *t); /* for one more that is not only refused */
+/* Keeps the count of open ones. */
+void session_enter(struct session_table *t, struct session *s, enum session_state state);
+/* Wipes and frees; s is gone. */
+void session_drop(struct session_table *t, struct session *s);
+void session_free_all(struct session_table *t);
+
+/* Zero is fatal: the sender is not what it should be. */
+enum session_move {
+	MOVE_FATAL = 0,
+	MOVE_IGNORE, /* crossed a CUT on its way */
+	MOVE_DO,
+};
+
+/* May this message of relay's come in this state? s NULL: an unknown id. */
+enum session_move session_from_relay(const struct session *s, enum msg_type type);
+/* May a VERDICT come? */
+enum session_move session_from_verify(const struct session *s);
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names and their addresses: kept while unresolved, kept a while after, carried over a restart. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "core/file.h"
+#include "daemon/names.h"
+
+static struct msg_resolved answer(const char *a, const char *b)
+{
+	struct msg_resolved r = {.n = 0};
+
+	if (a)
+		assert_true(names_address_parse(a, r.addr[r.n++]));
+	if (b)
+		assert_true(names_address_parse(b, r.addr[r.n++]));
+	return r;
+}
+
+static void expect(const struct name *name, uint32_t at, const char *want)
+{
+	char got[64];
+
+	assert_true(at < name->n);
+	names_address_text(name->addr[at], got);
+	assert_string_equal(got, want);
+}
+
+static void test_addresses_as_text(void **state)
+{
+	uint8_t a[16];
+	char text[64];
+
+	(void)state;
+	assert_true(names_address_parse("192.0.2.7", a));
+	assert_int_equal(a[10], 0xff);
+	assert_int_equal(a[15], 7);
+	names_address_text(a, text);
+	assert_string_equal(text, "192.0.2.7");
+	assert_true(names_address_parse("2001:db8::7", a));
+	names_address_text(a, text);
+	assert_string_equal(text, "2001:db8::7");
+	assert_false(names_address_parse("192.0.2", a));
+	assert_false(names_address_parse("2001:db8::7%lo", a));
+	assert_false(names_address_parse("", a));
+}
+
+static void test_unresolved_changes_nothing(void **state)
+{
+	struct name name = {.host = "a.example"};
+	struct msg_resolved r = answer("192.0.2.1", NULL);
+
+	(void)state;
+	assert_true(names_learn(&name, &r, 1000));
+	r = (struct msg_resolved){.err = -2};
+	assert_false(names_learn(&name, &r, 1000 + 10 * NAMES_KEEP_S));
+	assert_int_equal(name.n, 1);
+	assert_int_equal(name.err, -2);
+	assert_int_equal(name.resolved_at, 1000);
+}
+
+static void test_old_answers_stay_a_day(void **state)
+{
+	struct name name = {.host = "a.example"};
+	struct msg_resolved one = answer("192.0.2.1", NULL);
+	struct msg_resolved two = answer("192.0.2.2", NULL);
+
+	(void)state;
+	assert_true(names_learn(&name, &one, 1000));
+	assert_false(names_learn(&name, &one, 1060));
+	assert_true(names_learn(&name, &two, 1120));
+	assert_int_equal(name.n, 2);
+	assert_false(names_learn(&name, &two, 1060 + NAMES_KEEP_S));
+	assert_true(names_learn(&name, &two, 1061 + NAMES_KEEP_S));
+	assert_int_equal(name.n, 1);
+	expect(&name, 0, "192.0.2.2");
+}
+
+static void test_bounded_the_oldest_goes(void **state)
+{
+	struct name name = {.host = "a.example"};
+
+	(void)state;
+	for (int i = 0; i < NAMES_ADDRS_MAX + 1; i++) {
+		struct msg_resolved r = {.n = 1};
+
+		r.addr[0][15] = (uint8_t)i;
+		assert_true(names_learn(&name, &r, 1000 + i));
+	}
+	assert_int_equal(name.n, NAMES_ADDRS_MAX);
+	for (uint32_t i = 0; i < name.n; i++)
+		assert_int_not_equal(name.addr[i][15], 0);
+}
+
+static void test_hostile_count(void **state)
+{
+	struct name name = {.host = "a.example"};
+	struct msg_resolved r = {.n = 65};
+
+	(void)state;
+	assert_false(names_learn(&name, &r, 1));
+	assert_int_equal(name.n, 0);
+}
+
+static void test_of_policy_keeps_what_is_known(void **state)
+{
+	struct policy_destination d[2] = {{.hosts = 2}, {.hosts = 1}};
+	struct policy p = {.destination = d, .destinations = 2};
+	struct name known = {.host = "B.example", .n = 1};
+	struct names old = {.n = 1, .v = &known};
+	struct names t = {0};
+	struct policy_resolved *r = NULL;
+	size_t n = 0;
+
+	(void)state;
+	strcpy(d[0].host[0], "a.example");
+	strcpy(d[0].host[1], "b.example");
+	strcpy(d[1].host[0], "b.example");
+	assert_true(names_address_parse("192.0.2.9", known.addr[0]));
+	assert_int_equal(names_of_policy(&p, &old, &t), 0);
+	assert_int_equal(t.n, 2);
+	assert_int_equal(t.v[0].n, 0);
+	assert_int_equal(t.v[1].n, 1);
+	/* Both destinations get the address of the name that they share. */
+	assert_int_equal(names_resolved(&t, &p, &r, &n), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(r[0].destination, 0);
+	assert_int_equal(r[1].destination, 1);
+	assert_memory_equal(r[0].addr, known.addr[0], 16);
+	free(r);
+	names_free(&t);
+}
+
+static void test_file(void **state)
+{
+	char path[] = "/tmp/keygate-names.XXXXXX";
+	struct name v[2] = {{.host = "a.example"}, {.host = "b.example"}};
+	struct names t = {.n = 2, .v = v};
+	struct msg_resolved r = answer("192.0.2.1", "2001:db8::1");
+	struct names got = {0};
+
+	(void)state;
+	assert_true(mkstemp(path) >= 0);
+	names_learn(&v[0], &r, 1234);
+	assert_int_equal(names_save(&t, path), 0);
+	assert_int_equal(names_load(path, &got), 0);
+	assert_int_equal(got.n, 2);
+	expect(names_find(&got, "a.example"), 1, "2001:db8::1");
+	assert_int_equal(names_find(&got, "a.example")->seen[0], 1234);
+	assert_int_equal(names_find(&got, "b.example")->n, 0);
+	names_free(&got);
+
+	static const char *const bad[] = {"",
+	                                  "[]",
+	                                  "{\"a\":1}",
+	                                  "{\"a\":{\"1.2.3\":1}}",
+	                                  "{\"a\":{\"192.0.2.1\":\"1\"}}",
+	                                  "{\"a\":{},\"a\":{}}"};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(file_write_atomic(path, bytes_str(bad[i]), 0600), 0);
+		assert_int_equal(names_load(path, &got), -EBADMSG);
+	}
+	unlink(path);
+	assert_int_equal(names_load(path, &got), -ENOENT);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_addresses_as_text),
+	        cmocka_unit_test(test_unresolved_changes_nothing),
+	        cmocka_unit_test(test_old_answers_stay_a_day),
+	        cmocka_unit_test(test_bounded_the_oldest_goes),
+	        cmocka_unit_test(test_hostile_count),
+	        cmocka_unit_test(test_of_policy_keeps_what_is_known),
+	        cmocka_unit_test(test_file),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
