@@ -311,7 +311,9 @@ out:
 static void step_head(struct verify *v, const struct msg_advance *m, struct bytes note)
 {
 	const struct policy_ledger *l = &v->policy->ledger[m->ledger];
-	const struct ledger_time t = {.at = m->at, .max_age = l->max_age};
+	/* As at the appraisal: without witnesses nobody says how old a head is. */
+	const struct ledger_time t = {.at = m->at,
+	                              .max_age = l->tlog->quorum >= 0 ? l->max_age : -1};
 	struct checks *c = &v->out.verdict.checks;
 	struct ledger_head head;
 	struct ledger_last last;
