@@ -16,6 +16,9 @@
 
 #define GATE_PIN_DIR "/sys/fs/bpf/keygate"
 
+#define GATE_CONNS_MAX    65536
+#define GATE_SESSIONS_MAX 65536
+
 /* Zero denies. */
 enum gate_action {
 	GATE_DENY = 0,
@@ -33,11 +36,20 @@ struct gate_port {
 	__u32 rule; /* index of the destination block in the policy */
 };
 
-/* First match wins. What no entry matches is GATE_ALLOW (the policy's default is an entry). */
+/*
+ * First match wins. What no entry matches is GATE_ALLOW (the policy's default is an entry). The
+ * generation travels with the rules, so that an intent never pairs a rule's index with the
+ * generation of another table.
+ */
 struct gate_rules {
 	__u32 n;
+	__u32 generation;
 	struct gate_port port[GATE_RULES_MAX];
 };
+
+/* gate_port.rule, gate_intent.rule and gate_event.rule of the policy's default action, and of what
+ * no rule decided. */
+#define GATE_RULE_DEFAULT 0xffffffffu
 
 struct gate_lpm_key {
 	__u32 prefixlen; /* 0..128 over addr */
@@ -54,7 +66,7 @@ struct gate_config {
 };
 
 /* What marks a socket as keygated's own, in socket-local storage "kg_own": only a holder of the map
- * can set it. */
+ * can set it. Connections accepted from a marked listener inherit its mark. */
 enum gate_own_kind {
 	GATE_OWN_NONE = 0,
 	GATE_OWN_LISTENER,
