@@ -27,6 +27,13 @@ int intercept_open(struct intercept **out, bool *watch, const char **step);
 void intercept_close(struct intercept *i);
 /* Removes all pins and links: nothing is gated any more. Works without an open handle. */
 int intercept_remove(void);
+/*
+ * The same for other pins and another cgroup 2 directory than the root: tests gate a cgroup of
+ * their own, never their host. pin_dir's parent must be a bpf file system.
+ */
+int intercept_open_at(struct intercept **out, const char *pin_dir, const char *cgroup, bool *watch,
+                      const char **step);
+int intercept_remove_at(const char *pin_dir);
 
 /*
  * Puts a whole new policy table in force by one atomic swap, with the listeners' ports. -E2BIG,
@@ -34,10 +41,12 @@ int intercept_remove(void);
  */
 int intercept_policy(struct intercept *i, const struct policy_lpm *lpm, size_t n,
                      uint32_t generation, uint16_t port4, uint16_t port6);
+/* -ENODATA when there is no policy table yet: armed without one, the kernel refuses everything. */
 int intercept_arm(struct intercept *i, bool armed);
 bool intercept_armed(struct intercept *i);
 
-/* Marks an own socket in socket-local storage. */
+/* Marks an own socket in socket-local storage; GATE_OWN_NONE takes the mark away. A listener is
+ * marked before it accepts, an upstream socket before it connects and after its session exists. */
 int intercept_mark(struct intercept *i, int fd, enum gate_own_kind kind, uint64_t session);
 
 /* Takes (finds and deletes) the intent of a connection accepted from this peer. -ENOENT. */
@@ -46,13 +55,16 @@ int intercept_take(struct intercept *i, uint64_t netns, const struct sockaddr_st
 /* Deletes intents older than max_age_ns. Returns how many. */
 int intercept_sweep(struct intercept *i, uint64_t max_age_ns);
 
+/* -ECANCELED when the session is cut already: a cut, by whoever, is final. */
 int intercept_session(struct intercept *i, uint64_t session, enum gate_session_state state,
                       uint64_t deadline_boot_ns);
 int intercept_session_key(struct intercept *i, uint64_t session, int32_t serial);
+/* Forgets both (serial 0: no key). What the socket still sends, its FIN included, is dropped then.
+ */
 void intercept_session_end(struct intercept *i, uint64_t session, int32_t serial);
 
 typedef void (*intercept_event_fn)(void *ctx, const struct gate_event *e);
-/* A descriptor to poll for events, and the call that drains them. */
+/* A descriptor to poll for events, and the call that drains them and says how many. */
 int intercept_event_fd(struct intercept *i);
 int intercept_events(struct intercept *i, intercept_event_fn fn, void *ctx);
 int intercept_stats(struct intercept *i, uint64_t out[static GATE_STAT_MAX]);

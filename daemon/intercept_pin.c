@@ -1,0 +1,492 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Loading the kernel half, and its life beyond the process: pins, adoption by the next keygated,
+ * removal. Knows programs and maps by name only, not what they decide.
+ *
+ * Essay: why an upgrade leaves no gap. Maps of the same ABI are taken over, so the new programs see
+ * the old table, sessions and marks from their first packet on. A cgroup link is updated in place:
+ * each hook has either the old program or the new one, both over the same maps. Tracing links can't
+ * be updated; the new one is attached first and then renamed over the old one's pin. A failure in
+ * the middle leaves a mixture of old and new programs, which is still a whole gate.
+ */
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <mntent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include "daemon/intercept_priv.h"
+/* Generated, and not const-correct. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wcast-qual"
+#include "gate.skel.h"
+#include "watch.skel.h"
+#pragma GCC diagnostic pop
+
+#define LINK_PREFIX "link_"
+#define MAP_PREFIX  "map_"
+
+_Static_assert(sizeof(struct gate_lpm_key) == 20, "map layout");
+_Static_assert(sizeof(struct gate_port) == 12, "map layout");
+_Static_assert(sizeof(struct gate_rules) == 8 + 12 * GATE_RULES_MAX, "map layout");
+_Static_assert(sizeof(struct gate_config) == 16, "map layout");
+_Static_assert(sizeof(struct gate_own) == 16, "map layout");
+_Static_assert(sizeof(struct gate_intent) == 88, "map layout");
+_Static_assert(sizeof(struct gate_conn_key) == 32, "map layout");
+_Static_assert(sizeof(struct gate_session) == 16, "map layout");
+_Static_assert(sizeof(struct gate_event) == 72, "map layout");
+
+static int no_print(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	(void)level;
+	(void)fmt;
+	(void)ap;
+	return 0;
+}
+
+static int pin_path(char out[static PATH_MAX], const char *dir, const char *prefix,
+                    const char *name, const char *suffix)
+{
+	int n = snprintf(out, PATH_MAX, "%s/%s%s%s", dir, prefix, name, suffix);
+
+	return n < 0 || n >= PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+/* ---------------------------------------------------------------- where to pin */
+
+static bool parent_is_bpffs(const char *dir)
+{
+	char parent[PATH_MAX];
+	struct statfs fs;
+	char *slash;
+	int n = snprintf(parent, sizeof(parent), "%s", dir);
+
+	if (n < 0 || n >= (int)sizeof(parent))
+		return false;
+	slash = strrchr(parent, '/');
+	if (!slash || slash == parent)
+		return false;
+	*slash = '\0';
+	return statfs(parent, &fs) == 0 && fs.f_type == BPF_FS_MAGIC;
+}
+
+/* Whoever may write in the directory may replace a pin by something that lets everything pass. */
+static int own_dir(const char *dir)
+{
+	struct stat st;
+
+	if (mkdir(dir, 0700) && errno != EEXIST)
+		return -errno;
+	if (lstat(dir, &st))
+		return -errno;
+	if (!S_ISDIR(st.st_mode) || st.st_uid != 0 || (st.st_mode & 077))
+		return -EPERM;
+	return 0;
+}
+
+/*
+ * The real root of cgroup 2, which has no cgroup.type; the root of a cgroup namespace has one, and
+ * a gate there would leave the rest of the host open.
+ */
+static int cgroup_dir(const char *path)
+{
+	struct statfs fs;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (fstatfs(fd, &fs) || fs.f_type != CGROUP2_SUPER_MAGIC) {
+		close(fd);
+		return -ENOENT;
+	}
+	return fd;
+}
+
+static int cgroup_root(void)
+{
+	struct mntent ent;
+	char buf[4096];
+	int fd = -ENOENT;
+	FILE *f = setmntent("/proc/self/mounts", "re");
+
+	if (!f)
+		return -errno;
+	while (getmntent_r(f, &ent, buf, sizeof(buf))) {
+		if (strcmp(ent.mnt_type, "cgroup2"))
+			continue;
+		fd = cgroup_dir(ent.mnt_dir);
+		if (fd < 0)
+			continue;
+		if (faccessat(fd, "cgroup.type", F_OK, 0) && errno == ENOENT)
+			break;
+		close(fd);
+		fd = -ENOENT;
+	}
+	endmntent(f);
+	return fd;
+}
+
+/* ------------------------------------------------------------------------ maps */
+
+/* Pins of another version are for the operator to remove: they may be what gates the host now. */
+static int check_abi(const char *dir)
+{
+	struct gate_config cfg = {0};
+	char path[PATH_MAX];
+	uint32_t zero = 0;
+	int fd, r;
+
+	r = pin_path(path, dir, MAP_PREFIX, "kg_config", "");
+	if (r)
+		return r;
+	fd = bpf_obj_get(path);
+	if (fd == -ENOENT)
+		return 0;
+	if (fd < 0)
+		return fd;
+	r = bpf_map_lookup_elem(fd, &zero, &cfg) || cfg.abi != GATE_ABI ? -EPROTO : 0;
+	close(fd);
+	return r;
+}
+
+static bool same_layout(const struct bpf_map *map, int fd)
+{
+	struct bpf_map_info info = {0};
+	uint32_t n = sizeof(info);
+
+	return !bpf_obj_get_info_by_fd(fd, &info, &n) && info.type == bpf_map__type(map) &&
+	       info.key_size == bpf_map__key_size(map) &&
+	       info.value_size == bpf_map__value_size(map) &&
+	       info.max_entries == bpf_map__max_entries(map) &&
+	       info.map_flags == bpf_map__map_flags(map);
+}
+
+static int adopt_map(struct bpf_map *map, const char *dir)
+{
+	char path[PATH_MAX];
+	int fd, r = pin_path(path, dir, MAP_PREFIX, bpf_map__name(map), "");
+
+	if (r)
+		return r;
+	fd = bpf_obj_get(path);
+	if (fd == -ENOENT)
+		return 0;
+	if (fd < 0)
+		return fd;
+	r = same_layout(map, fd) ? bpf_map__reuse_fd(map, fd) : -EPROTO;
+	close(fd);
+	return r;
+}
+
+static int adopt_maps(struct gate_bpf *gate, const char *dir, const char **step)
+{
+	struct bpf_map *map;
+	int r;
+
+	*step = "pinned maps are of another version: run `keygate disarm`, then start again";
+	r = check_abi(dir);
+	if (r)
+		return r;
+	bpf_object__for_each_map(map, gate->obj)
+	{
+		r = adopt_map(map, dir);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+static int pin_map(struct bpf_map *map, const char *dir)
+{
+	char path[PATH_MAX];
+	int r = pin_path(path, dir, MAP_PREFIX, bpf_map__name(map), "");
+
+	if (r)
+		return r;
+	r = bpf_obj_pin(bpf_map__fd(map), path);
+	return r == -EEXIST ? 0 : r;
+}
+
+static int pin_maps(struct intercept *i, const char *dir, const char **step)
+{
+	struct gate_config cfg = {0};
+	struct bpf_map *map;
+	uint32_t zero = 0;
+	int r;
+
+	/* A pinned kg_config always says its version: it is written before the pin appears. */
+	*step = "write the version into kg_config";
+	r = bpf_map_lookup_elem(i->map.config, &zero, &cfg);
+	if (r)
+		return r;
+	cfg.abi = GATE_ABI;
+	r = bpf_map_update_elem(i->map.config, &zero, &cfg, BPF_ANY);
+	if (r)
+		return r;
+	*step = "pin the maps";
+	bpf_object__for_each_map(map, i->gate->obj)
+	{
+		r = pin_map(map, dir);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* ----------------------------------------------------------------------- links */
+
+static int update_link(int link, int prog, enum bpf_attach_type type, uint64_t cgroup)
+{
+	struct bpf_link_info info = {0};
+	uint32_t n = sizeof(info);
+	int r = bpf_obj_get_info_by_fd(link, &info, &n);
+
+	if (r)
+		return r;
+	if (info.type != BPF_LINK_TYPE_CGROUP || info.cgroup.attach_type != type ||
+	    info.cgroup.cgroup_id != cgroup)
+		return -EPROTO;
+	return bpf_link_update(link, prog, NULL);
+}
+
+static int attach_cgroup(const struct bpf_program *prog, const char *dir, int cgroup_fd,
+                         uint64_t cgroup)
+{
+	enum bpf_attach_type type = bpf_program__expected_attach_type(prog);
+	int link, r, prog_fd = bpf_program__fd(prog);
+	char path[PATH_MAX];
+
+	r = pin_path(path, dir, LINK_PREFIX, bpf_program__name(prog), "");
+	if (r)
+		return r;
+	link = bpf_obj_get(path);
+	if (link >= 0) {
+		r = update_link(link, prog_fd, type, cgroup);
+	} else if (link == -ENOENT) {
+		link = bpf_link_create(prog_fd, cgroup_fd, type, NULL);
+		if (link < 0)
+			return link;
+		r = bpf_obj_pin(link, path);
+	} else {
+		return link;
+	}
+	close(link);
+	return r;
+}
+
+static int attach_gate(struct gate_bpf *gate, const char *dir, int cgroup_fd, const char **step)
+{
+	struct bpf_program *prog;
+	struct stat st;
+	int r;
+
+	*step = "attach the gate to the cgroup 2 root";
+	if (fstat(cgroup_fd, &st))
+		return -errno;
+	bpf_object__for_each_program(prog, gate->obj)
+	{
+		r = attach_cgroup(prog, dir, cgroup_fd, st.st_ino);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+static int attach_trace(const struct bpf_program *prog, const char *dir)
+{
+	char path[PATH_MAX], fresh[PATH_MAX];
+	int link, r;
+
+	r = pin_path(path, dir, LINK_PREFIX, bpf_program__name(prog), "");
+	if (!r)
+		r = pin_path(fresh, dir, LINK_PREFIX, bpf_program__name(prog), "_new");
+	if (r)
+		return r;
+	link = bpf_link_create(bpf_program__fd(prog), 0, BPF_TRACE_FENTRY, NULL);
+	if (link < 0)
+		return link;
+	(void)unlink(fresh);
+	r = bpf_obj_pin(link, fresh);
+	if (!r && rename(fresh, path))
+		r = -errno;
+	close(link);
+	return r;
+}
+
+/* NULL when this kernel has no such thing; then nothing new is pinned. */
+static struct watch_bpf *open_watch(const struct intercept_maps *map, const char *dir)
+{
+	struct watch_bpf *w = watch_bpf__open();
+	struct bpf_program *prog;
+
+	if (!w)
+		return NULL;
+	if (bpf_map__reuse_fd(w->maps.kg_sessions, map->sessions) ||
+	    bpf_map__reuse_fd(w->maps.kg_keys, map->keys) ||
+	    bpf_map__reuse_fd(w->maps.kg_events, map->events) ||
+	    bpf_map__reuse_fd(w->maps.kg_stats, map->stats) || watch_bpf__load(w))
+		goto none;
+	bpf_object__for_each_program(prog, w->obj)
+	{
+		if (attach_trace(prog, dir))
+			goto none;
+	}
+	return w;
+none:
+	watch_bpf__destroy(w);
+	return NULL;
+}
+
+/* ------------------------------------------------------------------------ open */
+
+static void find_maps(struct intercept *i)
+{
+	i->map.config = bpf_map__fd(i->gate->maps.kg_config);
+	i->map.policy = bpf_map__fd(i->gate->maps.kg_policy);
+	i->map.own = bpf_map__fd(i->gate->maps.kg_own);
+	i->map.conn = bpf_map__fd(i->gate->maps.kg_conn);
+	i->map.sessions = bpf_map__fd(i->gate->maps.kg_sessions);
+	i->map.keys = bpf_map__fd(i->gate->maps.kg_keys);
+	i->map.events = bpf_map__fd(i->gate->maps.kg_events);
+	i->map.stats = bpf_map__fd(i->gate->maps.kg_stats);
+}
+
+static int load_gate(struct intercept *i, const char *dir, int cgroup_fd, const char **step)
+{
+	int r;
+
+	*step = "open the built-in programs";
+	i->gate = gate_bpf__open();
+	if (!i->gate)
+		return errno ? -errno : -ENOMEM;
+	r = adopt_maps(i->gate, dir, step);
+	if (r)
+		return r;
+	*step = "load the gate programs (is this kernel 6.1 or later, with CONFIG_CGROUP_BPF?)";
+	r = gate_bpf__load(i->gate);
+	if (r)
+		return r;
+	find_maps(i);
+	r = pin_maps(i, dir, step);
+	if (r)
+		return r;
+	*step = "open the event ring";
+	i->ring = ring_buffer__new(i->map.events, intercept_on_event, i, NULL);
+	if (!i->ring)
+		return errno ? -errno : -ENOMEM;
+	return attach_gate(i->gate, dir, cgroup_fd, step);
+}
+
+int intercept_open_at(struct intercept **out, const char *pin_dir, const char *cgroup, bool *watch,
+                      const char **step)
+{
+	struct intercept *i;
+	int cgroup_fd, r;
+
+	libbpf_set_print(no_print);
+	*step = "mount bpffs at /sys/fs/bpf";
+	if (!parent_is_bpffs(pin_dir))
+		return -ENOENT;
+	*step = "make the pin directory (it must be root's, mode 0700)";
+	r = own_dir(pin_dir);
+	if (r)
+		return r;
+	*step = "find the root of cgroup 2 (is it mounted, and not behind a cgroup namespace?)";
+	cgroup_fd = cgroup ? cgroup_dir(cgroup) : cgroup_root();
+	if (cgroup_fd < 0)
+		return cgroup_fd;
+	*step = "allocate";
+	i = calloc(1, sizeof(*i));
+	r = i ? load_gate(i, pin_dir, cgroup_fd, step) : -ENOMEM;
+	close(cgroup_fd);
+	if (r) {
+		intercept_close(i);
+		return r;
+	}
+	i->watch = open_watch(&i->map, pin_dir);
+	*watch = i->watch != NULL;
+	*step = NULL;
+	*out = i;
+	return 0;
+}
+
+int intercept_open(struct intercept **out, bool *watch, const char **step)
+{
+	return intercept_open_at(out, GATE_PIN_DIR, NULL, watch, step);
+}
+
+void intercept_close(struct intercept *i)
+{
+	if (!i)
+		return;
+	ring_buffer__free(i->ring);
+	watch_bpf__destroy(i->watch);
+	gate_bpf__destroy(i->gate);
+	free(i);
+}
+
+/* ---------------------------------------------------------------------- remove */
+
+/* Detaching by hand makes it happen now; dropping the last pin does it some time later. */
+static int remove_pin(const char *dir, const char *name)
+{
+	char path[PATH_MAX];
+	int fd, r = pin_path(path, dir, "", name, "");
+
+	if (r)
+		return r;
+	if (!strncmp(name, LINK_PREFIX, strlen(LINK_PREFIX))) {
+		fd = bpf_obj_get(path);
+		if (fd >= 0) {
+			(void)bpf_link_detach(fd); /* tracing links can't: unlinking is enough */
+			close(fd);
+		}
+	}
+	return unlink(path) ? -errno : 0;
+}
+
+static int remove_pins(const char *dir, DIR *d, const char *prefix)
+{
+	struct dirent *e;
+	int r = 0, one;
+
+	rewinddir(d);
+	while ((e = readdir(d))) {
+		if (strncmp(e->d_name, prefix, strlen(prefix)))
+			continue;
+		one = remove_pin(dir, e->d_name);
+		if (one && !r)
+			r = one;
+	}
+	return r;
+}
+
+int intercept_remove_at(const char *pin_dir)
+{
+	DIR *d = opendir(pin_dir);
+	int r;
+
+	if (!d)
+		return errno == ENOENT ? 0 : -errno;
+	/* Links first: programs without their maps' pins would still be attached. */
+	r = remove_pins(pin_dir, d, LINK_PREFIX);
+	if (!r)
+		r = remove_pins(pin_dir, d, MAP_PREFIX);
+	closedir(d);
+	if (!r && rmdir(pin_dir))
+		r = -errno;
+	return r;
+}
+
+int intercept_remove(void)
+{
+	return intercept_remove_at(GATE_PIN_DIR);
+}
