@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A place where the gate can be closed without closing the host's: a cgroup, a network namespace
+ * and a bpf file system of the test's own. The test runs in a child that lives inside all three;
+ * its parent removes the cgroup when the child is gone, in whatever way it went.
+ */
+#ifndef KEYGATE_TESTS_BPF_LAB_H
+#define KEYGATE_TESTS_BPF_LAB_H
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/ipv6.h>
+#include <linux/magic.h>
+#include <mntent.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <cmocka.h>
+#include "daemon/intercept.h"
+
+#define LAB_PINS "/sys/fs/bpf/keygate-test"
+/* On the test's loopback device, so that servers can stand there. */
+#define GATED4 "203.0.113.7"
+#define OPEN4  "198.51.100.9"
+#define GATED6 "2001:db8::7"
+#define OPEN6  "2001:db8::9"
+
+static char lab_cgroup[512], lab_cgroup_outside[256];
+static uint64_t lab_netns;
+
+__attribute__((unused)) static uint64_t now_boot(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* ------------------------------------------------------------------- sockets */
+
+static struct sockaddr_storage at(const char *ip, uint16_t port)
+{
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
+	struct sockaddr_storage s = {0};
+
+	if (inet_pton(AF_INET, ip, &v4.sin_addr) == 1) {
+		memcpy(&s, &v4, sizeof(v4));
+	} else {
+		assert_int_equal(inet_pton(AF_INET6, ip, &v6.sin6_addr), 1);
+		memcpy(&s, &v6, sizeof(v6));
+	}
+	return s;
+}
+
+static socklen_t at_len(const struct sockaddr_storage *s)
+{
+	return s->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+}
+
+static void at_text(const struct sockaddr_storage *s, char out[static 64])
+{
+	char ip[INET6_ADDRSTRLEN] = "?";
+	struct sockaddr_in6 v6;
+	struct sockaddr_in v4;
+
+	if (s->ss_family == AF_INET) {
+		memcpy(&v4, s, sizeof(v4));
+		inet_ntop(AF_INET, &v4.sin_addr, ip, sizeof(ip));
+		snprintf(out, 64, "%s %u", ip, ntohs(v4.sin_port));
+	} else {
+		memcpy(&v6, s, sizeof(v6));
+		inet_ntop(AF_INET6, &v6.sin6_addr, ip, sizeof(ip));
+		snprintf(out, 64, "%s %u", ip, ntohs(v6.sin6_port));
+	}
+}
+
+static int new_socket(const char *ip, int type, int proto)
+{
+	int fd = socket(strchr(ip, ':') ? AF_INET6 : AF_INET, type | SOCK_CLOEXEC, proto);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static int bound(const char *ip, uint16_t port, int type)
+{
+	struct sockaddr_storage s = at(ip, port);
+	int one = 1, fd = new_socket(ip, type | SOCK_NONBLOCK, 0);
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	assert_int_equal(bind(fd, (struct sockaddr *)&s, at_len(&s)), 0);
+	return fd;
+}
+
+static int server(const char *ip, uint16_t port)
+{
+	int fd = bound(ip, port, SOCK_STREAM);
+
+	assert_int_equal(listen(fd, 16), 0);
+	return fd;
+}
+
+static uint16_t port_of(int fd)
+{
+	struct sockaddr_storage s;
+	struct sockaddr_in v4;
+	socklen_t n = sizeof(s);
+
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&s, &n), 0);
+	memcpy(&v4, &s, sizeof(v4)); /* the port is at the same place in both families */
+	return ntohs(v4.sin_port);
+}
+
+static bool ready(int fd, short what, int ms)
+{
+	struct pollfd p = {.fd = fd, .events = what};
+
+	return poll(&p, 1, ms) == 1;
+}
+
+/* 0, or the errno with which the connect ended; ETIMEDOUT after ms. */
+static int try_connect(int fd, const char *ip, uint16_t port, int ms)
+{
+	struct sockaddr_storage s = at(ip, port);
+	socklen_t n = sizeof(int);
+	int err = 0;
+
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	if (!connect(fd, (struct sockaddr *)&s, at_len(&s)))
+		return 0;
+	if (errno != EINPROGRESS)
+		return errno;
+	if (!ready(fd, POLLOUT, ms))
+		return ETIMEDOUT;
+	getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &n);
+	return err;
+}
+
+__attribute__((unused)) static int connected(const char *ip, uint16_t port)
+{
+	int fd = new_socket(ip, SOCK_STREAM, 0);
+
+	assert_int_equal(try_connect(fd, ip, port, 2000), 0);
+	return fd;
+}
+
+/* The errno of a connect by a fresh socket; 0 if it went through. */
+__attribute__((unused)) static int connect_errno(const char *ip, uint16_t port)
+{
+	int fd = new_socket(ip, SOCK_STREAM, 0), err = try_connect(fd, ip, port, 2000);
+
+	close(fd);
+	return err;
+}
+
+static int accepted(int listener, struct sockaddr_storage *peer, int ms)
+{
+	socklen_t n = sizeof(*peer);
+
+	if (!ready(listener, POLLIN, ms))
+		return -1;
+	return accept4(listener, (struct sockaddr *)peer, &n, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+/* True if one byte sent on one end comes out at the other within ms. */
+__attribute__((unused)) static bool byte_passes(int from, int to, int ms)
+{
+	char c = 'x', d = 0;
+
+	if (send(from, &c, 1, MSG_NOSIGNAL | MSG_DONTWAIT) != 1)
+		return false;
+	return ready(to, POLLIN, ms) && recv(to, &d, 1, MSG_DONTWAIT) == 1 && d == c;
+}
+
+__attribute__((unused)) static void assert_peer(int fd, const char *text)
+{
+	struct sockaddr_storage s;
+	socklen_t n = sizeof(s);
+	char got[64];
+
+	assert_int_equal(getpeername(fd, (struct sockaddr *)&s, &n), 0);
+	at_text(&s, got);
+	assert_string_equal(got, text);
+}
+
+/* ----------------------------------------------------------------- the place */
+
+static int write_text(const char *path, const char *text)
+{
+	int r = 0, fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
+/* Sockets belong to the cgroup in which they are made. */
+static void lab_live_in(const char *cgroup)
+{
+	char path[600];
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
+	assert_int_equal(write_text(path, "0"), 0);
+}
+
+/* A connection from a socket that the gate does not see, as from another host. */
+__attribute__((unused)) static int socket_outside(const char *ip)
+{
+	int fd;
+
+	lab_live_in(lab_cgroup_outside);
+	fd = new_socket(ip, SOCK_STREAM, 0);
+	lab_live_in(lab_cgroup);
+	return fd;
+}
+
+static void add_address(const char *ip)
+{
+	static int alias;
+	int fd = new_socket(ip, SOCK_DGRAM, 0);
+
+	if (strchr(ip, ':')) {
+		struct in6_ifreq v6 = {.ifr6_prefixlen = 128, .ifr6_ifindex = 1};
+
+		inet_pton(AF_INET6, ip, &v6.ifr6_addr);
+		assert_int_equal(ioctl(fd, SIOCSIFADDR, &v6), 0);
+	} else {
+		struct sockaddr_storage s = at(ip, 0);
+		struct ifreq v4 = {0};
+
+		snprintf(v4.ifr_name, sizeof(v4.ifr_name), "lo:%d", ++alias);
+		memcpy(&v4.ifr_addr, &s, sizeof(v4.ifr_addr));
+		assert_int_equal(ioctl(fd, SIOCSIFADDR, &v4), 0);
+	}
+	close(fd);
+}
+
+/* A fresh network namespace with the addresses of the lab. */
+static void lab_network(void)
+{
+	struct ifreq up = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+	socklen_t n = sizeof(lab_netns);
+	int fd;
+
+	assert_int_equal(unshare(CLONE_NEWNET), 0);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &up), 0);
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &lab_netns, &n), 0);
+	close(fd);
+	add_address(GATED4);
+	add_address(OPEN4);
+	add_address(GATED6);
+	add_address(OPEN6);
+}
+
+static bool find_cgroup2(char *out, size_t cap)
+{
+	FILE *f = setmntent("/proc/self/mounts", "re");
+	struct mntent *e;
+	bool found = false;
+
+	while (f && !found && (e = getmntent(f))) {
+		found = !strcmp(e->mnt_type, "cgroup2");
+		if (found)
+			snprintf(out, cap, "%s", e->mnt_dir);
+	}
+	if (f)
+		endmntent(f);
+	return found;
+}
+
+/* NULL, or why there can be no lab here. */
+static const char *lab_enter(void)
+{
+	int map;
+
+	if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return "no mount namespaces";
+	if (mount("bpf", "/sys/fs/bpf", "bpf", 0, "mode=0700"))
+		return "no bpf file system";
+	map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "probe", 4, 4, 1, NULL);
+	if (map < 0)
+		return "bpf() is refused";
+	close(map);
+	lab_live_in(lab_cgroup);
+	lab_network();
+	return NULL;
+}
+
+static int lab_child(int (*tests)(void), const char *name)
+{
+	const char *why = lab_enter();
+
+	if (why) {
+		printf("SKIPPED: %s: %s\n", name, why);
+		fflush(stdout);
+		return 0;
+	}
+	return tests();
+}
+
+/* Runs the tests in a lab; prints a loud line where none can be had. */
+static int lab_run(int (*tests)(void), const char *name)
+{
+	int status = 1;
+	pid_t child;
+
+	if (geteuid() != 0 || !find_cgroup2(lab_cgroup_outside, sizeof(lab_cgroup_outside))) {
+		printf("SKIPPED: %s: needs root and cgroup 2\n", name);
+		return 0;
+	}
+	snprintf(lab_cgroup, sizeof(lab_cgroup), "%s/keygate-test-%d", lab_cgroup_outside,
+	         (int)getpid());
+	if (mkdir(lab_cgroup, 0755)) {
+		printf("SKIPPED: %s: can't make a cgroup\n", name);
+		return 0;
+	}
+	fflush(stdout);
+	child = fork();
+	if (child == 0)
+		exit(lab_child(tests, name));
+	if (child > 0)
+		waitpid(child, &status, 0);
+	rmdir(lab_cgroup);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+/* ------------------------------------------------------------------- policies */
+
+__attribute__((unused)) static struct policy_prefix prefix(const char *ip, uint8_t plen)
+{
+	struct sockaddr_storage s = at(ip, 0);
+	struct policy_prefix p = {.plen = plen};
+	struct sockaddr_in6 v6;
+	struct sockaddr_in v4;
+
+	if (s.ss_family == AF_INET) {
+		memcpy(&v4, &s, sizeof(v4));
+		p.addr[10] = p.addr[11] = 0xff;
+		memcpy(p.addr + 12, &v4.sin_addr, 4);
+		p.plen = (uint8_t)(plen + 96);
+	} else {
+		memcpy(&v6, &s, sizeof(v6));
+		memcpy(p.addr, &v6.sin6_addr, 16);
+	}
+	return p;
+}
+
+#endif

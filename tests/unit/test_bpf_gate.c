@@ -1,0 +1,1184 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The gate on the running kernel, with real sockets. Every refusal is paired with the same act
+ * under a disarmed gate, or by an exempt socket, that must succeed: a test of a drop that could not
+ * tell a broken network from a closed gate would prove nothing.
+ */
+#include "tests/unit/bpf_lab.h"
+#include <linux/io_uring.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <netinet/ip_icmp.h>
+#include <netinet/udp.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+enum { RULE_GATE = 0, RULE_DENY = 1, GENERATION = 7, QUIET_MS = 250 };
+
+struct events {
+	struct gate_event v[512];
+	size_t n;
+};
+
+struct lab {
+	struct intercept *i;
+	int listener4, listener6;
+	uint16_t port4, port6;
+	struct events events;
+};
+
+/* 443 is gated, 444 denied, on both lab addresses and on loopback 8443; everything else is open. */
+static size_t lab_policy(struct policy_lpm out[static 4])
+{
+	static const char *const ip[4] = {GATED4, GATED6, "127.0.0.1", "::1"};
+
+	for (size_t k = 0; k < 4; k++) {
+		out[k] = (struct policy_lpm){
+		        .prefix = prefix(ip[k], k % 2 ? 128 : 32),
+		        .ports = k < 2 ? 2 : 1,
+		        .port = {{.lo = 443, .hi = 443, .action = POLICY_GATE},
+		                 {.lo = 444,
+		                  .hi = 444,
+		                  .action = POLICY_DENY,
+		                  .err = EHOSTUNREACH,
+		                  .destination = RULE_DENY}},
+		};
+		if (k >= 2)
+			out[k].port[0].lo = out[k].port[0].hi = 8443;
+	}
+	return 4;
+}
+
+static void put_policy(struct lab *l, const struct policy_lpm *p, size_t n, uint32_t generation)
+{
+	assert_int_equal(intercept_policy(l->i, p, n, generation, l->port4, l->port6), 0);
+}
+
+static void open_gate(struct lab *l)
+{
+	const char *step = "";
+	bool watch;
+	int r = intercept_open_at(&l->i, LAB_PINS, lab_cgroup, &watch, &step);
+
+	if (r)
+		print_error("intercept_open_at: %s: %s\n", step, strerror(-r));
+	assert_int_equal(r, 0);
+}
+
+static void listen_for_apps(struct lab *l)
+{
+	l->listener4 = server("127.0.0.1", l->port4);
+	l->listener6 = server("::1", l->port6);
+	l->port4 = port_of(l->listener4);
+	l->port6 = port_of(l->listener6);
+	assert_int_equal(intercept_mark(l->i, l->listener4, GATE_OWN_LISTENER, 0), 0);
+	assert_int_equal(intercept_mark(l->i, l->listener6, GATE_OWN_LISTENER, 0), 0);
+}
+
+static int setup(void **state)
+{
+	struct lab *l = calloc(1, sizeof(*l));
+	struct policy_lpm p[4];
+
+	assert_non_null(l);
+	open_gate(l);
+	listen_for_apps(l);
+	put_policy(l, p, lab_policy(p), GENERATION);
+	assert_int_equal(intercept_arm(l->i, true), 0);
+	*state = l;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct lab *l = *state;
+
+	intercept_close(l->i);
+	assert_int_equal(intercept_remove_at(LAB_PINS), 0);
+	if (l->listener4 >= 0)
+		close(l->listener4);
+	if (l->listener6 >= 0)
+		close(l->listener6);
+	free(l);
+	return 0;
+}
+
+static uint64_t stat_of(struct lab *l, enum gate_stat k)
+{
+	uint64_t v[GATE_STAT_MAX];
+
+	assert_int_equal(intercept_stats(l->i, v), 0);
+	return v[k];
+}
+
+static void on_event(void *ctx, const struct gate_event *e)
+{
+	struct events *ev = ctx;
+
+	if (ev->n < sizeof(ev->v) / sizeof(ev->v[0]))
+		ev->v[ev->n++] = *e;
+}
+
+/* How many events of the kind came since the last call; the last one is copied out. */
+static size_t events_of(struct lab *l, enum gate_event_kind kind, struct gate_event *last)
+{
+	size_t n = 0;
+
+	l->events.n = 0;
+	assert_true(intercept_events(l->i, on_event, &l->events) >= 0);
+	for (size_t k = 0; k < l->events.n; k++) {
+		if (l->events.v[k].kind != kind)
+			continue;
+		n++;
+		if (last)
+			*last = l->events.v[k];
+	}
+	return n;
+}
+
+static void assert_dst(const uint8_t dst[static 16], const char *ip)
+{
+	struct policy_prefix p = prefix(ip, 0);
+
+	assert_memory_equal(dst, p.addr, 16);
+}
+
+static void wait_ms(int ms)
+{
+	poll(NULL, 0, ms);
+}
+
+/* ------------------------------------------------------------------- redirect */
+
+/* Connects to ip:443, which must end at the listener with this intent. Returns the app's socket. */
+static int redirected(struct lab *l, int app, const char *ip, int *conn, struct gate_intent *in)
+{
+	int listener = strchr(ip, ':') && strncmp(ip, "::ffff:", 7) ? l->listener6 : l->listener4;
+	struct sockaddr_storage peer;
+
+	assert_int_equal(try_connect(app, ip, 443, 2000), 0);
+	*conn = accepted(listener, &peer, 2000);
+	assert_true(*conn >= 0);
+	assert_int_equal(intercept_take(l->i, lab_netns, &peer, in), 0);
+	assert_int_equal(intercept_take(l->i, lab_netns, &peer, in), -ENOENT);
+	return app;
+}
+
+static void check_intent(const struct gate_intent *in, int app, const char *ip, uint8_t family)
+{
+	socklen_t n = sizeof(uint64_t);
+	char comm[16] = {0};
+	uint64_t cookie;
+	struct stat st;
+
+	assert_int_equal(getsockopt(app, SOL_SOCKET, SO_COOKIE, &cookie, &n), 0);
+	assert_int_equal(prctl(PR_GET_NAME, comm), 0);
+	assert_int_equal(stat(lab_cgroup, &st), 0);
+	assert_dst(in->dst, ip);
+	assert_int_equal(in->dst_port, 443);
+	assert_int_equal(in->mapped, !strncmp(ip, "::ffff:", 7));
+	assert_int_equal(in->family, family);
+	assert_int_equal(in->rule, RULE_GATE);
+	assert_int_equal(in->generation, GENERATION);
+	assert_int_equal(in->uid, geteuid());
+	assert_int_equal(in->pid, getpid());
+	assert_int_equal(in->cgroup, st.st_ino);
+	assert_int_equal(in->netns, lab_netns);
+	assert_int_equal(in->cookie, cookie);
+	assert_memory_equal(in->comm, comm, sizeof(comm));
+	assert_true(now_boot() - in->at_ns < 5000000000u);
+}
+
+static void redirects(struct lab *l, const char *ip, uint8_t family)
+{
+	uint64_t gated = stat_of(l, GATE_STAT_GATED);
+	int app = new_socket(ip, SOCK_STREAM, 0), srv, conn;
+	struct sockaddr_storage peer;
+	struct gate_intent in;
+	char want[64];
+
+	srv = server(strncmp(ip, "::ffff:", 7) ? ip : GATED4, 443);
+	redirected(l, app, ip, &conn, &in);
+	check_intent(&in, app, ip, family);
+	snprintf(want, sizeof(want), "%s 443", ip);
+	assert_peer(app, want);
+	assert_true(byte_passes(app, conn, 1000));
+	assert_true(byte_passes(conn, app, 1000));
+	assert_int_equal(accepted(srv, &peer, 0), -1);
+	assert_int_equal(stat_of(l, GATE_STAT_GATED), gated + 1);
+	close(conn);
+	close(app);
+	/* The canary: disarmed, the server there is reached, under the same name. */
+	assert_int_equal(intercept_arm(l->i, false), 0);
+	app = connected(ip, 443);
+	conn = accepted(srv, &peer, 2000);
+	assert_true(conn >= 0);
+	assert_peer(app, want);
+	assert_int_equal(stat_of(l, GATE_STAT_GATED), gated + 1);
+	close(conn);
+	close(app);
+	close(srv);
+}
+
+static void test_tcp4(void **state)
+{
+	redirects(*state, GATED4, 4);
+}
+
+static void test_tcp6(void **state)
+{
+	redirects(*state, GATED6, 6);
+}
+
+static void test_tcp_mapped(void **state)
+{
+	redirects(*state, "::ffff:" GATED4, 4);
+}
+
+static void test_open_destinations_pass(void **state)
+{
+	struct lab *l = *state;
+	struct sockaddr_storage peer;
+	int srv = server(OPEN4, 443), other = server(GATED4, 8080), app, conn;
+
+	app = connected(OPEN4, 443);
+	assert_peer(app, OPEN4 " 443");
+	conn = accepted(srv, &peer, 2000);
+	assert_true(byte_passes(app, conn, 1000));
+	close(conn);
+	close(app);
+	/* Another port of the gated address. */
+	app = connected(GATED4, 8080);
+	assert_peer(app, GATED4 " 8080");
+	conn = accepted(other, &peer, 2000);
+	assert_true(byte_passes(conn, app, 1000));
+	close(conn);
+	close(app);
+	close(srv);
+	close(other);
+	assert_int_equal(stat_of(l, GATE_STAT_BACKSTOP), 0);
+	assert_int_equal(stat_of(l, GATE_STAT_GATED), 0);
+}
+
+/* A socket that was redirected once and is used again must not carry the old name along. */
+static void test_socket_used_again(void **state)
+{
+	struct lab *l = *state;
+	struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+	struct sockaddr_storage peer;
+	int srv = server(OPEN4, 443), app = new_socket(OPEN4, SOCK_STREAM, 0), conn;
+	struct gate_intent in;
+
+	redirected(l, app, GATED4, &conn, &in);
+	close(conn);
+	assert_int_equal(connect(app, &nowhere, sizeof(nowhere)), 0);
+	assert_int_equal(try_connect(app, OPEN4, 443, 2000), 0);
+	assert_peer(app, OPEN4 " 443");
+	conn = accepted(srv, &peer, 2000);
+	assert_int_equal(intercept_take(l->i, lab_netns, &peer, &in), -ENOENT);
+	close(conn);
+	assert_int_equal(connect(app, &nowhere, sizeof(nowhere)), 0);
+	redirected(l, app, GATED4, &conn, &in);
+	close(conn);
+	close(app);
+	close(srv);
+}
+
+/* "Any" is loopback to the kernel, so it is loopback to the policy. */
+static void test_any_is_loopback(void **state)
+{
+	static const struct {
+		const char *ip, *dst;
+	} way[] = {{"0.0.0.0", "127.0.0.1"},
+	           {"127.0.0.1", "127.0.0.1"},
+	           {"::", "::1"},
+	           {"::1", "::1"},
+	           {"::ffff:0.0.0.0", "127.0.0.1"},
+	           {"::ffff:127.0.0.1", "127.0.0.1"}};
+	struct lab *l = *state;
+
+	for (size_t k = 0; k < sizeof(way) / sizeof(way[0]); k++) {
+		bool six = !strcmp(way[k].dst, "::1");
+		struct sockaddr_storage peer;
+		struct gate_intent in;
+		int app = connected(way[k].ip, 8443), conn;
+
+		conn = accepted(six ? l->listener6 : l->listener4, &peer, 2000);
+		assert_true(conn >= 0);
+		assert_int_equal(intercept_take(l->i, lab_netns, &peer, &in), 0);
+		assert_dst(in.dst, way[k].dst);
+		assert_int_equal(in.dst_port, 8443);
+		assert_true(byte_passes(app, conn, 1000));
+		assert_true(byte_passes(conn, app, 1000));
+		close(conn);
+		close(app);
+	}
+}
+
+static void test_mptcp(void **state)
+{
+	struct lab *l = *state;
+	struct gate_intent in;
+	int conn, app = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
+
+	if (app < 0)
+		skip();
+	redirected(l, app, GATED4, &conn, &in);
+	assert_dst(in.dst, GATED4);
+	assert_true(byte_passes(app, conn, 1000));
+	close(conn);
+	close(app);
+}
+
+static void test_fast_open(void **state)
+{
+	struct lab *l = *state;
+	struct sockaddr_storage dst = at(GATED4, 443), peer;
+	struct gate_intent in;
+	int conn, app = new_socket(GATED4, SOCK_STREAM, 0);
+	char c = 0;
+
+	assert_int_equal(sendto(app, "x", 1, MSG_FASTOPEN, (struct sockaddr *)&dst, at_len(&dst)),
+	                 1);
+	conn = accepted(l->listener4, &peer, 2000);
+	assert_true(conn >= 0);
+	assert_int_equal(intercept_take(l->i, lab_netns, &peer, &in), 0);
+	assert_dst(in.dst, GATED4);
+	assert_true(ready(conn, POLLIN, 1000));
+	assert_int_equal(recv(conn, &c, 1, 0), 1);
+	assert_int_equal(c, 'x');
+	close(conn);
+	close(app);
+}
+
+/* The result of IORING_OP_CONNECT, or -ENOSYS where io_uring is not to be had. */
+static int uring_connect(int fd, const struct sockaddr_storage *dst)
+{
+	struct io_uring_params p = {0};
+	size_t sq_n, cq_n, sqe_n;
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe;
+	uint8_t *sq, *cq;
+	int ring = (int)syscall(SYS_io_uring_setup, 4, &p), res;
+
+	if (ring < 0)
+		return -ENOSYS;
+	sq_n = p.sq_off.array + p.sq_entries * sizeof(uint32_t);
+	cq_n = p.cq_off.cqes + p.cq_entries * sizeof(*cqe);
+	sqe_n = p.sq_entries * sizeof(*sqe);
+	sq = mmap(NULL, sq_n, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
+	cq = mmap(NULL, cq_n, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_CQ_RING);
+	sqe = mmap(NULL, sqe_n, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQES);
+	assert_true(sq != MAP_FAILED && cq != MAP_FAILED && sqe != MAP_FAILED);
+	sqe->opcode = IORING_OP_CONNECT;
+	sqe->fd = fd;
+	sqe->addr = (uintptr_t)dst;
+	sqe->off = at_len(dst);
+	*(volatile uint32_t *)(void *)(sq + p.sq_off.tail) += 1;
+	assert_int_equal(syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0),
+	                 1);
+	cqe = (void *)(cq + p.cq_off.cqes);
+	res = cqe->res;
+	munmap(sq, sq_n);
+	munmap(cq, cq_n);
+	munmap(sqe, sqe_n);
+	close(ring);
+	return res;
+}
+
+static void test_io_uring(void **state)
+{
+	struct lab *l = *state;
+	struct sockaddr_storage dst = at(GATED4, 443), peer;
+	int conn, r, app = new_socket(GATED4, SOCK_STREAM, 0);
+	struct gate_intent in;
+
+	r = uring_connect(app, &dst);
+	if (r == -ENOSYS) {
+		close(app);
+		skip();
+	}
+	assert_int_equal(r, 0);
+	conn = accepted(l->listener4, &peer, 2000);
+	assert_true(conn >= 0);
+	assert_int_equal(intercept_take(l->i, lab_netns, &peer, &in), 0);
+	assert_dst(in.dst, GATED4);
+	close(conn);
+	close(app);
+}
+
+/* -------------------------------------------------------------------- refusals */
+
+static void test_deny_with_errno(void **state)
+{
+	struct lab *l = *state;
+	int srv4 = server(GATED4, 444), srv6 = server(GATED6, 444);
+	struct gate_event e = {0};
+
+	assert_int_equal(connect_errno(GATED4, 444), EHOSTUNREACH);
+	assert_int_equal(connect_errno(GATED6, 444), EHOSTUNREACH);
+	assert_int_equal(connect_errno("::ffff:" GATED4, 444), EHOSTUNREACH);
+	assert_int_equal(stat_of(l, GATE_STAT_DENIED), 3);
+	assert_int_equal(events_of(l, GATE_EVENT_DENY, &e), 3);
+	assert_int_equal(e.rule, RULE_DENY);
+	assert_int_equal(e.dst_port, 444);
+	assert_int_equal(e.proto, IPPROTO_TCP);
+	assert_int_equal(e.pid, getpid());
+	assert_dst(e.dst, GATED4);
+	assert_int_equal(intercept_arm(l->i, false), 0);
+	assert_int_equal(connect_errno(GATED4, 444), 0);
+	assert_int_equal(connect_errno(GATED6, 444), 0);
+	close(srv4);
+	close(srv6);
+}
+
+static void test_no_listener(void **state)
+{
+	struct lab *l = *state;
+	int srv = server(GATED4, 443);
+
+	close(l->listener4);
+	l->listener4 = -1;
+	assert_int_equal(connect_errno(GATED4, 443), ECONNREFUSED);
+	assert_int_equal(connect_errno("::ffff:" GATED4, 443), ECONNREFUSED);
+	assert_int_equal(stat_of(l, GATE_STAT_NO_LISTENER), 2);
+	assert_int_equal(events_of(l, GATE_EVENT_DENY, NULL), 2);
+	/* The other family's listener is still there. */
+	assert_int_equal(connect_errno(GATED6, 443), 0);
+	assert_int_equal(intercept_arm(l->i, false), 0);
+	assert_int_equal(connect_errno(GATED4, 443), 0);
+	close(srv);
+}
+
+/* Somebody else on keygated's port: refused at connect, and deaf to what comes anyway. */
+static void test_impostor(void **state)
+{
+	struct lab *l = *state;
+	struct sockaddr_storage peer;
+	int impostor, visitor;
+
+	close(l->listener4);
+	impostor = l->listener4 = server("127.0.0.1", l->port4);
+	assert_int_equal(connect_errno(GATED4, 443), ECONNREFUSED);
+	visitor = socket_outside("127.0.0.1");
+	assert_int_equal(try_connect(visitor, "127.0.0.1", l->port4, QUIET_MS), ETIMEDOUT);
+	close(visitor);
+	assert_int_equal(accepted(impostor, &peer, 0), -1);
+	/* With the mark, both ways are open. */
+	assert_int_equal(intercept_mark(l->i, impostor, GATE_OWN_LISTENER, 0), 0);
+	assert_int_equal(connect_errno(GATED4, 443), 0);
+	visitor = socket_outside("127.0.0.1");
+	assert_int_equal(try_connect(visitor, "127.0.0.1", l->port4, 2000), 0);
+	close(visitor);
+	assert_int_equal(intercept_mark(l->i, impostor, GATE_OWN_NONE, 0), 0);
+	assert_int_equal(connect_errno(GATED4, 443), ECONNREFUSED);
+}
+
+/* The port belongs to keygated on the loopback address only. */
+static void test_port_elsewhere(void **state)
+{
+	struct lab *l = *state;
+	struct sockaddr_storage peer;
+	int srv = server(OPEN4, l->port4), app = connected(OPEN4, l->port4), conn;
+
+	conn = accepted(srv, &peer, 2000);
+	assert_true(byte_passes(app, conn, 1000));
+	close(conn);
+	close(app);
+	close(srv);
+}
+
+/* The exit status of a child in a network namespace of its own: the errno of its connect. */
+static int errno_in_other_namespace(bool listener_too, uint16_t port4)
+{
+	int status = -1, srv, err;
+	pid_t child = fork();
+
+	if (child == 0) {
+		lab_network();
+		srv = server(GATED4, 443);
+		if (listener_too)
+			(void)server("127.0.0.1", port4);
+		err = connect_errno(GATED4, 443);
+		close(srv);
+		_exit(err);
+	}
+	waitpid(child, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_unserved_namespace(void **state)
+{
+	struct lab *l = *state;
+
+	assert_int_equal(errno_in_other_namespace(false, l->port4), ECONNREFUSED);
+	assert_int_equal(errno_in_other_namespace(true, l->port4), ECONNREFUSED);
+	assert_int_equal(intercept_arm(l->i, false), 0);
+	assert_int_equal(errno_in_other_namespace(false, l->port4), 0);
+}
+
+/* ------------------------------------------------------------------- datagrams */
+
+/* The errno of a datagram to ip:port, unconnected or connected. */
+static int datagram_errno(const char *ip, uint16_t port, bool with_connect)
+{
+	int fd = new_socket(ip, SOCK_DGRAM, 0), r = 0;
+	struct sockaddr_storage dst = at(ip, port);
+
+	if (with_connect) {
+		r = connect(fd, (struct sockaddr *)&dst, at_len(&dst));
+		if (!r && send(fd, "x", 1, 0) != 1)
+			r = -1;
+	} else if (sendto(fd, "x", 1, 0, (struct sockaddr *)&dst, at_len(&dst)) != 1) {
+		r = -1;
+	}
+	r = r ? errno : 0;
+	close(fd);
+	return r;
+}
+
+static void test_datagrams(void **state)
+{
+	static const char *const ip[] = {GATED4, GATED6, "::ffff:" GATED4};
+	struct lab *l = *state;
+	struct gate_event e = {0};
+	int srv[3];
+
+	srv[0] = bound(GATED4, 443, SOCK_DGRAM);
+	srv[1] = bound(GATED6, 443, SOCK_DGRAM);
+	srv[2] = bound(OPEN4, 443, SOCK_DGRAM);
+	for (int c = 0; c < 2; c++) {
+		for (size_t k = 0; k < 3; k++) {
+			assert_int_equal(datagram_errno(ip[k], 443, c), EPERM);
+			assert_int_equal(datagram_errno(ip[k], 444, c), EHOSTUNREACH);
+		}
+		assert_int_equal(datagram_errno(OPEN4, 443, c), 0);
+		assert_int_equal(datagram_errno(GATED4, 5353, c), 0);
+	}
+	assert_int_equal(stat_of(l, GATE_STAT_DATAGRAM), 12);
+	assert_int_equal(events_of(l, GATE_EVENT_DATAGRAM, &e), 12);
+	assert_int_equal(e.proto, IPPROTO_UDP);
+	assert_false(ready(srv[0], POLLIN, 0));
+	assert_false(ready(srv[1], POLLIN, 0));
+	assert_true(ready(srv[2], POLLIN, 1000));
+	assert_int_equal(intercept_arm(l->i, false), 0);
+	for (int c = 0; c < 2; c++)
+		for (size_t k = 0; k < 3; k++)
+			assert_int_equal(datagram_errno(ip[k], 443, c), 0);
+	assert_true(ready(srv[0], POLLIN, 1000));
+	assert_true(ready(srv[1], POLLIN, 1000));
+	for (size_t k = 0; k < 3; k++)
+		close(srv[k]);
+}
+
+static void test_datagram_to_any(void **state)
+{
+	struct lab *l = *state;
+	int srv = bound("127.0.0.1", 8443, SOCK_DGRAM);
+
+	assert_int_equal(datagram_errno("0.0.0.0", 8443, false), EPERM);
+	assert_int_equal(datagram_errno("0.0.0.0", 8443, true), EPERM);
+	assert_int_equal(datagram_errno("::", 8443, false), EPERM);
+	assert_int_equal(intercept_arm(l->i, false), 0);
+	assert_int_equal(datagram_errno("0.0.0.0", 8443, false), 0);
+	close(srv);
+}
+
+/* -------------------------------------------------------------------- backstop */
+
+/* A socket that is older than the policy, TCP and UDP. */
+static void test_older_than_the_policy(void **state)
+{
+	struct lab *l = *state;
+	int srv = server(GATED4, 443), usrv = bound(GATED4, 443, SOCK_DGRAM), app, udp, conn;
+	struct sockaddr_storage peer, dst = at(GATED4, 443);
+	struct gate_event e = {0};
+
+	assert_int_equal(intercept_arm(l->i, false), 0);
+	app = connected(GATED4, 443);
+	conn = accepted(srv, &peer, 2000);
+	udp = new_socket(GATED4, SOCK_DGRAM, 0);
+	assert_int_equal(connect(udp, (struct sockaddr *)&dst, at_len(&dst)), 0);
+	assert_true(byte_passes(app, conn, 1000));
+	assert_int_equal(intercept_arm(l->i, true), 0);
+	assert_false(byte_passes(app, conn, QUIET_MS));
+	assert_int_equal(send(udp, "x", 1, 0), -1);
+	assert_int_equal(errno, EPERM);
+	assert_false(ready(usrv, POLLIN, 0));
+	assert_true(stat_of(l, GATE_STAT_BACKSTOP) >= 2);
+	assert_true(events_of(l, GATE_EVENT_BACKSTOP, &e) >= 2);
+	assert_int_equal(e.dst_port, 443);
+	assert_int_equal(e.rule, RULE_GATE);
+	assert_dst(e.dst, GATED4);
+	/* The canary: disarmed, TCP sends it again by itself. */
+	assert_int_equal(intercept_arm(l->i, false), 0);
+	assert_true(ready(conn, POLLIN, 5000));
+	assert_int_equal(send(udp, "x", 1, 0), 1);
+	assert_true(ready(usrv, POLLIN, 1000));
+	close(app);
+	close(conn);
+	close(srv);
+	close(udp);
+	close(usrv);
+}
+
+/* An IPv4 packet of our own making. Returns the errno of sending it. */
+static int raw4(uint8_t proto, uint16_t frag, const void *body, size_t n)
+{
+	struct sockaddr_storage dst = at(GATED4, 0), src = at(OPEN4, 0);
+	int fd = new_socket(GATED4, SOCK_RAW, IPPROTO_RAW), r;
+	uint8_t packet[256] = {0};
+	struct sockaddr_in a;
+	struct iphdr h = {.version = 4, .ihl = 5, .ttl = 64, .protocol = proto};
+
+	h.frag_off = htons(frag);
+	h.tot_len = htons((uint16_t)(sizeof(h) + n));
+	memcpy(&a, &dst, sizeof(a));
+	h.daddr = a.sin_addr.s_addr;
+	memcpy(&a, &src, sizeof(a));
+	h.saddr = a.sin_addr.s_addr;
+	memcpy(packet, &h, sizeof(h));
+	memcpy(packet + sizeof(h), body, n);
+	r = sendto(fd, packet, sizeof(h) + n, 0, (struct sockaddr *)&dst, at_len(&dst)) < 0 ? errno
+	                                                                                    : 0;
+	close(fd);
+	return r;
+}
+
+static int raw4_ports(uint8_t proto, uint16_t port)
+{
+	uint16_t body[10] = {htons(4000), htons(port), htons(20)};
+
+	return raw4(proto, 0, body, sizeof(body));
+}
+
+static int raw4_icmp(uint8_t type)
+{
+	uint8_t body[16] = {type};
+
+	return raw4(IPPROTO_ICMP, 0, body, sizeof(body));
+}
+
+static void test_raw4(void **state)
+{
+	static const uint8_t ported[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_DCCP};
+	struct lab *l = *state;
+	uint8_t body[64] = {0};
+	int usrv = bound(GATED4, 443, SOCK_DGRAM);
+
+	for (size_t k = 0; k < sizeof(ported); k++) {
+		assert_int_equal(raw4_ports(ported[k], 443), EPERM);
+		assert_int_equal(raw4_ports(ported[k], 8080), 0);
+	}
+	/* Without a port in sight, the address decides. */
+	assert_int_equal(raw4(IPPROTO_UDP, 1, body, sizeof(body)), EPERM);
+	assert_int_equal(raw4(IPPROTO_UDP, 0, body, 2), EPERM);
+	assert_int_equal(raw4(IPPROTO_GRE, 0, body, sizeof(body)), EPERM);
+	assert_int_equal(raw4(IPPROTO_ICMPV6, 0, (uint8_t[8]){129}, 8), EPERM);
+	assert_int_equal(raw4_icmp(ICMP_ECHO), EPERM);
+	assert_int_equal(raw4_icmp(ICMP_ECHOREPLY), 0);
+	assert_int_equal(raw4_icmp(ICMP_DEST_UNREACH), 0);
+	assert_true(stat_of(l, GATE_STAT_BACKSTOP) >= 9);
+	assert_false(ready(usrv, POLLIN, 0));
+	assert_int_equal(intercept_arm(l->i, false), 0);
+	assert_int_equal(raw4(IPPROTO_UDP, 1, body, sizeof(body)), 0);
+	assert_int_equal(raw4(IPPROTO_GRE, 0, body, sizeof(body)), 0);
+	assert_int_equal(raw4_icmp(ICMP_ECHO), 0);
+	assert_int_equal(raw4_ports(IPPROTO_UDP, 443), 0);
+	assert_true(ready(usrv, POLLIN, 1000));
+	close(usrv);
+}
+
+/* An IPv6 packet: extension headers as named, then a UDP header. */
+static int raw6(const uint8_t *ext, size_t exts, uint8_t last, uint16_t port, uint16_t frag)
+{
+	struct sockaddr_storage dst = at(GATED6, 0), src = at(OPEN6, 0);
+	int fd = new_socket(GATED6, SOCK_RAW, IPPROTO_RAW), r;
+	uint8_t packet[256] = {0};
+	struct sockaddr_in6 d, s;
+	struct ip6_hdr h = {0};
+	size_t off = sizeof(h);
+
+	memcpy(&d, &dst, sizeof(d));
+	memcpy(&s, &src, sizeof(s));
+	for (size_t k = 0; k < exts; k++, off += 8) {
+		packet[off] = k + 1 < exts ? ext[k + 1] : last;
+		if (ext[k] == IPPROTO_FRAGMENT)
+			memcpy(packet + off + 2, &(uint16_t){htons(frag)}, 2);
+		else
+			packet[off + 2] = 1, packet[off + 3] = 4; /* PadN over the rest */
+	}
+	memcpy(packet + off, (uint16_t[4]){htons(4000), htons(port), htons(12)}, 8);
+	off += 12;
+	h.ip6_vfc = 6 << 4;
+	h.ip6_nxt = exts ? ext[0] : last;
+	h.ip6_hlim = 64;
+	h.ip6_plen = htons((uint16_t)(off - sizeof(h)));
+	h.ip6_dst = d.sin6_addr;
+	h.ip6_src = s.sin6_addr;
+	memcpy(packet, &h, sizeof(h));
+	r = sendto(fd, packet, off, 0, (struct sockaddr *)&dst, sizeof(d)) < 0 ? errno : 0;
+	close(fd);
+	return r;
+}
+
+static void test_raw6(void **state)
+{
+	static const uint8_t opts[] = {60, 60, 60, 60, 60, 60, 60}, hop[] = {0, 60},
+	                     frag[] = {IPPROTO_FRAGMENT}, route[] = {IPPROTO_ROUTING};
+	struct lab *l = *state;
+
+	assert_int_equal(raw6(NULL, 0, IPPROTO_UDP, 443, 0), EPERM);
+	assert_int_equal(raw6(NULL, 0, IPPROTO_UDP, 8080, 0), 0);
+	assert_int_equal(raw6(hop, 2, IPPROTO_UDP, 443, 0), EPERM);
+	assert_int_equal(raw6(hop, 2, IPPROTO_UDP, 8080, 0), 0);
+	assert_int_equal(raw6(opts, 5, IPPROTO_UDP, 443, 0), EPERM);
+	assert_int_equal(raw6(opts, 5, IPPROTO_UDP, 8080, 0), 0);
+	/* More headers than are followed, a later fragment, a routing header, an unknown one. */
+	assert_int_equal(raw6(opts, 7, IPPROTO_UDP, 8080, 0), EPERM);
+	assert_int_equal(raw6(frag, 1, IPPROTO_UDP, 8080, 8), EPERM);
+	assert_int_equal(raw6(frag, 1, IPPROTO_UDP, 8080, 1), 0);
+	assert_int_equal(raw6(frag, 1, IPPROTO_UDP, 443, 1), EPERM);
+	assert_int_equal(raw6(route, 1, IPPROTO_UDP, 8080, 0), EPERM);
+	assert_int_equal(raw6(NULL, 0, IPPROTO_ESP, 8080, 0), EPERM);
+	assert_int_equal(raw6(NULL, 0, IPPROTO_ICMP, 8080, 0), EPERM);
+	assert_int_equal(intercept_arm(l->i, false), 0);
+	assert_int_equal(raw6(NULL, 0, IPPROTO_UDP, 443, 0), 0);
+	assert_int_equal(raw6(opts, 7, IPPROTO_UDP, 8080, 0), 0);
+	assert_int_equal(raw6(frag, 1, IPPROTO_UDP, 8080, 8), 0);
+	assert_int_equal(raw6(route, 1, IPPROTO_UDP, 8080, 0), 0);
+	assert_int_equal(raw6(NULL, 0, IPPROTO_ESP, 8080, 0), 0);
+	assert_int_equal(raw6(NULL, 0, IPPROTO_ICMP, 8080, 0), 0);
+}
+
+/* A policy that denies by default still lets keygated serve and local servers answer. */
+static void test_default_deny(void **state)
+{
+	struct lab *l = *state;
+	struct policy_lpm p[6];
+	struct sockaddr_storage peer;
+	int srv = server(OPEN4, 7000), app, conn, visitor;
+	struct gate_intent in;
+
+	lab_policy(p);
+	for (size_t k = 0; k < 6; k++) {
+		if (k >= 4)
+			p[k] = (struct policy_lpm){.prefix = prefix(k == 4 ? "0.0.0.0" : "::", 0)};
+		p[k].port[p[k].ports++] = (struct policy_lpm_port){.hi = 0xffff,
+		                                                   .action = POLICY_DENY,
+		                                                   .err = EACCES,
+		                                                   .destination = UINT32_MAX};
+	}
+	put_policy(l, p, 6, GENERATION);
+	assert_int_equal(connect_errno(OPEN4, 7000), EACCES);
+	app = new_socket(GATED4, SOCK_STREAM, 0);
+	redirected(l, app, GATED4, &conn, &in);
+	assert_true(byte_passes(app, conn, 1000));
+	assert_true(byte_passes(conn, app, 1000));
+	close(conn);
+	close(app);
+	visitor = socket_outside(OPEN4);
+	assert_int_equal(try_connect(visitor, OPEN4, 7000, 2000), 0);
+	conn = accepted(srv, &peer, 2000);
+	assert_true(byte_passes(conn, visitor, 1000));
+	close(conn);
+	close(visitor);
+	/* Where a rule names the visitor, the server's answer is dropped like all else. */
+	p[4].port[0].destination = RULE_DENY;
+	put_policy(l, p, 6, GENERATION);
+	visitor = socket_outside(OPEN4);
+	assert_int_equal(try_connect(visitor, OPEN4, 7000, QUIET_MS), ETIMEDOUT);
+	close(visitor);
+	close(srv);
+}
+
+/* -------------------------------------------------------------------- sessions */
+
+static int own_socket(struct lab *l, uint64_t session)
+{
+	int fd = new_socket(GATED4, SOCK_STREAM, 0);
+
+	assert_int_equal(intercept_mark(l->i, fd, GATE_OWN_UPSTREAM, session), 0);
+	return fd;
+}
+
+static void test_own_sockets(void **state)
+{
+	struct lab *l = *state;
+	int srv = server(GATED4, 443), up = own_socket(l, 5), conn;
+	struct sockaddr_storage peer;
+
+	/* No session yet: nothing leaves. */
+	assert_int_equal(try_connect(up, GATED4, 443, QUIET_MS), ETIMEDOUT);
+	close(up);
+	assert_true(stat_of(l, GATE_STAT_CUT) > 0);
+	assert_int_equal(accepted(srv, &peer, 0), -1);
+	up = own_socket(l, 5);
+	assert_int_equal(
+	        intercept_session(l->i, 5, GATE_SESSION_HANDSHAKE, now_boot() + 10000000000u), 0);
+	assert_int_equal(try_connect(up, GATED4, 443, 2000), 0);
+	assert_peer(up, GATED4 " 443");
+	conn = accepted(srv, &peer, 2000);
+	assert_true(byte_passes(up, conn, 1000));
+	assert_true(byte_passes(conn, up, 1000));
+	/* A listener's mark, or a session's without a number, opens nothing. */
+	close(up);
+	up = new_socket(GATED4, SOCK_STREAM, 0);
+	assert_int_equal(intercept_mark(l->i, up, GATE_OWN_UPSTREAM, 0), 0);
+	assert_int_equal(try_connect(up, GATED4, 443, QUIET_MS), ETIMEDOUT);
+	close(up);
+	up = new_socket(GATED4, SOCK_STREAM, 0);
+	assert_int_equal(intercept_mark(l->i, up, GATE_OWN_LISTENER, 0), 0);
+	assert_int_equal(try_connect(up, GATED4, 443, 2000), 0);
+	assert_int_equal(accepted(srv, &peer, QUIET_MS), -1);
+	close(up);
+	close(conn);
+	close(srv);
+}
+
+/* An own connection in session s; the server's end comes out too. */
+static int in_session(struct lab *l, uint64_t s, uint64_t deadline, int srv, int *conn)
+{
+	int up = own_socket(l, s);
+	struct sockaddr_storage peer;
+
+	assert_int_equal(intercept_session(l->i, s, GATE_SESSION_LIVE, deadline), 0);
+	assert_int_equal(try_connect(up, GATED4, 443, 2000), 0);
+	*conn = accepted(srv, &peer, 2000);
+	assert_true(byte_passes(up, *conn, 1000));
+	assert_true(byte_passes(*conn, up, 1000));
+	return up;
+}
+
+static void test_deadline(void **state)
+{
+	struct lab *l = *state;
+	int srv = server(GATED4, 443), conn, other_conn, up, other;
+	struct gate_event e = {0};
+
+	other = in_session(l, 8, now_boot() + 60000000000u, srv, &other_conn);
+	up = in_session(l, 9, now_boot() + 400000000u, srv, &conn);
+	wait_ms(450);
+	assert_false(byte_passes(up, conn, QUIET_MS));
+	assert_false(byte_passes(conn, up, QUIET_MS));
+	assert_true(stat_of(l, GATE_STAT_CUT) >= 2);
+	assert_int_equal(events_of(l, GATE_EVENT_DEADLINE, &e), 1);
+	assert_int_equal(e.session, 9);
+	/* What was cut stays cut; the neighbour never noticed. */
+	assert_int_equal(intercept_session(l->i, 9, GATE_SESSION_LIVE, UINT64_MAX), -ECANCELED);
+	assert_true(byte_passes(other, other_conn, 1000));
+	assert_true(byte_passes(other_conn, other, 1000));
+	close(up);
+	close(conn);
+	close(other);
+	close(other_conn);
+	close(srv);
+}
+
+static void test_cut(void **state)
+{
+	struct lab *l = *state;
+	int srv = server(GATED4, 443), conn, up;
+
+	up = in_session(l, 9, now_boot() + 60000000000u, srv, &conn);
+	assert_int_equal(intercept_session(l->i, 9, GATE_SESSION_CUT, 0), 0);
+	assert_false(byte_passes(up, conn, QUIET_MS));
+	assert_false(byte_passes(conn, up, QUIET_MS));
+	/* Also while nothing else is gated. */
+	assert_int_equal(intercept_arm(l->i, false), 0);
+	assert_false(ready(conn, POLLIN, QUIET_MS));
+	assert_false(ready(up, POLLIN, 0));
+	close(up);
+	close(conn);
+	up = in_session(l, 10, now_boot() + 60000000000u, srv, &conn);
+	intercept_session_end(l->i, 10, 0);
+	assert_false(byte_passes(up, conn, QUIET_MS));
+	close(up);
+	close(conn);
+	close(srv);
+}
+
+/* -------------------------------------------------- reload, upgrade, death, removal */
+
+/* Connects as fast as it can until killed; exits 1 if one connect ended in any way but ours. */
+static void connect_for_ever(void)
+{
+	for (;;) {
+		int err = connect_errno(GATED4, 443);
+
+		if (err && err != ECONNREFUSED && err != EADDRNOTAVAIL)
+			_exit(1);
+	}
+}
+
+static void drain(int listener)
+{
+	struct sockaddr_storage peer;
+	int fd;
+
+	while ((fd = accepted(listener, &peer, 0)) >= 0)
+		close(fd);
+}
+
+static void test_reload_has_no_gap(void **state)
+{
+	struct lab *l = *state;
+	int srv = server(GATED4, 443), status;
+	struct sockaddr_storage peer;
+	struct policy_lpm p[4];
+	size_t n = lab_policy(p);
+	pid_t child = fork();
+
+	if (child == 0)
+		connect_for_ever();
+	for (uint32_t k = 0; k < 300; k++) {
+		put_policy(l, p, n - k % 2, GENERATION + k);
+		drain(l->listener4);
+	}
+	assert_true(stat_of(l, GATE_STAT_GATED) > 50);
+	kill(child, SIGKILL);
+	waitpid(child, &status, 0);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(accepted(srv, &peer, 0), -1);
+	/* The canary: a reload that forgets the destination lets it through. */
+	put_policy(l, p + 1, 1, GENERATION);
+	assert_int_equal(connect_errno(GATED4, 443), 0);
+	assert_true(ready(srv, POLLIN, 1000));
+	close(srv);
+}
+
+static void test_policy_is_all_or_nothing(void **state)
+{
+	struct lab *l = *state;
+	struct policy_lpm bad = {.prefix = prefix(OPEN4, 32), .ports = GATE_RULES_MAX + 1};
+	struct gate_intent in;
+	int app = new_socket(GATED4, SOCK_STREAM, 0), conn;
+
+	assert_int_equal(intercept_policy(l->i, &bad, 1, 8, l->port4, l->port6), -E2BIG);
+	bad.ports = 1;
+	bad.port[0] = (struct policy_lpm_port){.lo = 2, .hi = 1};
+	assert_int_equal(intercept_policy(l->i, &bad, 1, 8, l->port4, l->port6), -EINVAL);
+	bad.port[0] = (struct policy_lpm_port){.lo = 1, .hi = 2};
+	bad.prefix.plen = 129;
+	assert_int_equal(intercept_policy(l->i, &bad, 1, 8, l->port4, l->port6), -EINVAL);
+	redirected(l, app, GATED4, &conn, &in);
+	assert_int_equal(in.generation, GENERATION);
+	close(conn);
+	close(app);
+}
+
+static void test_keygated_gone_and_back(void **state)
+{
+	struct lab *l = *state;
+	int srv = server(GATED4, 443), app = new_socket(GATED4, SOCK_STREAM, 0), conn;
+	struct gate_intent in;
+
+	intercept_close(l->i);
+	l->i = NULL;
+	close(l->listener4);
+	close(l->listener6);
+	l->listener4 = l->listener6 = -1;
+	assert_int_equal(connect_errno(GATED4, 443), ECONNREFUSED);
+	assert_int_equal(connect_errno(GATED6, 443), ECONNREFUSED);
+	assert_int_equal(datagram_errno(GATED4, 443, false), EPERM);
+	/* The next keygated finds the gate closed and the table in force. */
+	open_gate(l);
+	assert_true(intercept_armed(l->i));
+	assert_true(stat_of(l, GATE_STAT_NO_LISTENER) >= 2);
+	assert_int_equal(connect_errno(GATED4, 443), ECONNREFUSED);
+	listen_for_apps(l);
+	redirected(l, app, GATED4, &conn, &in);
+	assert_int_equal(in.generation, GENERATION);
+	close(conn);
+	close(app);
+	close(srv);
+}
+
+/* The pinned kg_config, written behind the daemon's back. */
+static void write_config(const struct gate_config *cfg)
+{
+	int fd = bpf_obj_get(LAB_PINS "/map_kg_config");
+	uint32_t zero = 0;
+
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_map_update_elem(fd, &zero, cfg, BPF_ANY), 0);
+	close(fd);
+}
+
+static void test_other_abi(void **state)
+{
+	struct lab *l = *state;
+	struct gate_config cfg = {
+	        .abi = GATE_ABI + 1, .armed = 1, .port4 = l->port4, .port6 = l->port6};
+	const char *step = NULL;
+	struct intercept *second = NULL;
+	int srv = server(GATED4, 443);
+	bool watch;
+
+	write_config(&cfg);
+	assert_int_equal(intercept_open_at(&second, LAB_PINS, lab_cgroup, &watch, &step), -EPROTO);
+	assert_null(second);
+	assert_non_null(strstr(step, "disarm"));
+	/* Still gated. */
+	assert_int_equal(connect_errno(GATED4, 443), 0);
+	drain(l->listener4);
+	assert_false(ready(srv, POLLIN, 0));
+	close(srv);
+}
+
+static void test_refuses_foreign_places(void **state)
+{
+	struct lab *l = *state;
+	struct intercept *second = NULL;
+	const char *step = NULL;
+	bool watch;
+
+	assert_int_equal(intercept_open_at(&second, "/tmp/keygate-test", lab_cgroup, &watch, &step),
+	                 -ENOENT);
+	assert_string_equal(step, "mount bpffs at /sys/fs/bpf");
+	assert_int_equal(intercept_open_at(&second, LAB_PINS "-2", "/tmp", &watch, &step), -ENOENT);
+	assert_int_equal(rmdir(LAB_PINS "-2"), 0);
+	assert_int_equal(mkdir(LAB_PINS "-2", 0777), 0);
+	assert_int_equal(chmod(LAB_PINS "-2", 0777), 0);
+	assert_int_equal(intercept_open_at(&second, LAB_PINS "-2", lab_cgroup, &watch, &step),
+	                 -EPERM);
+	assert_int_equal(rmdir(LAB_PINS "-2"), 0);
+	/* A cgroup other than the pinned links'. */
+	assert_int_equal(intercept_open_at(&second, LAB_PINS, lab_cgroup_outside, &watch, &step),
+	                 -EPROTO);
+	assert_true(intercept_armed(l->i));
+}
+
+static void test_arm_needs_a_table(void **state)
+{
+	struct lab *l = *state;
+	struct gate_config cfg = {.abi = GATE_ABI, .armed = 1};
+	int srv = server(OPEN4, 443);
+
+	intercept_close(l->i);
+	assert_int_equal(intercept_remove_at(LAB_PINS), 0);
+	open_gate(l);
+	assert_int_equal(intercept_arm(l->i, true), -ENODATA);
+	assert_false(intercept_armed(l->i));
+	assert_int_equal(connect_errno(OPEN4, 443), 0);
+	/* Armed by other means, there is no telling what is allowed. */
+	write_config(&cfg);
+	assert_int_equal(connect_errno(OPEN4, 443), EPERM);
+	assert_int_equal(datagram_errno(OPEN4, 443, false), EPERM);
+	close(srv);
+}
+
+static void test_remove(void **state)
+{
+	struct lab *l = *state;
+	int srv = server(GATED4, 443);
+	struct stat st;
+
+	assert_int_equal(intercept_remove_at(LAB_PINS), 0);
+	assert_int_equal(connect_errno(GATED4, 443), 0);
+	assert_true(ready(srv, POLLIN, 1000));
+	assert_int_equal(stat(LAB_PINS, &st), -1);
+	assert_int_equal(intercept_remove_at(LAB_PINS), 0);
+	assert_true(intercept_armed(l->i));
+	close(srv);
+}
+
+/* ---------------------------------------------------------------------- limits */
+
+static void test_intents_full_and_swept(void **state)
+{
+	struct lab *l = *state;
+	struct gate_conn_key key = {.netns = 1};
+	struct gate_intent in = {.at_ns = 1};
+	struct sockaddr_storage peer;
+	int fd = bpf_obj_get(LAB_PINS "/map_kg_conn"), conn, app;
+
+	assert_true(fd >= 0);
+	for (uint32_t k = 0; k < GATE_CONNS_MAX; k++) {
+		memcpy(key.src, &k, sizeof(k));
+		assert_int_equal(bpf_map_update_elem(fd, &key, &in, BPF_ANY), 0);
+	}
+	app = connected(GATED4, 443);
+	conn = accepted(l->listener4, &peer, 2000);
+	assert_int_equal(intercept_take(l->i, lab_netns, &peer, &in), -ENOENT);
+	assert_int_equal(stat_of(l, GATE_STAT_MAP_FULL), 1);
+	close(conn);
+	close(app);
+	assert_int_equal(intercept_sweep(l->i, UINT64_MAX), 0);
+	assert_int_equal(intercept_sweep(l->i, 60000000000u), GATE_CONNS_MAX);
+	app = connected(GATED4, 443);
+	conn = accepted(l->listener4, &peer, 2000);
+	assert_int_equal(intercept_sweep(l->i, 60000000000u), 0);
+	assert_int_equal(intercept_take(l->i, lab_netns, &peer, &in), 0);
+	close(conn);
+	close(app);
+	close(fd);
+}
+
+static void test_events_are_limited(void **state)
+{
+	struct lab *l = *state;
+	uint64_t lost;
+	size_t seen;
+
+	assert_true(intercept_event_fd(l->i) >= 0);
+	for (int k = 0; k < 2000; k++)
+		assert_int_equal(datagram_errno(GATED4, 443, false), EPERM);
+	lost = stat_of(l, GATE_STAT_EVENT_LOST);
+	seen = events_of(l, GATE_EVENT_DATAGRAM, NULL);
+	assert_int_equal(stat_of(l, GATE_STAT_DATAGRAM), 2000);
+	assert_true(lost > 0 && seen > 0);
+}
+
+static int tests(void)
+{
+	const struct CMUnitTest all[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	        T(test_tcp4),
+	        T(test_tcp6),
+	        T(test_tcp_mapped),
+	        T(test_open_destinations_pass),
+	        T(test_socket_used_again),
+	        T(test_any_is_loopback),
+	        T(test_mptcp),
+	        T(test_fast_open),
+	        T(test_io_uring),
+	        T(test_deny_with_errno),
+	        T(test_no_listener),
+	        T(test_impostor),
+	        T(test_port_elsewhere),
+	        T(test_unserved_namespace),
+	        T(test_datagrams),
+	        T(test_datagram_to_any),
+	        T(test_older_than_the_policy),
+	        T(test_raw4),
+	        T(test_raw6),
+	        T(test_default_deny),
+	        T(test_own_sockets),
+	        T(test_deadline),
+	        T(test_cut),
+	        T(test_reload_has_no_gap),
+	        T(test_policy_is_all_or_nothing),
+	        T(test_keygated_gone_and_back),
+	        T(test_other_abi),
+	        T(test_refuses_foreign_places),
+	        T(test_arm_needs_a_table),
+	        T(test_remove),
+	        T(test_intents_full_and_swept),
+	        T(test_events_are_limited),
+#undef T
+	};
+
+	return cmocka_run_group_tests(all, NULL, NULL);
+}
+
+int main(void)
+{
+	return lab_run(tests, "test_bpf_gate");
+}
