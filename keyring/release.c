@@ -72,8 +72,8 @@ static int take_custody(struct keyring *k, const struct keyring_request *rq,
 	int ret = keyring_ring(k, rq->destination, &r->ring);
 
 	return ret ? ret
-	           : keyring_add(r->ring, desc, m->payload, 2u * rq->secrets->len, (uint32_t)left,
-	                         &r->serial);
+	           : keyring_add(r->ring, desc, m->payload, (size_t)2 * rq->secrets->len,
+	                         (uint32_t)left, &r->serial);
 }
 
 static int arm(const struct keyring_request *rq, int64_t left, struct keyring_released *r)

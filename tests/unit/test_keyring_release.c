@@ -160,7 +160,7 @@ static struct verdict verdict;
 static struct keyring keyring = {ROOT};
 static struct keyring_request request;
 static struct keyring_released released;
-static const char *at;
+static const char *failed;
 
 static int setup(void **state)
 {
@@ -207,7 +207,7 @@ static int teardown(void **state)
 
 static int release(void)
 {
-	int ret = keyring_release(&keyring, &verdict, &request, &released, &at);
+	int ret = keyring_release(&keyring, &verdict, &request, &released, &failed);
 
 	/* Whatever came of it. */
 	assert_true(bytes_all_zero((const uint8_t *)secrets, sizeof(*secrets)));
@@ -219,7 +219,7 @@ static int release(void)
 static void assert_refused(int err, const char *code)
 {
 	assert_int_equal(release(), err);
-	assert_string_equal(at, code);
+	assert_string_equal(failed, code);
 	assert_string_equal(trace, "");
 	assert_int_equal(calls, 0);
 }
@@ -327,7 +327,7 @@ static void failures(void **state)
 		fail_at = i + 1;
 		fail_errno = i == 3 ? EDQUOT : EIO;
 		assert_int_equal(release(), -fail_errno);
-		assert_string_equal(at, want[i].code);
+		assert_string_equal(failed, want[i].code);
 		assert_string_equal(trace, want[i].trace);
 		assert_int_equal(tx_n, 0);
 		assert_int_equal(rx_n != 0, i == 8);
@@ -339,7 +339,7 @@ static void nothing_to_arm(void **state)
 	(void)state;
 	request.arm = NULL;
 	assert_int_equal(release(), -EINVAL);
-	assert_string_equal(at, "release.arm");
+	assert_string_equal(failed, "release.arm");
 	assert_string_equal(trace, KEY_STEPS "revoke(33) unlink(33,22) ");
 }
 

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include "core/secret.h"
 #include "keyring/internal.h"
@@ -82,6 +83,11 @@ static int teardown(void **state)
 	keyctl_unlink(keyring.root, KEY_SPEC_PROCESS_KEYRING);
 	keyring_set_syscalls(NULL);
 	return 0;
+}
+
+static void tenth(void)
+{
+	nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
 }
 
 /* Runs fn in another process of the same user; its answer is an errno. */
@@ -219,7 +225,7 @@ static void timeout(void **state)
 
 	assert_int_equal(elsewhere(do_timeout, r.serial), 0);
 	for (int i = 0; i < 30 && keyring_state(r.serial) == KEYRING_VALID; i++)
-		usleep(100000);
+		tenth();
 	assert_int_equal(keyring_state(r.serial), KEYRING_EXPIRED);
 }
 
@@ -255,7 +261,7 @@ static void ends_with_the_process(void **state)
 	close(out[0]);
 	close(out[1]);
 	for (int i = 0; i < 50 && keyring_state(serial) != KEYRING_GONE; i++)
-		usleep(100000);
+		tenth();
 	assert_int_equal(keyring_state(serial), KEYRING_GONE);
 }
 
@@ -271,7 +277,7 @@ static void opened_twice(void **state)
 	assert_int_not_equal(again.root, keyring.root);
 	assert_int_equal(keyctl_read(again.root, (char *)serials, sizeof(serials)), 0);
 	for (int i = 0; i < 50 && keyring_state(r.serial) != KEYRING_GONE; i++)
-		usleep(100000);
+		tenth();
 	assert_int_equal(keyring_state(r.serial), KEYRING_GONE);
 	keyring = again;
 }

@@ -205,12 +205,13 @@ static int release(int fd, struct keyring_released *out, int32_t *armed, const c
 	static struct verdict v;
 	static uint64_t session;
 
+	session++;
 	verdict_init(&v, "db", NOW);
 	check_add(&v.checks, "auth.finished", CHECK_PASS, "for the test");
 	verdict_seal(&v);
 
 	struct keyring_request rq = {.fd = fd,
-	                             .session = ++session,
+	                             .session = session,
 	                             .destination = "db",
 	                             .peer = "127.0.0.1:443",
 	                             .now = NOW,
