@@ -285,15 +285,15 @@ static void report_hidden(struct policy_reader *r, uint32_t d, const struct hidd
 		return;
 	}
 	if (h->port.lo == 0)
-		snprintf(port, sizeof(port), "no port");
+		port[0] = '\0';
 	else if (h->port.lo == h->port.hi)
-		snprintf(port, sizeof(port), "port %u", h->port.lo);
+		snprintf(port, sizeof(port), " port %u", h->port.lo);
 	else
-		snprintf(port, sizeof(port), "ports %u-%u", h->port.lo, h->port.hi);
+		snprintf(port, sizeof(port), " ports %u-%u", h->port.lo, h->port.hi);
 	policy_issue(r->issues, false, &mine->where,
-	             "%s of %.64s never reaches destination \"%s\": \"%s\" at %.64s:%" PRIu32
+	             "destination \"%s\" never sees %.64s%s: \"%s\" at %.64s:%" PRIu32
 	             " comes first; remove it here, or move this one before it",
-	             port, h->at, mine->name, other->name, other->where.file, other->where.line);
+	             mine->name, h->at, port, other->name, other->where.file, other->where.line);
 }
 
 static void check_hidden(struct policy_reader *r)

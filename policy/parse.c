@@ -228,14 +228,15 @@ static void on_value(struct policy_reader *r, uint32_t key, const struct policy_
 	policy_sections[r->section].keys[key].set(r, v);
 }
 
-static bool given(const struct policy_reader *r, const char *name)
+/* The line of a key of this block; 0 when it is not given. */
+static uint32_t given(const struct policy_reader *r, const char *name)
 {
 	const struct policy_section *sec = &policy_sections[r->section];
 
 	for (uint32_t k = 0; k < sec->n; k++)
-		if (!strcmp(sec->keys[k].name, name))
-			return r->given & 1u << k;
-	return false;
+		if (!strcmp(sec->keys[k].name, name) && r->given & 1u << k)
+			return r->given_line[k];
+	return 0;
 }
 
 /* ------------------------------------------------------- what a block may lack */
@@ -266,7 +267,7 @@ static void check_not_gate(struct policy_reader *r)
 			        "= gate",
 			        sec->keys[k].name, policy_action_name(r->d->action));
 	if (r->d->action == POLICY_ALLOW && given(r, "refuse-with"))
-		policy_error(r, r->where.line,
+		policy_error(r, given(r, "refuse-with"),
 		             "\"refuse-with\" means nothing with action = allow; remove it");
 }
 
@@ -316,13 +317,13 @@ static void check_ledger(struct policy_reader *r)
 		             "the tlog-policy of ledger \"%s\" names no log; add a line to it: log "
 		             "<vkey>",
 		             l->name);
-	if (l->tlog->quorum < 0 && !l->allow_no_quorum)
+	else if (l->tlog->quorum < 0 && !l->allow_no_quorum)
 		policy_error(
 		        r, r->where.line,
 		        "the tlog-policy of ledger \"%s\" says \"quorum none\": no witness would "
 		        "vouch for the log; give it a quorum, or write allow-no-quorum = true here",
 		        l->name);
-	if (l->tlog->quorum >= 0 && l->allow_no_quorum)
+	else if (l->tlog->quorum >= 0 && l->allow_no_quorum)
 		policy_warning(r, r->where.line,
 		               "ledger \"%s\" has a quorum; remove allow-no-quorum", l->name);
 }

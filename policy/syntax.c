@@ -37,6 +37,7 @@ struct scan {
 	uint32_t depth;
 	uint32_t opened[DEPTH_MAX]; /* line of each open brace */
 	bool after_equal;           /* the last thing was "=": a brace opens a list, not a block */
+	bool after_list;            /* the last thing was such a brace */
 	bool bad;
 };
 
@@ -127,6 +128,9 @@ static void scan_one(struct scan *s)
 	case '}':
 		if (!s->depth)
 			return scan_error(s, "\"}\" closes nothing");
+		if (s->after_list)
+			return scan_error(s,
+			                  "the list is empty; put something in or remove the line");
 		s->depth--;
 		buf_u8(s->out, c);
 		break;
@@ -147,6 +151,7 @@ static void scan_one(struct scan *s)
 			scan_error(s, "byte 0x%02x outside of a string%s", c,
 			           c == '\r' ? "; save the file with Unix line ends" : "");
 	}
+	s->after_list = c == '{' && s->after_equal;
 	s->after_equal = c == '=';
 }
 
@@ -355,10 +360,6 @@ static void emit_block(struct policy_reader *r, cfg_t *cfg, enum policy_section_
 		cfg_opt_t *opt = cfg_getopt(cfg, sec->keys[k].name);
 		unsigned n = cfg_opt_size(opt);
 
-		if (!n && (opt->flags & CFGF_MODIFIED))
-			policy_error(r, line,
-			             "the list of \"%s\" is empty; add %s = %s or remove the line",
-			             opt->name, opt->name, sec->keys[k].example);
 		for (unsigned i = 0; i < n; i++)
 			on->value(r, k, cfg_opt_getnptr(opt, i));
 	}

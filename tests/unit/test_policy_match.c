@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Matching: a table of cases, and the compiled form looked up as the kernel does it against the
+ * plain reading of the policy, on random policies over a small world where everything collides.
+ */
+#include "policy_files.h"
+#include <arpa/inet.h>
+
+static void addr_of(const char *text, uint8_t out[static 16])
+{
+	static const uint8_t four[12] = {[10] = 0xff, [11] = 0xff};
+
+	memcpy(out, four, sizeof(four));
+	if (inet_pton(AF_INET, text, out + 12) != 1)
+		assert_int_equal(inet_pton(AF_INET6, text, out), 1);
+}
+
+static void first_match(void **state)
+{
+	static const char text[] =
+	        "default-action = deny\n"
+	        "destination ssh { address = \"10.0.0.0/8\" port = 22 action = allow }\n"
+	        "destination net { address = {\"10.1.0.0/16\", \"2001:db8::/32\"} port = {443, 8000-8010}\n"
+	        "  action = deny }\n"
+	        "destination host { address = \"10.1.2.3\" action = allow }\n"
+	        "destination six { address = \"::/0\" port = 53 action = allow }\n"
+	        "destination four { address = \"0.0.0.0/0\" port = 53 action = allow }\n"
+	        "destination named { name = a.example port = 443 action = deny }\n";
+	static const struct {
+		const char *addr;
+		uint16_t port;
+		int want;
+	} cases[] = {
+	        {"10.1.2.3", 22, 0},      {"10.255.255.255", 22, 0}, {"11.0.0.0", 22, -1},
+	        {"10.1.2.3", 443, 1},     {"10.1.2.3", 442, 2},      {"10.1.2.4", 8010, 1},
+	        {"10.1.2.4", 8011, -1},   {"10.1.2.4", 8000, 1},     {"10.1.2.4", 7999, -1},
+	        {"2001:db8::1", 443, 1},  {"2001:db9::1", 443, -1},  {"2001:db9::1", 53, 3},
+	        {"192.0.2.1", 53, 4},     {"192.0.2.1", 443, 5},     {"192.0.2.1", 444, -1},
+	        {"192.0.2.2", 443, -1},   {"10.1.2.3", 53, 2},       {"127.0.0.1", 80, -1},
+	        {"2001:db8::77", 443, 1}, {"2001:db9::77", 443, 5},
+	};
+	struct policy_resolved names[2] = {{.destination = 5}, {.destination = 5}};
+	struct policy *p = parse_good(text);
+	uint8_t addr[16];
+
+	(void)state;
+	addr_of("192.0.2.1", names[0].addr);
+	addr_of("2001:db9::77", names[1].addr);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		addr_of(cases[i].addr, addr);
+		if (policy_match(p, names, 2, addr, cases[i].port) != cases[i].want)
+			fail_msg("%s port %u: %d, not %d", cases[i].addr, cases[i].port,
+			         policy_match(p, names, 2, addr, cases[i].port), cases[i].want);
+	}
+	addr_of("127.255.0.1", addr);
+	assert_int_equal(policy_default(p, addr), POLICY_ALLOW);
+	addr_of("::1", addr);
+	assert_int_equal(policy_default(p, addr), POLICY_ALLOW);
+	addr_of("128.0.0.1", addr);
+	assert_int_equal(policy_default(p, addr), POLICY_DENY);
+	addr_of("::2", addr);
+	assert_int_equal(policy_default(p, addr), POLICY_DENY);
+	policy_free(p);
+}
+
+/* -------------------------------------------------------- the kernel's reading */
+
+struct decision {
+	enum policy_action action;
+	uint16_t err;
+	uint32_t destination;
+};
+
+static bool in_prefix(const struct policy_prefix *x, const uint8_t addr[static 16])
+{
+	for (unsigned bit = 0; bit < x->plen; bit++)
+		if ((x->addr[bit / 8] ^ addr[bit / 8]) & 0x80 >> bit % 8)
+			return false;
+	return true;
+}
+
+/* Longest prefix, first port, else open: bpf/gate.h. Knows no families. */
+static struct decision kernel_lookup(const struct policy_lpm *t, size_t n,
+                                     const uint8_t addr[static 16], uint16_t port)
+{
+	const struct policy_lpm *best = NULL;
+
+	for (size_t i = 0; i < n; i++)
+		if (in_prefix(&t[i].prefix, addr) &&
+		    (!best || t[i].prefix.plen > best->prefix.plen))
+			best = &t[i];
+	for (uint32_t i = 0; best && i < best->ports; i++)
+		if (port >= best->port[i].lo && port <= best->port[i].hi)
+			return (struct decision){best->port[i].action, best->port[i].err,
+			                         best->port[i].destination};
+	return (struct decision){POLICY_ALLOW, 0, UINT32_MAX};
+}
+
+static struct decision plain_lookup(const struct policy *p, const struct policy_resolved *names,
+                                    size_t names_n, const uint8_t addr[static 16], uint16_t port)
+{
+	int d = policy_match(p, names, names_n, addr, port);
+
+	if (d >= 0)
+		return (struct decision){p->destination[d].action, p->destination[d].refuse_errno,
+		                         (uint32_t)d};
+	if (policy_default(p, addr) == POLICY_DENY)
+		return (struct decision){POLICY_DENY, ECONNREFUSED, UINT32_MAX};
+	return (struct decision){POLICY_ALLOW, 0, UINT32_MAX};
+}
+
+/* ----------------------------------------------------------------- random worlds */
+
+static uint64_t seed;
+
+static uint32_t chance(uint32_t n)
+{
+	/* Any generator does; the same in every run. */
+	seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (uint32_t)(seed >> 33) % n;
+}
+
+/* Addresses differ in a few bits only, IPv4 and IPv6, loopback, and the bits around the border. */
+static void random_addr(uint8_t out[static 16])
+{
+	static const char *const bases[] = {"10.0.0.0",   "127.0.0.1", "::",         "::1",
+	                                    "2001:db8::", "126.0.0.0", "::fffe:0:0", "0.0.0.0"};
+
+	addr_of(bases[chance(sizeof(bases) / sizeof(bases[0]))], out);
+	if (chance(2))
+		out[15] ^= (uint8_t)chance(4);
+	if (chance(3) == 0)
+		out[13] ^= (uint8_t)(1u << chance(8));
+}
+
+static void random_prefix(struct policy_prefix *x)
+{
+	bool four;
+
+	random_addr(x->addr);
+	four = !memcmp(x->addr, (const uint8_t[12]){[10] = 0xff, [11] = 0xff}, 12);
+	x->plen = (uint8_t)(four ? 96 + chance(33) : chance(129));
+	if (chance(4) == 0)
+		x->plen = 128;
+	for (unsigned bit = x->plen; bit < 128; bit++)
+		x->addr[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
+}
+
+static uint16_t random_port(void)
+{
+	static const uint16_t ports[] = {0, 1, 2, 3, 4, 5, 6, 65534, 65535};
+
+	return ports[chance(sizeof(ports) / sizeof(ports[0]))];
+}
+
+enum { WORLD_DESTINATIONS = 6, WORLD_PREFIXES = 4, WORLD_NAMES = 5 };
+
+struct world {
+	struct policy p;
+	struct policy_destination destination[WORLD_DESTINATIONS];
+	struct policy_prefix prefix[WORLD_DESTINATIONS][WORLD_PREFIXES];
+	struct policy_resolved names[WORLD_NAMES];
+	size_t names_n;
+};
+
+static void world_make(struct world *w)
+{
+	memset(w, 0, sizeof(*w));
+	w->p.default_action = chance(2) ? POLICY_DENY : POLICY_ALLOW;
+	w->p.destination = w->destination;
+	w->p.destinations = chance(WORLD_DESTINATIONS + 1);
+	for (uint32_t d = 0; d < w->p.destinations; d++) {
+		struct policy_destination *x = &w->destination[d];
+
+		x->action = (enum policy_action)chance(3);
+		x->refuse_errno = (uint16_t)(1 + chance(5));
+		x->prefix = w->prefix[d];
+		x->prefixes = chance(WORLD_PREFIXES + 1);
+		for (uint32_t i = 0; i < x->prefixes; i++)
+			random_prefix(&x->prefix[i]);
+		x->ports = chance(4);
+		for (uint32_t i = 0; i < x->ports; i++) {
+			uint16_t a = random_port(), b = random_port();
+
+			x->port[i] = (struct policy_port){a < b ? a : b, a < b ? b : a};
+		}
+	}
+	w->names_n = chance(WORLD_NAMES + 1);
+	for (size_t i = 0; i < w->names_n; i++) {
+		w->names[i].destination = chance(WORLD_DESTINATIONS);
+		random_addr(w->names[i].addr);
+	}
+}
+
+static void same(const struct world *w, const struct policy_lpm *lpm, size_t n)
+{
+	for (int i = 0; i < 300; i++) {
+		struct decision plain, kernel;
+		uint8_t addr[16];
+		uint16_t port = random_port();
+
+		random_addr(addr);
+		plain = plain_lookup(&w->p, w->names, w->names_n, addr, port);
+		kernel = kernel_lookup(lpm, n, addr, port);
+		/* Nobody asks why something is open. */
+		if (plain.action == POLICY_ALLOW)
+			plain = (struct decision){POLICY_ALLOW, 0, 0};
+		if (kernel.action == POLICY_ALLOW)
+			kernel = (struct decision){POLICY_ALLOW, 0, 0};
+		assert_int_equal(plain.action, kernel.action);
+		assert_int_equal(plain.err, kernel.err);
+		assert_int_equal(plain.destination, kernel.destination);
+	}
+}
+
+static void compiled_is_plain(void **state)
+{
+	int denied = 0;
+
+	(void)state;
+	seed = 1;
+	for (int round = 0; round < 3000; round++) {
+		struct policy_lpm *lpm = NULL;
+		struct world w;
+		size_t n = 0;
+
+		world_make(&w);
+		assert_int_equal(policy_compile(&w.p, w.names, w.names_n, &lpm, &n), 0);
+		for (size_t i = 1; i < n; i++)
+			assert_false(lpm[i - 1].prefix.plen == lpm[i].prefix.plen &&
+			             !memcmp(lpm[i - 1].prefix.addr, lpm[i].prefix.addr, 16));
+		same(&w, lpm, n);
+		denied += w.p.default_action == POLICY_DENY;
+		free(lpm);
+	}
+	assert_in_range(denied, 1000, 2000);
+}
+
+/* An empty policy that denies is four entries, and one that allows is none. */
+static void empty_policies(void **state)
+{
+	struct policy p = {.default_action = POLICY_DENY};
+	struct policy_lpm *lpm = NULL;
+	uint8_t addr[16];
+	size_t n = 0;
+
+	(void)state;
+	assert_int_equal(policy_compile(&p, NULL, 0, &lpm, &n), 0);
+	assert_int_equal(n, 4);
+	addr_of("127.3.4.5", addr);
+	assert_int_equal(kernel_lookup(lpm, n, addr, 80).action, POLICY_ALLOW);
+	addr_of("::1", addr);
+	assert_int_equal(kernel_lookup(lpm, n, addr, 80).action, POLICY_ALLOW);
+	addr_of("::2", addr);
+	assert_int_equal(kernel_lookup(lpm, n, addr, 80).action, POLICY_DENY);
+	addr_of("8.8.8.8", addr);
+	assert_int_equal(kernel_lookup(lpm, n, addr, 0).action, POLICY_DENY);
+	assert_int_equal(kernel_lookup(lpm, n, addr, 65535).action, POLICY_DENY);
+	free(lpm);
+	p.default_action = POLICY_ALLOW;
+	assert_int_equal(policy_compile(&p, NULL, 0, &lpm, &n), 0);
+	assert_int_equal(n, 0);
+	free(lpm);
+}
+
+/* Too many ranges at one address: found at run time too, when a name resolves to it. */
+static void too_many_ports(void **state)
+{
+	static const char text[] =
+	        "default-action = deny\n"
+	        "destination a { address = 10.0.0.0/8 port = {1,3,5,7,9,11,13,15} action = allow }\n"
+	        "destination b { name = b.example port = {2,4,6,8,10,12,14,16} action = allow }\n";
+	struct policy *p = parse_good(text);
+	struct policy_resolved name = {.destination = 1};
+	struct policy_lpm *lpm = NULL;
+	size_t n = 0;
+
+	(void)state;
+	addr_of("11.0.0.1", name.addr);
+	assert_int_equal(policy_compile(p, &name, 1, &lpm, &n), 0);
+	free(lpm);
+	lpm = NULL;
+	addr_of("10.0.0.1", name.addr);
+	assert_int_equal(policy_compile(p, &name, 1, &lpm, &n), -E2BIG);
+	assert_null(lpm);
+	policy_free(p);
+}
+
+/* Large tables stay quick: this would take minutes if each prefix looked at each other one. */
+static void large_table(void **state)
+{
+	enum { DESTINATIONS = 25 };
+	struct policy_prefix *all = calloc(DESTINATIONS * POLICY_ADDRS_MAX, sizeof(*all));
+	struct policy_destination *d = calloc(DESTINATIONS, sizeof(*d));
+	struct policy p = {
+	        .default_action = POLICY_DENY, .destination = d, .destinations = DESTINATIONS};
+	struct policy_lpm *lpm = NULL;
+	size_t n = 0;
+
+	(void)state;
+	assert_true(all && d);
+	seed = 2;
+	for (uint32_t i = 0; i < DESTINATIONS; i++) {
+		d[i].action = POLICY_GATE;
+		d[i].prefix = all + i * POLICY_ADDRS_MAX;
+		d[i].prefixes = POLICY_ADDRS_MAX;
+		for (uint32_t k = 0; k < POLICY_ADDRS_MAX; k++) {
+			struct policy_prefix *x = &d[i].prefix[k];
+
+			x->plen = 128;
+			x->addr[0] = 0x20;
+			for (int b = 12; b < 16; b++)
+				x->addr[b] = (uint8_t)chance(256);
+		}
+	}
+	assert_int_equal(policy_compile(&p, NULL, 0, &lpm, &n), 0);
+	assert_true(n > 100000);
+	free(lpm);
+	free(d);
+	free(all);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(first_match),    cmocka_unit_test(compiled_is_plain),
+	        cmocka_unit_test(empty_policies), cmocka_unit_test(too_many_ports),
+	        cmocka_unit_test(large_table),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,811 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Policy files: what they say reaches the model, and what is wrong is said with file and line. */
+#include "policy_files.h"
+#include <arpa/inet.h>
+
+#define HEX32 "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+#define HEX48 HEX32 "202122232425262728292a2b2c2d2e2f"
+#define HEX64 HEX32 HEX32
+
+static void everything(void **state)
+{
+	static const char text[] =
+	        "# comment with ${HOME}, 'quotes and a { brace\n"
+	        "default-action = deny   # at the end of a line\n"
+	        "ledger \"acme\" {\n"
+	        "\tpolicy = \"../elsewhere.policy\"\n"
+	        "\tmax-age = \"2d\"\n"
+	        "\turl = \"https://log.example/acme\"\n"
+	        "\tfirst-use = refuse\n"
+	        "}\n"
+	        "ledger lax { policy = none.policy  allow-no-quorum = true }\n"
+	        "destination \"payments\" {\n"
+	        "\taddress = {\"10.1.2.0/24\", \"2001:db8::1\",\n"
+	        "\t           \"192.0.2.7\"}\n"
+	        "\tname = {\"Api.Example.com\", b.example}\n"
+	        "\tport = {\"443\", \"8000-8010\"}\n"
+	        "\taction = gate\n"
+	        "\trefuse-with = EACCES\n"
+	        "\ttee = {snp, tdx}\n"
+	        "\tbinder = nonce\n"
+	        "\tledger = \"acme\"\n"
+	        "\tmeasurement = {\"" HEX48 "\"}\n"
+	        "\tserver-name = \"sni.example\"\n"
+	        "\tserver-key = {\"sha256:" HEX32 "\"}\n"
+	        "\tchip-id = {\"" HEX64 "\", \"0001020304050607\"}\n"
+	        "\thost-data = \"" HEX32 "\"\n"
+	        "\tmin-tcb = {\"bootloader=3\", \"microcode=300\"}\n"
+	        "\tvmpl = 2\n"
+	        "\trequire-platform = {alias-check, smt-disabled}\n"
+	        "\trequire-guest-policy = {no-smt, single-socket}\n"
+	        "\tallow-debug = true\n"
+	        "\trequire-crl = false\n"
+	        "\tlease = \"90m\"\n"
+	        "}\n"
+	        "destination lax { address = \"198.51.100.0/24\" port = 1 action = gate tee = snp\n"
+	        "  ledger = lax }\n"
+	        "destination open { address = {\"10.0.0.0/8\"} action = allow }\n"
+	        "destination shut { name = evil.example action = deny refuse-with = EPERM }\n";
+	static const uint8_t net[16] = {[10] = 0xff, 0xff, 10, 1, 2};
+	struct policy *p;
+	const struct policy_destination *d;
+	const struct policy_ledger *l;
+
+	(void)state;
+	p = parse_good(text);
+	assert_int_equal(p->default_action, POLICY_DENY);
+	assert_int_equal(p->ledgers, 2);
+	l = &p->ledger[0];
+	assert_string_equal(l->name, "acme");
+	assert_string_equal(l->where.file, FILE_A);
+	assert_int_equal(l->where.line, 3);
+	assert_int_equal(l->max_age, 2 * 86400);
+	assert_string_equal(l->url, "https://log.example/acme/");
+	assert_true(l->require_known);
+	assert_false(l->allow_no_quorum);
+	assert_int_equal(l->tlog->witnesses, 3);
+	assert_int_equal(p->ledger[1].max_age, 86400);
+	assert_true(p->ledger[1].allow_no_quorum);
+	assert_false(p->ledger[1].require_known);
+
+	assert_int_equal(p->destinations, 4);
+	d = &p->destination[0];
+	assert_string_equal(d->name, "payments");
+	assert_int_equal(d->where.line, 10);
+	assert_int_equal(d->action, POLICY_GATE);
+	assert_int_equal(d->refuse_errno, EACCES);
+	assert_int_equal(d->prefixes, 3);
+	assert_memory_equal(d->prefix[0].addr, net, 16);
+	assert_int_equal(d->prefix[0].plen, 120);
+	assert_int_equal(d->prefix[1].plen, 128);
+	assert_int_equal(d->prefix[1].addr[0], 0x20);
+	assert_int_equal(d->prefix[2].plen, 128);
+	assert_int_equal(d->hosts, 2);
+	assert_string_equal(d->host[0], "api.example.com");
+	assert_string_equal(d->host[1], "b.example");
+	assert_int_equal(d->ports, 2);
+	assert_int_equal(d->port[0].lo, 443);
+	assert_int_equal(d->port[0].hi, 443);
+	assert_int_equal(d->port[1].lo, 8000);
+	assert_int_equal(d->port[1].hi, 8010);
+	assert_int_equal(d->tees, 1u << TEE_SNP | 1u << TEE_TDX);
+	assert_int_equal(d->binder, BINDER_NONCE);
+	assert_int_equal(d->ledger, 0);
+	assert_int_equal(d->measurements, 1);
+	assert_int_equal(d->measurement[0].tee, TEE_SNP);
+	assert_int_equal(d->measurement[0].m.len, 48);
+	assert_int_equal(d->measurement[0].m.value[47], 0x2f);
+	assert_string_equal(d->server_name, "sni.example");
+	assert_int_equal(d->server_keys, 1);
+	assert_int_equal(d->server_key[0][31], 0x1f);
+	assert_int_equal(d->chip_ids, 2);
+	assert_int_equal(d->chip_id[0][63], 0x1f);
+	assert_int_equal(d->chip_id[1][7], 7);
+	assert_true(bytes_all_zero(d->chip_id[1] + 8, 56));
+	assert_true(d->has_host_data);
+	assert_int_equal(d->host_data[1], 1);
+	assert_int_equal(d->tcb_floors, 2);
+	assert_string_equal(d->tcb_floor[1].name, "microcode");
+	assert_int_equal(d->tcb_floor[1].svn, 300);
+	assert_int_equal(d->vmpl, 2);
+	assert_int_equal(d->platform_required, 1 << 5);
+	assert_int_equal(d->platform_forbidden, 1 << 0);
+	assert_int_equal(d->guest_policy_required, 1 << 20);
+	assert_int_equal(d->guest_policy_forbid, 1 << 16);
+	assert_true(d->allow_debug);
+	assert_false(d->require_crl);
+	assert_int_equal(d->lease, 5400);
+
+	assert_int_equal(p->destination[1].ledger, 1);
+	assert_int_equal(p->destination[2].action, POLICY_ALLOW);
+	assert_int_equal(p->destination[2].ports, 0);
+	assert_int_equal(p->destination[3].action, POLICY_DENY);
+	assert_int_equal(p->destination[3].refuse_errno, EPERM);
+	assert_int_equal(p->destination[3].ledger, -1);
+	policy_free(p);
+}
+
+/* What is not written is the strict thing. */
+static void defaults(void **state)
+{
+	struct policy *p;
+	const struct policy_destination *d;
+
+	(void)state;
+	p = parse_good(GATE(""));
+	d = &p->destination[0];
+	assert_int_equal(d->refuse_errno, ECONNREFUSED);
+	assert_int_equal(d->binder, BINDER_CONNECTION);
+	assert_int_equal(d->vmpl, 0);
+	assert_false(d->allow_debug);
+	assert_true(d->require_crl);
+	assert_false(d->has_host_data);
+	assert_int_equal(d->anchors, 0);
+	assert_int_equal(d->lease, 3600);
+	assert_string_equal(d->server_name, "");
+	assert_int_equal(p->ledger[0].max_age, 86400);
+	assert_false(p->ledger[0].allow_no_quorum);
+	policy_free(p);
+}
+
+/* The only name of a destination is what its server is asked for. */
+static void server_name_of_name(void **state)
+{
+	struct policy *p;
+
+	(void)state;
+	p = parse_good(GATE("name = a.example\n"));
+	assert_string_equal(p->destination[0].server_name, "a.example");
+	policy_free(p);
+	p = parse_good(GATE("name = {a.example, b.example}\n"));
+	assert_string_equal(p->destination[0].server_name, "");
+	policy_free(p);
+}
+
+static void two_files(void **state)
+{
+	struct policy_issues issues;
+	struct policy *p = NULL;
+
+	(void)state;
+	assert_int_equal(parse_two("default-action = allow\n"
+	                           "destination a { address = 192.0.2.1 action = deny }\n",
+	                           "destination b { address = 192.0.2.2 action = gate port = 443\n"
+	                           "tee = snp ledger = acme }\n"
+	                           "ledger acme { policy = acme.policy }",
+	                           &p, &issues),
+	                 0);
+	assert_int_equal(issues.n, 0);
+	assert_int_equal(p->destinations, 2);
+	assert_string_equal(p->destination[0].name, "a");
+	assert_string_equal(p->destination[1].name, "b");
+	assert_string_equal(p->destination[1].where.file, FILE_B);
+	assert_int_equal(p->destination[1].ledger, 0);
+	policy_free(p);
+}
+
+/* ------------------------------------------------------------------ what is wrong */
+
+struct wrong {
+	const char *text;
+	const char *issues; /* a line each; empty: none */
+};
+
+static void put_issues(struct buf *out, const struct policy_issues *issues)
+{
+	for (uint32_t i = 0; i < issues->n; i++) {
+		const struct policy_issue *is = &issues->v[i];
+
+		buf_printf(out, "%s:%u: %s: %s\n", strrchr(is->where.file, '/') + 1, is->where.line,
+		           is->error ? "error" : "warning", is->text);
+	}
+	buf_u8(out, 0);
+}
+
+/* These issues and no other, in this order. */
+static void check_wrong(const struct wrong *t, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		bool errors = strstr(t[i].issues, ": error: ");
+		struct policy_issues issues;
+		struct policy *p = NULL;
+		struct buf is = buf_make(1 << 16);
+		int rc = parse_two(t[i].text, NULL, &p, &issues);
+
+		put_issues(&is, &issues);
+		if (strcmp((char *)is.p, t[i].issues) || rc != (errors ? -EINVAL : 0) ||
+		    !p != errors || !issues.errors == errors)
+			fail_msg("in:\n%s\nwanted:\n%s\nrc %d, is:\n%s", t[i].text, t[i].issues, rc,
+			         (char *)is.p);
+		buf_free(&is);
+		policy_free(p);
+	}
+}
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define HEAD     "default-action = allow\n"
+
+static void wrong_grammar(void **state)
+{
+	static const struct wrong t[] = {
+	        {"", "a.conf:1: error: nothing says what happens to all other connections; "
+	             "add before the first block: default-action = allow (or deny)\n"},
+	        {"default-action allow\n",
+	         "a.conf:1: error: expected \"=\" after \"default-action\"\n"},
+	        {HEAD "default-action = deny\n",
+	         "a.conf:2: error: \"default-action\" is given again; it stands already "
+	         "on line 1\n"},
+	        {HEAD "destination\n",
+	         "a.conf:3: error: the file ends in the middle of a statement\n"},
+	        {HEAD "destination a\naction = gate\n",
+	         "a.conf:3: error: expected \"{\" after the name of the destination\n"},
+	        {HEAD "destination a {\n\n",
+	         "a.conf:2: error: this brace is never closed; add a \"}\"\n"},
+	        {HEAD "}\n", "a.conf:2: error: \"}\" closes nothing\n"},
+	        {HEAD "destination a { address = \"10.0.0.1\n }",
+	         "a.conf:2: error: the string is not closed on its line; add a \"\n"},
+	        {"default-action = \"al\\low\"\n",
+	         "a.conf:1: error: \"\\\" can't stand in a string\n"},
+	        {"default-action = \"${X}\"\n", "a.conf:1: error: \"$\" can't stand in a string\n"},
+	        {"default-action = 'allow'\n",
+	         "a.conf:1: error: \"'\" outside of a string; put the text in double "
+	         "quotes\n"},
+	        {HEAD "\n// no\n",
+	         "a.conf:3: error: \"//\" outside of a string; comments start with "
+	         "#\n"},
+	        {HEAD "/* no */",
+	         "a.conf:2: error: \"/*\" outside of a string; comments start with "
+	         "#\n"},
+	        {HEAD "destination (x) {}",
+	         "a.conf:2: error: \"(\" outside of a string; put the text in double "
+	         "quotes\n"},
+	        {"default-action = allow\r\n",
+	         "a.conf:1: error: byte 0x0d outside of a string; save the file with "
+	         "Unix line ends\n"},
+	        {"default-action = \"al\x01low\"\n",
+	         "a.conf:1: error: byte 0x01 in a string; only printable ASCII can "
+	         "stand there\n"},
+	        {"x\x80", "a.conf:1: error: byte 0x80 outside of a string\n"},
+	        {HEAD "destinatoin a { }\n",
+	         "a.conf:2: error: unknown key \"destinatoin\"; did you mean \"destination\"?\n"},
+	        {HEAD "server-key = x\n",
+	         "a.conf:2: error: unknown key \"server-key\"; keygate-policy(5) "
+	         "lists the keys\n"},
+	        {GATE("adress = x\n"),
+	         "a.conf:9: error: destination \"d\": unknown key \"adress\"; did "
+	         "you mean \"address\"?\n"},
+	        {GATE("zzzzzz = x\n"),
+	         "a.conf:9: error: destination \"d\": unknown key \"zzzzzz\"; keygate-policy(5) "
+	         "lists the keys\n"},
+	        {GATE("tee = tdx\n"),
+	         "a.conf:9: error: \"tee\" is given again; it stands already on line "
+	         "7, write one list: {\"a\", \"b\"}\n"},
+	        {GATE("binder = {nonce}\n"), "a.conf:9: error: \"{\" is not expected here\n"},
+	        {GATE("name = {}\n"),
+	         "a.conf:9: error: the list is empty; put something in or remove "
+	         "the line\n"},
+	        {GATE("name = {a b}\n"), "a.conf:9: error: \"b\" is not expected here\n"},
+	        {GATE("name = {{a}}\n"), "a.conf:9: error: \"{\" is not expected here\n"},
+	        {GATE("name =\n"), "a.conf:10: error: \"}\" is not expected here\n"},
+	        {GATE("\"|x\" = 1\n"), "a.conf:9: error: \"|\" can't stand in a string\n"},
+	        {GATE("\"ledger=acme|url\" = 1\n"),
+	         "a.conf:9: error: \"|\" can't stand in a string\n"},
+	        {GATE("name\n"), "a.conf:10: error: expected \"=\" after \"name\"\n"},
+	        {"default-action = allow\n= x\n", "a.conf:2: error: \"=\" is not expected here\n"},
+	        {"default-action =",
+	         "a.conf:1: error: the file ends in the middle of a statement\n"},
+	        {"default-action = {allow}\n", "a.conf:1: error: \"{\" is not expected here\n"},
+	        {HEAD "ledger a { policy = acme.policy }\nledger a {\npolicy = acme.policy "
+	              "}\n",
+	         "a.conf:3: error: two blocks of this kind have the name \"a\"\n"},
+	        {HEAD "destination \"a b\" { address = 10.0.0.1 action = deny }\n",
+	         "a.conf:2: error: the name of a destination has 1 to 63 characters "
+	         "out of a-z A-Z 0-9 _ . -\n"},
+	        {HEAD "destination \"\" { address = 10.0.0.1 action = deny }\n",
+	         "a.conf:2: error: the name of a destination has 1 to 63 characters "
+	         "out of a-z A-Z 0-9 _ . -\n"},
+	        {GATE("server-name = \"" HEX32 HEX32 HEX32 HEX32 HEX32 HEX32 HEX32 HEX32 HEX32 HEX32
+	                      HEX32 HEX32 HEX32 HEX32 HEX32 HEX32 "00"
+	              "\"\n"),
+	         "a.conf:9: error: the value of \"server-name\" is longer than 1024 "
+	         "characters\n"},
+	        {HEAD "a {{{{{{{{{\n", "a.conf:2: error: too many braces inside each other\n"},
+	};
+
+	(void)state;
+	check_wrong(t, COUNT(t));
+}
+
+static void wrong_top_and_ledger(void **state)
+{
+	static const struct wrong t[] = {
+	        {"default-action = gate\n",
+	         "a.conf:1: error: default-action: \"gate\" is not allow or deny; "
+	         "gating needs a destination block\n"},
+	        {"default-action = Allow\n",
+	         "a.conf:1: error: default-action: \"Allow\" is not allow or deny; "
+	         "gating needs a destination block\n"},
+	        {GATE_HEAD "ledger none { policy = acme.policy }\n",
+	         "a.conf:3: error: a ledger can't be called \"none\"; that means "
+	         "no ledger\n"},
+	        {HEAD "ledger a { }\n",
+	         "a.conf:2: error: ledger \"a\" has no policy; add: policy = \"acme.policy\"\n"},
+	        {HEAD "ledger a {\npolicy = missing.policy }\n",
+	         "a.conf:3: error: policy: can't read " DIR
+	         "policy.d/missing.policy: No such file or directory\n"},
+	        {HEAD "ledger a { policy =\nbad.policy }\n",
+	         "bad.policy:2: error: the quorum is not a witness or group of an "
+	         "earlier line (tlog-policy of ledger \"a\", " FILE_A ":3)\n"},
+	        {HEAD "ledger a {\npolicy = none.policy }\n",
+	         "a.conf:2: error: the tlog-policy of ledger \"a\" says \"quorum "
+	         "none\": no witness would vouch for the log; give it a quorum, or "
+	         "write allow-no-quorum = true here\n"},
+	        {HEAD "ledger a {\npolicy = nolog.policy }\n",
+	         "a.conf:2: error: the tlog-policy of ledger \"a\" names no log; "
+	         "add a line to it: log <vkey>\n"},
+	        {HEAD "ledger a { policy = acme.policy allow-no-quorum = true }\ndestination "
+	              "d {\n" GATE_MUST "}",
+	         "a.conf:2: warning: ledger \"a\" has a quorum; remove allow-no-quorum\n"
+	         "a.conf:8: error: there is no ledger \"acme\"; add: ledger \"acme\" "
+	         "{ ... }, or write ledger = none\n"
+	         "a.conf:2: warning: no destination names ledger \"a\"; remove it, "
+	         "or write ledger = \"a\" where it is meant\n"},
+	        {HEAD "ledger a { policy = acme.policy\nmax-age = 24 }\n",
+	         "a.conf:3: error: max-age: \"24\" is not a duration; write a number "
+	         "with a unit: 90s, 30m, 24h, 7d\n"},
+	        {HEAD "ledger a { policy = acme.policy\nmax-age = 8d }\n",
+	         "a.conf:3: error: max-age: \"8d\" is out of range; it goes from "
+	         "60s to 7d\n"},
+	        {HEAD "ledger a { policy = acme.policy\nmax-age = 1s }\n",
+	         "a.conf:3: error: max-age: \"1s\" is out of range; it goes from "
+	         "60s to 7d\n"},
+	        {HEAD "ledger a { policy = acme.policy\nmax-age = h }\n",
+	         "a.conf:3: error: max-age: \"h\" is not a duration; write a number "
+	         "with a unit: 90s, 30m, 24h, 7d\n"},
+	        {HEAD "ledger a { policy = acme.policy\nmax-age = \"\" }\n",
+	         "a.conf:3: error: max-age: \"\" is not a duration; write a number "
+	         "with a unit: 90s, 30m, 24h, 7d\n"},
+	        {HEAD "ledger a { policy = acme.policy\nmax-age = \"-1h\" }\n",
+	         "a.conf:3: error: max-age: \"-1h\" is not a duration; write a number "
+	         "with a unit: 90s, 30m, 24h, 7d\n"},
+	        {HEAD "ledger a { policy = acme.policy\nurl = \"ftp://x/\" }\n",
+	         "a.conf:3: error: url: \"ftp://x/\" is not a prefix that starts "
+	         "with https://, http:// or file:///\n"},
+	        {HEAD "ledger a { policy = acme.policy\nurl = \"https://x/?a\" }\n",
+	         "a.conf:3: error: url: \"https://x/?a\" is not a prefix; blanks, "
+	         "? and # can't stand in it\n"},
+	        {HEAD "ledger a { policy = acme.policy\nfirst-use = maybe }\n",
+	         "a.conf:3: error: first-use: \"maybe\" is not allow or refuse\n"},
+	        {HEAD "ledger a { policy = acme.policy\nallow-no-quorum = yes }\n",
+	         "a.conf:3: error: allow-no-quorum: \"yes\" is not true or false\n"},
+	        {HEAD "ledger a { policy = acme.policy }\n",
+	         "a.conf:2: warning: no destination names ledger \"a\"; remove it, "
+	         "or write ledger = \"a\" where it is meant\n"},
+	};
+
+	(void)state;
+	check_wrong(t, COUNT(t));
+}
+
+static void wrong_anchor(void **state)
+{
+	static const struct wrong t[] = {
+	        {HEAD "anchor a { }\n",
+	         "a.conf:2: error: anchor \"a\" has no tee; add: tee = snp\n"
+	         "a.conf:2: error: anchor \"a\" has no file; add: file = \"anchors/lab.pem\"\n"},
+	        {HEAD "anchor a { tee = sev file = acme.policy }\n",
+	         "a.conf:2: error: tee: \"sev\" is not a platform; one of snp, tdx, "
+	         "sgx, cca, nitro\n"
+	         "a.conf:2: error: file: " DIR
+	         "policy.d/acme.policy is not made of certificates or public keys "
+	         "(PEM or DER)\n"},
+	        {HEAD "anchor a { tee = snp\nfile = acme.policy }\n",
+	         "a.conf:3: error: file: " DIR
+	         "policy.d/acme.policy is not made of certificates or public keys "
+	         "(PEM or DER)\n"},
+	        {HEAD "anchor a { tee = snp\nfile = missing.pem }\n",
+	         "a.conf:3: error: file: can't read " DIR
+	         "policy.d/missing.pem: No such file or directory\n"},
+	};
+
+	(void)state;
+	check_wrong(t, COUNT(t));
+}
+
+static void wrong_destination(void **state)
+{
+	static const struct wrong t[] = {
+	        {HEAD "destination a { }\n",
+	         "a.conf:2: error: destination \"a\" has no action; add: action = "
+	         "gate\n"
+	         "a.conf:2: error: destination \"a\" is nowhere; add: address = {\"192.0.2.0/24\"} "
+	         "or name = {\"api.example.com\"}\n"},
+	        {HEAD "destination a { action = gate }\n",
+	         "a.conf:2: error: destination \"a\" is nowhere; add: address = {\"192.0.2.0/24\"} "
+	         "or name = {\"api.example.com\"}\n"
+	         "a.conf:2: error: destination \"a\" has no port but action = gate; "
+	         "add: port = {\"443\"}\n"
+	         "a.conf:2: error: destination \"a\" has no tee but action = gate; "
+	         "add: tee = {snp}\n"
+	         "a.conf:2: error: destination \"a\" has no ledger but action = gate; "
+	         "add: ledger = \"acme\"\n"},
+	        {HEAD "destination a { action = allow }\n",
+	         "a.conf:2: error: destination \"a\" is nowhere; add: address = {\"192.0.2.0/24\"} "
+	         "or name = {\"api.example.com\"}\n"},
+	        {HEAD "destination a { address = 10.0.0.1 }\n",
+	         "a.conf:2: error: destination \"a\" has no action; add: action = "
+	         "gate\n"},
+	        {HEAD "destination a { address = 10.0.0.1 action = pass }\n",
+	         "a.conf:2: error: action: \"pass\" is not gate, allow or deny\n"},
+	        {HEAD "destination a {\naddress = 10.0.0.1 action = deny\n tee = snp }\n",
+	         "a.conf:4: error: \"tee\" means nothing with action = deny; remove "
+	         "it or write action = gate\n"},
+	        {HEAD "destination a {\naddress = 10.0.0.1 action = allow\n refuse-with "
+	              "= EPERM }\n",
+	         "a.conf:4: error: \"refuse-with\" means nothing with action = allow; "
+	         "remove it\n"},
+	        {HEAD "destination a { address = 10.0.0.1 action = gate port = 443 tee "
+	              "= snp ledger = none }\n",
+	         "a.conf:2: error: destination \"a\" asks no ledger and lists no "
+	         "measurement, so that any program would do; add: measurement = {\"<96 "
+	         "hexadecimal digits>\"}\n"},
+	        {HEAD "destination a { address = 10.0.0.1 action = gate port = 443 tee "
+	              "= snp ledger = acme }\n",
+	         "a.conf:2: error: there is no ledger \"acme\"; add: ledger \"acme\" "
+	         "{ ... }, or write ledger = none\n"},
+	        {GATE_HEAD "destination a { address = 10.0.0.1 action = gate port = 443 tee "
+	                   "= snp ledger = acne }\n",
+	         "a.conf:3: error: there is no ledger \"acne\"; did you mean \"acme\"?\n"
+	         "a.conf:2: warning: no destination names ledger \"acme\"; remove "
+	         "it, or write ledger = \"acme\" where it is meant\n"},
+	        {GATE("address = 10.0.0.1\n"),
+	         "a.conf:9: error: \"address\" is given again; it stands already "
+	         "on line 4, write one list: {\"a\", \"b\"}\n"},
+	        {HEAD "destination a { action = deny\naddress = a.example }\n",
+	         "a.conf:3: error: address: \"a.example\" is not an address or prefix, "
+	         "like 192.0.2.7, 10.1.0.0/16 or 2001:db8::/32; host names go into "
+	         "name =\n"},
+	        {HEAD "destination a { action = deny\naddress = \"10.0.0.1/8\" }\n",
+	         "a.conf:3: error: address: \"10.0.0.1/8\" has bits set behind the "
+	         "prefix; write 10.0.0.0/8\n"},
+	        {HEAD "destination a { action = deny\naddress = \"::ffff:10.0.0.1\" }\n",
+	         "a.conf:3: error: address: \"::ffff:10.0.0.1\" is not written as "
+	         "IPv4; 192.0.2.1 matches every kind of socket\n"},
+	        {HEAD "destination a { action = deny\naddress = \"10.0.0.0/33\" }\n",
+	         "a.conf:3: error: address: \"10.0.0.0/33\" is not an address or "
+	         "prefix, like 192.0.2.7, 10.1.0.0/16 or 2001:db8::/32; host names "
+	         "go into name =\n"},
+	        {HEAD "destination a { action = deny\naddress = \"2001:db8::1/32\" }\n",
+	         "a.conf:3: error: address: \"2001:db8::1/32\" has bits set behind "
+	         "the prefix; write 2001:db8::/32\n"},
+	        {HEAD "destination a { action = deny\naddress = \"10.0.0.0/\" }\n",
+	         "a.conf:3: error: address: \"10.0.0.0/\" is not an address or prefix, "
+	         "like 192.0.2.7, 10.1.0.0/16 or 2001:db8::/32; host names go into "
+	         "name =\n"},
+	        {HEAD "destination a { action = deny\nname = 10.0.0.1 }\n",
+	         "a.conf:3: error: name: \"10.0.0.1\" is not a host name; addresses "
+	         "go into address =\n"},
+	        {HEAD "destination a { action = deny\nname = \"a..b\" }\n",
+	         "a.conf:3: error: name: \"a..b\" is not a host name; addresses go "
+	         "into address =\n"},
+	        {HEAD "destination a { action = deny\nname = \"-a.b\" }\n",
+	         "a.conf:3: error: name: \"-a.b\" is not a host name; addresses go "
+	         "into address =\n"},
+	        {HEAD "destination a { action = deny\nname = \"a.example.\" }\n",
+	         "a.conf:3: error: name: \"a.example.\" is not a host name; addresses "
+	         "go into address =\n"},
+	        {HEAD "destination a { action = deny address = 10.0.0.1\nport = 0 }\n",
+	         "a.conf:3: error: port: \"0\" is not a port (1 to 65535) or a range "
+	         "like 8000-8010\n"},
+	        {HEAD "destination a { action = deny address = 10.0.0.1\nport = 65536 "
+	              "}\n",
+	         "a.conf:3: error: port: \"65536\" is not a port (1 to 65535) or "
+	         "a range like 8000-8010\n"},
+	        {HEAD "destination a { action = deny address = 10.0.0.1\nport = {2-1} "
+	              "}\n",
+	         "a.conf:3: error: port: \"2-1\" is not a port (1 to 65535) or a "
+	         "range like 8000-8010\n"},
+	        {HEAD "destination a { action = deny address = 10.0.0.1\nport = {\"1,2\"} "
+	              "}\n",
+	         "a.conf:3: error: port: \"1,2\" is not a port (1 to 65535) or a "
+	         "range like 8000-8010\n"},
+	        {HEAD
+	         "destination a { action = deny address = 10.0.0.1\nport = {1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,\n17} "
+	         "}\n",
+	         "a.conf:4: error: port: more than 16 entries; write ranges, or make "
+	         "a second destination\n"},
+	        {HEAD "destination a { action = deny address = 10.0.0.1\nrefuse-with = "
+	              "ENOENT }\n",
+	         "a.conf:3: error: refuse-with: \"ENOENT\" is not one of ECONNREFUSED, "
+	         "EACCES, EPERM, ENETUNREACH, EHOSTUNREACH, ETIMEDOUT\n"},
+	        {GATE("binder = none\n"),
+	         "a.conf:9: error: binder: \"none\" is not connection, lease, nonce "
+	         "or certificate\n"},
+	        {GATE("measurement = ledger\n"),
+	         "a.conf:9: error: measurement: \"ledger\" is not a launch measurement "
+	         "of SNP: 96 hexadecimal digits\n"},
+	        {GATE("measurement = " HEX32 "\n"),
+	         "a.conf:9: error: measurement: \"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\" "
+	         "is not a launch measurement of SNP: 96 hexadecimal digits\n"},
+	        {GATE("server-name = \"a b\"\n"),
+	         "a.conf:9: error: server-name: \"a b\" is not a host name\n"},
+	        {GATE("server-key = " HEX32 "\n"),
+	         "a.conf:9: error: server-key: \"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\" "
+	         "is not sha256: followed by 64 hexadecimal digits\n"},
+	        {GATE("server-key = \"sha256:" HEX48 "\"\n"),
+	         "a.conf:9: error: server-key: \"sha256:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1\" "
+	         "is not sha256: followed by 64 hexadecimal digits\n"},
+	        {GATE("chip-id = " HEX32 "\n"),
+	         "a.conf:9: error: chip-id: \"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\" "
+	         "is not a chip id: 128 hexadecimal digits, or 16 (Turin)\n"},
+	        {GATE("chip-id = 0000000000000000\n"),
+	         "a.conf:9: error: chip-id: \"0000000000000000\" is not a chip id: "
+	         "zero is what a masked one looks like\n"},
+	        {GATE("host-data = 00\n"),
+	         "a.conf:9: error: host-data: \"00\" is not 64 hexadecimal digits\n"},
+	        {GATE("min-tcb = snp\n"),
+	         "a.conf:9: error: min-tcb: \"snp\" is not component=version with "
+	         "one of bootloader, tee, snp, microcode, fmc, like snp=20\n"},
+	        {GATE("min-tcb = \"ucode=1\"\n"),
+	         "a.conf:9: error: min-tcb: \"ucode=1\" is not component=version "
+	         "with one of bootloader, tee, snp, microcode, fmc, like snp=20\n"},
+	        {GATE("min-tcb = \"snp=-1\"\n"),
+	         "a.conf:9: error: min-tcb: \"snp=-1\" is not component=version with "
+	         "one of bootloader, tee, snp, microcode, fmc, like snp=20\n"},
+	        {GATE("min-tcb = {\"snp=1\",\n\"snp=2\"}\n"),
+	         "a.conf:10: error: min-tcb: \"snp\" is given twice\n"},
+	        {GATE("vmpl = 4\n"),
+	         "a.conf:9: error: vmpl: \"4\" is not a privilege level, 0 to 3\n"},
+	        {GATE("require-platform = smt\n"),
+	         "a.conf:9: error: require-platform: \"smt\" is not one of smt-disabled, "
+	         "tsme, ecc, rapl-disabled, ciphertext-hiding, alias-check, tio\n"},
+	        {GATE("require-guest-policy = smt\n"),
+	         "a.conf:9: error: require-guest-policy: \"smt\" is not one of no-smt, "
+	         "single-socket, no-cxl, aes-256-xts, rapl-disabled, ciphertext-hiding, "
+	         "page-swap-disabled\n"},
+	        {GATE("allow-debug = 1\n"),
+	         "a.conf:9: error: allow-debug: \"1\" is not true or false\n"},
+	        {GATE("require-crl = no\n"),
+	         "a.conf:9: error: require-crl: \"no\" is not true or false\n"},
+	        {GATE("lease = 0s\n"),
+	         "a.conf:9: error: lease: \"0s\" is out of range; it goes from 1s "
+	         "to 30d\n"},
+	        {GATE("lease = 31d\n"),
+	         "a.conf:9: error: lease: \"31d\" is out of range; it goes from 1s "
+	         "to 30d\n"},
+	        {GATE("lease = 1w\n"),
+	         "a.conf:9: error: lease: \"1w\" is not a duration; write a number "
+	         "with a unit: 90s, 30m, 24h, 7d\n"},
+	        {GATE("anchor = lab\n"),
+	         "a.conf:9: error: there is no anchor \"lab\"; add: anchor \"lab\" "
+	         "{ ... }\n"},
+	        {GATE("ledger = none\n"),
+	         "a.conf:9: error: \"ledger\" is given again; it stands already on "
+	         "line 8\n"},
+	        {HEAD "destination a {\n action = deny address = 10.0.0.0/8 }\ndestination "
+	              "a {\n action = deny address = 11.0.0.0/8 }\n",
+	         "a.conf:4: error: two blocks of this kind have the name \"a\"\n"},
+	        {GATE_HEAD "destination d { address = 192.0.2.1 port = 443 action = gate tee "
+	                   "= tdx ledger = acme measurement = " HEX48 " }",
+	         "a.conf:3: error: the measurement list of destination \"d\" is of "
+	         "snp, which its tee does not name; add it there or remove the list\n"},
+	};
+
+	(void)state;
+	check_wrong(t, COUNT(t));
+}
+
+static void hidden(void **state)
+{
+	static const struct wrong t[] = {
+	        {HEAD "destination a { address = 10.0.0.0/8 action = deny }\ndestination "
+	              "b {\n address = 10.1.0.0/16 action = allow port = 443 }\n",
+	         "a.conf:3: error: destination \"b\" is never reached: \"a\" at " FILE_A
+	         ":2 comes first and matches all of it; move this one before it or "
+	         "remove it\n"},
+	        {HEAD "destination a { address = 10.0.0.0/8 action = deny port = {1-400,401-500} "
+	              "}\ndestination b {\n address = 10.1.0.0/16 action = allow port "
+	              "= 443 }\n",
+	         "a.conf:3: error: destination \"b\" is never reached: \"a\" at " FILE_A
+	         ":2 comes first and matches all of it; move this one before it or "
+	         "remove it\n"},
+	        {HEAD "destination a { address = 10.0.0.0/8 action = deny port = {1-400,402-500} "
+	              "}\ndestination b {\n address = 10.1.0.0/16 action = allow port "
+	              "= {300-500, 443} }\n",
+	         "a.conf:3: warning: destination \"b\" never sees 10.1.0.0/16 port "
+	         "443: \"a\" at " FILE_A
+	         ":2 comes first; remove it here, or move this one before it\n"},
+	        {HEAD "destination a { address = 10.0.0.0/8 action = deny }\ndestination "
+	              "b {\n address = {10.1.0.0/16, \"::/0\"} action = allow }\n",
+	         "a.conf:3: warning: destination \"b\" never sees 10.1.0.0/16: \"a\" "
+	         "at " FILE_A ":2 comes first; remove it here, or move this one before it\n"},
+	        {HEAD "destination a { name = {x.example, y.example} action = deny }\ndestination "
+	              "b {\n name = X.example action = allow port = 443 }\n",
+	         "a.conf:3: error: destination \"b\" is never reached: \"a\" at " FILE_A
+	         ":2 comes first and matches all of it; move this one before it or "
+	         "remove it\n"},
+	        {HEAD "destination a { address = 10.1.0.0/16 action = deny }\ndestination "
+	              "b {\n address = 10.0.0.0/8 action = allow port = 443 }\n",
+	         ""},
+	        {HEAD "destination a { address = 0.0.0.0/0 action = deny }\ndestination "
+	              "b {\n address = \"::/0\" action = allow port = 443 }\n",
+	         ""},
+	        {HEAD
+	         "destination a { address = 10.0.0.0/8 action = deny port = {1,3,5,7,9,11,13,15,17,19} "
+	         "}\ndestination b {\n address = 10.1.0.0/16 action = allow port "
+	         "= {2,4,6,8,10,12,14} }\n",
+	         "a.conf:3: error: more than 16 port ranges of all destinations meet "
+	         "at 10.1.0.0/16; write fewer, wider ranges\n"},
+	};
+
+	(void)state;
+	check_wrong(t, COUNT(t));
+}
+
+/* What is wrong between two files names both. */
+static void wrong_across_files(void **state)
+{
+	static const char wanted[] =
+	        "b.conf:1: error: default-action stands already at " FILE_A ":1; remove one\n"
+	        "b.conf:2: error: there is a ledger \"acme\" already at " FILE_A
+	        ":2; give this one another name\n"
+	        "b.conf:3: error: there is a destination \"d\" already at " FILE_A
+	        ":3; give this one another name\n";
+	struct policy_issues issues;
+	struct policy *p = NULL;
+	struct buf is = buf_make(1 << 16);
+
+	(void)state;
+	assert_int_equal(parse_two(GATE(""),
+	                           "default-action = deny\n"
+	                           "ledger acme { policy = acme.policy }\n"
+	                           "destination d { address = 10.0.0.1 action = deny }",
+	                           &p, &issues),
+	                 -EINVAL);
+	put_issues(&is, &issues);
+	assert_string_equal((char *)is.p, wanted);
+	assert_null(p);
+	buf_free(&is);
+}
+
+/* One file's bad grammar does not hide another's issues, and adds none that are not there. */
+static void one_bad_file(void **state)
+{
+	struct policy_issues issues;
+	struct policy *p = NULL;
+
+	(void)state;
+	assert_int_equal(parse_two("default-action = allow\n}", GATE_HEAD "x = y\n", &p, &issues),
+	                 -EINVAL);
+	assert_int_equal(issues.n, 2);
+	assert_string_equal(issues.v[0].text, "\"}\" closes nothing");
+	assert_int_equal(issues.v[1].where.line, 3);
+	assert_int_equal(parse_two("}", NULL, &p, &issues), -EINVAL);
+	assert_int_equal(issues.n, 1);
+}
+
+/* More issues than there is room for still refuse. */
+static void many_issues(void **state)
+{
+	struct buf text = buf_make(1 << 16);
+	struct policy_issues issues;
+	struct policy *p = NULL;
+
+	(void)state;
+	buf_str(&text, HEAD "destination d { action = deny address = {10.0.0.1");
+	for (int i = 0; i < 100; i++)
+		buf_str(&text, ",\nx");
+	buf_str(&text, "} }");
+	buf_u8(&text, 0);
+	assert_int_equal(parse_two((char *)text.p, NULL, &p, &issues), -EINVAL);
+	assert_int_equal(issues.n, POLICY_ISSUES_MAX);
+	assert_int_equal(issues.errors, 100);
+	assert_int_equal(issues.v[63].where.line, 66);
+	buf_free(&text);
+}
+
+static void put_list(struct buf *text, const char *key, const char *fmt, int n)
+{
+	buf_printf(text, "%s = {", key);
+	for (int i = 0; i < n; i++) {
+		buf_str(text, i ? ", \"" : "\"");
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+		buf_printf(text, fmt, i / 256, i % 256);
+#pragma GCC diagnostic pop
+		buf_str(text, "\"");
+	}
+	buf_str(text, "}\n");
+}
+
+/* The bounds of each list: as many fit, one more does not. */
+static void list_bounds(void **state)
+{
+	static const struct {
+		const char *key, *fmt;
+		int max;
+	} lists[] = {
+	        {"address", "10.0.%d.%d", POLICY_ADDRS_MAX},
+	        {"name", "h%d-%d.example", POLICY_NAMES_MAX},
+	        {"server-key",
+	         "sha256:%04d%04d00000000000000000000000000000000000000000000000000000000",
+	         POLICY_LIST_MAX},
+	        {"chip-id", "11%06d%08d", POLICY_LIST_MAX},
+	        {"measurement", HEX32 "1111111111111111%08d%08d", POLICY_LIST_MAX},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(lists); i++) {
+		for (int more = 0; more <= 1; more++) {
+			struct buf text = buf_make(1 << 20);
+			struct policy_issues issues;
+			struct policy *p = NULL;
+
+			buf_str(&text,
+			        GATE_HEAD "destination d { port = 443 action = gate tee = snp "
+			                  "ledger = acme\n");
+			if (i > 1)
+				buf_str(&text, "address = 10.0.0.1\n");
+			put_list(&text, lists[i].key, lists[i].fmt, lists[i].max + more);
+			buf_str(&text, "}");
+			buf_u8(&text, 0);
+			assert_int_equal(parse_two((char *)text.p, NULL, &p, &issues),
+			                 more ? -EINVAL : 0);
+			assert_int_equal(issues.errors, more);
+			if (more)
+				assert_non_null(strstr(issues.v[0].text, "more than"));
+			policy_free(p);
+			buf_free(&text);
+		}
+	}
+}
+
+/* A zero byte does not end a file early. */
+static void zero_byte(void **state)
+{
+	static const char text[] = "default-action = allow\n\0}";
+	struct policy_file f = {FILE_A, {(const uint8_t *)text, sizeof(text) - 1}};
+	struct policy_issues issues;
+	struct policy *p = NULL;
+
+	(void)state;
+	assert_int_equal(policy_parse(&f, 1, NULL, NULL, TEST_NOW, &p, &issues), -EINVAL);
+	assert_int_equal(issues.v[0].where.line, 2);
+	assert_string_equal(issues.v[0].text, "byte 0x00 outside of a string");
+}
+
+static void collateral_bound(void **state)
+{
+	struct policy *p = parse_good(GATE(""));
+	uint8_t *extra = malloc(1);
+
+	(void)state;
+	for (uint32_t i = 0; i < POLICY_COLLATERAL_MAX; i++)
+		assert_int_equal(policy_add_collateral(p, malloc(1), 1), 0);
+	assert_int_equal(policy_add_collateral(p, extra, 1), -ENOSPC);
+	free(extra);
+	policy_free(p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(everything),
+	        cmocka_unit_test(defaults),
+	        cmocka_unit_test(server_name_of_name),
+	        cmocka_unit_test(two_files),
+	        cmocka_unit_test(wrong_grammar),
+	        cmocka_unit_test(wrong_top_and_ledger),
+	        cmocka_unit_test(wrong_anchor),
+	        cmocka_unit_test(wrong_destination),
+	        cmocka_unit_test(hidden),
+	        cmocka_unit_test(wrong_across_files),
+	        cmocka_unit_test(one_bad_file),
+	        cmocka_unit_test(many_issues),
+	        cmocka_unit_test(list_bounds),
+	        cmocka_unit_test(zero_byte),
+	        cmocka_unit_test(collateral_bound),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
