@@ -89,7 +89,7 @@ static MAYBE_UNUSED void put_tlog_policy(struct buf *out, const char *quorum)
 	buf_str(out, "log ");
 	put_vkey(out, 1, LOG_NAME, NOTE_ED25519);
 	for (uint8_t i = 0; i < WITNESSES; i++) {
-		char name[16];
+		char name[32];
 
 		snprintf(name, sizeof(name), "w%u.example", i);
 		buf_printf(out, "\nwitness w%u ", i);

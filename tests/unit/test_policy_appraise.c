@@ -1,0 +1,841 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The verdict: one world in which everything holds, and for each check one change that trips
+ * exactly that check. Evidence is of a simulated SNP platform whose root the policy names as an
+ * anchor; the ledger is a small tree with three witnesses.
+ */
+#include "attest_build.h"
+#include "policy_files.h"
+
+enum { TREE = 4, INDEX = 1 };
+
+#define SUBJECT "service"
+
+static const char destination_head[] =
+        "default-action = allow\n"
+        "ledger acme { policy = acme.policy max-age = 1h }\n"
+        "ledger lax { policy = none.policy allow-no-quorum = true }\n"
+        "ledger known { policy = acme.policy first-use = refuse }\n"
+        "anchor lab { tee = snp file = lab.pem }\n"
+        "anchor other { tee = snp file = other.pem }\n"
+        "destination d { address = 192.0.2.1 port = 443 action = gate tee = snp anchor = lab\n";
+
+struct world {
+	struct sim sim;
+	struct der crl;
+	uint8_t report[SNP_REPORT_LEN];
+	EVP_PKEY *report_key; /* NULL: the chip's */
+	struct buf leaf;
+	struct buf proof;
+	struct hash leaves[TREE];
+	uint64_t size; /* of the checkpoint */
+	int cosigners;
+	int64_t cosigned_at;
+	struct ledger_last last;
+	struct policy_presented shown;
+	/* What came of it. */
+	struct policy *p;
+	struct verdict v;
+	struct policy_head_update head;
+};
+
+/* --------------------------------------------------------------------- the ledger */
+
+static int tree_node(void *ctx, unsigned level, uint64_t index, struct hash *out)
+{
+	const struct hash *leaves = ctx;
+	struct hash a, b;
+
+	if (!level) {
+		*out = leaves[index];
+		return 0;
+	}
+	tree_node(ctx, level - 1, 2 * index, &a);
+	tree_node(ctx, level - 1, 2 * index + 1, &b);
+	ledger_node_hash(&a, &b, out);
+	return 0;
+}
+
+/* A statement on this SNP measurement (NULL: one on TDX alone). */
+static void make_leaf(struct world *w, const uint8_t *snp, const char *more)
+{
+	char hex[97] = "";
+
+	if (snp)
+		hex_encode((struct bytes){snp, 48}, hex);
+	buf_reset(&w->leaf);
+	buf_printf(&w->leaf,
+	           "{\"_type\":\"%s\",\"subject\":[{\"name\":\"%s\",\"digest\":{\"sha256\":"
+	           "\"%064d\"}}],\"predicateType\":\"%s\",\"predicate\":{",
+	           STATEMENT_TYPE, SUBJECT, 1, STATEMENT_PREDICATE);
+	if (snp)
+		buf_printf(&w->leaf, "\"snp_measurement\":\"%s\"", hex);
+	else
+		buf_printf(&w->leaf,
+		           "\"tdx\":{\"mrtd\":\"%096d\",\"rtmr1\":\"%096d\",\"rtmr2\":\"%096d\"}",
+		           1, 2, 3);
+	buf_printf(&w->leaf, ",\"version\":\"1\"%s}}", more);
+}
+
+static void make_checkpoint(struct world *w, struct checkpoint *cp)
+{
+	strcpy(cp->origin, LOG_NAME);
+	cp->size = w->size;
+	assert_int_equal(ledger_root(tree_node, w->leaves, w->size, &cp->root), 0);
+}
+
+static void make_proof(struct world *w)
+{
+	struct tlog_proof proof = {.index = INDEX};
+	struct buf note = buf_make(NOTE_MAX);
+	EVP_PKEY *log = key_of(1);
+	struct checkpoint cp;
+	size_t n;
+
+	for (uint64_t i = 0; i < TREE; i++)
+		ledger_leaf_hash(bytes_str(i % 2 ? "odd" : "even"), &w->leaves[i]);
+	ledger_leaf_hash(buf_view(&w->leaf), &w->leaves[INDEX]);
+	make_checkpoint(w, &cp);
+	assert_int_equal(ledger_checkpoint_format(&cp, &note), 0);
+	assert_int_equal(ledger_note_sign(&note, LOG_NAME, log), 0);
+	for (int i = 0; i < w->cosigners; i++) {
+		EVP_PKEY *key = key_of((uint8_t)(10 + i));
+		char name[32];
+
+		snprintf(name, sizeof(name), "w%d.example", i);
+		assert_int_equal(ledger_note_cosign(&note, name, key, w->cosigned_at), 0);
+		EVP_PKEY_free(key);
+	}
+	assert_int_equal(
+	        ledger_prove_inclusion(tree_node, w->leaves, INDEX, w->size, proof.path, &n), 0);
+	proof.path_n = (uint32_t)n;
+	proof.checkpoint = buf_view(&note);
+	buf_reset(&w->proof);
+	assert_int_equal(ledger_proof_format(&proof, &w->proof), 0);
+	buf_free(&note);
+	EVP_PKEY_free(log);
+}
+
+/* ----------------------------------------------------------------------- the world */
+
+static void world_start(struct world *w)
+{
+	memset(w, 0, sizeof(*w));
+	sim_start(&w->sim, "Milan");
+	sim_certs(&w->sim);
+	sim_crl("ARK-Milan", sim_keys()->ark, SIM_BEGIN, SIM_END, 0, &w->crl);
+	sim_report(&w->sim, 3, w->report);
+	memset(w->report + SNP_OFF_HOST_DATA, 0, 32);
+	w->leaf = buf_make(LEAF_MAX);
+	w->proof = buf_make(TLOG_PROOF_MAX);
+	w->size = TREE;
+	w->cosigners = 2;
+	w->cosigned_at = SIM_AT - 60;
+	make_leaf(w, w->report + SNP_OFF_MEASUREMENT, "");
+	w->shown.binder = BINDER_CONNECTION;
+	w->shown.check_report_data = true;
+	memset(w->shown.spki_sha256, 0x77, 32);
+	memset(w->shown.report_data, 0x5a, 64);
+	snprintf(w->shown.cmw.evidence_type, sizeof(w->shown.cmw.evidence_type), "%s",
+	         CMW_TYPE_SNP);
+}
+
+static void world_free(struct world *w)
+{
+	buf_free(&w->leaf);
+	buf_free(&w->proof);
+	policy_free(w->p);
+	w->p = NULL;
+}
+
+static void look_up_last(void *ctx, const char *origin, struct ledger_last *out)
+{
+	const struct world *w = ctx;
+
+	assert_string_equal(origin, LOG_NAME);
+	*out = w->last;
+}
+
+static void add_pem(struct files *f, const char *name, const struct der *d)
+{
+	char pem[8192];
+	size_t n = pem_of("CERTIFICATE", der_view(d), pem, sizeof(pem));
+
+	files_add(f, name, (struct bytes){(const uint8_t *)pem, n});
+}
+
+/* Parses the policy: the head above, and more keys of the destination (or ledger = acme). */
+static void world_policy(struct world *w, const char *more)
+{
+	struct buf text = buf_make(1 << 16);
+	struct policy_issues issues;
+	struct policy_file in = {.path = FILE_A};
+	struct sim other;
+	struct files f;
+
+	files_make(&f);
+	add_pem(&f, DIR "policy.d/lab.pem", &w->sim.ark);
+	sim_start(&other, "Genoa");
+	sim_certs(&other);
+	add_pem(&f, DIR "policy.d/other.pem", &other.ark);
+	buf_printf(&text, "%s %s }\n", destination_head, *more ? more : "ledger = acme");
+	in.text = buf_view(&text);
+	policy_free(w->p);
+	w->p = NULL;
+	if (policy_parse(&in, 1, files_load, &f, SIM_AT, &w->p, &issues)) {
+		print_issues(&issues);
+		fail();
+	}
+	files_free(&f);
+	buf_free(&text);
+}
+
+/* Signs what is not signed yet, and judges. */
+static void world_judge(struct world *w)
+{
+	struct cmw *cmw = &w->shown.cmw;
+
+	sim_sign(w->report, w->report_key ? w->report_key : sim_keys()->vek);
+	if (!cmw->proof.n && w->proof.max)
+		make_proof(w);
+	cmw->evidence = (struct bytes){w->report, sizeof(w->report)};
+	cmw->endorsements[0] = der_view(&w->sim.vek);
+	cmw->endorsements[1] = der_view(&w->sim.ask);
+	cmw->endorsements[2] = der_view(&w->crl);
+	cmw->endorsements_n = w->crl.n ? 3 : 2;
+	cmw->leaf = buf_view(&w->leaf);
+	cmw->proof = buf_view(&w->proof);
+	verdict_init(&w->v, "d", SIM_AT);
+	assert_int_equal(
+	        policy_appraise(w->p, 0, &w->shown, SIM_AT, look_up_last, w, &w->v, &w->head), 0);
+	assert_int_equal(w->v.sealed, VERDICT_SEALED);
+}
+
+/* Judges under a policy with these keys, expects exactly this refusal, and ends the world. */
+static void refused(struct world *w, const char *more, const char *id, enum check_status status,
+                    const char *detail)
+{
+	world_policy(w, more);
+	world_judge(w);
+	expect_only(&w->v.checks, id, status);
+	if (!strstr(checks_find(&w->v.checks, id)->detail, detail)) {
+		print_checks(&w->v.checks);
+		fail_msg("%s does not say \"%s\"", id, detail);
+	}
+	assert_false(verdict_passed(&w->v, SIM_AT));
+	world_free(w);
+}
+
+static void passes(struct world *w, const char *more)
+{
+	world_policy(w, more);
+	world_judge(w);
+	expect_pass(&w->v.checks);
+	assert_true(verdict_passed(&w->v, SIM_AT));
+}
+
+/* ------------------------------------------------------------------------- it holds */
+
+static void all_holds(void **state)
+{
+	/* In this order, each of them once; the platform's and the ledger's own come between. */
+	static const char *const order[] = {
+	        "policy.binder",    "snp.format",          "policy.server-key", "policy.tee",
+	        "policy.chip",      "policy.host-data",    "policy.tcb-floor",  "policy.vmpl",
+	        "policy.platform",  "policy.guest-policy", "policy.ledger",     "ledger.quorum",
+	        "ledger.first-use", "ledger.statement",    "policy.measurement"};
+	const struct check *before = NULL;
+	char hex[65];
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	passes(&w, "");
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+		const struct check *c = checks_find(&w.v.checks, order[i]);
+
+		if (!c || (before && c <= before))
+			fail_msg("%s is missing or out of order", order[i]);
+		before = c;
+	}
+	assert_string_equal(w.v.tee, "snp");
+	assert_string_equal(w.v.binder, "connection");
+	memset(hex, '7', 64);
+	hex[64] = '\0';
+	assert_string_equal(w.v.server_key, hex);
+	assert_int_equal(w.v.measurements.n, 1);
+	assert_memory_equal(w.v.measurements.v[0].value, w.report + SNP_OFF_MEASUREMENT, 48);
+	/* The anchor is the one loosening of this world. */
+	assert_int_equal(w.v.loosenings, 1);
+	assert_non_null(strstr(w.v.loosening[0], "anchor"));
+	assert_int_equal(w.head.step, HEAD_FIRST);
+	assert_int_equal(w.head.ledger, 0);
+	assert_int_equal(w.head.cp.size, TREE);
+	assert_string_equal(w.head.cp.origin, LOG_NAME);
+	world_free(&w);
+}
+
+/* The verdict ends with the first thing that it rests on. */
+static void valid_until(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	passes(&w, "ledger = acme lease = 10s");
+	assert_int_equal(w.v.valid_until, SIM_AT + 10);
+	world_free(&w);
+	/* Cosigned a minute ago, good for an hour. */
+	world_start(&w);
+	passes(&w, "ledger = acme lease = 2h");
+	assert_int_equal(w.v.valid_until, SIM_AT - 60 + 3600);
+	world_free(&w);
+	world_start(&w);
+	make_leaf(&w, w.report + SNP_OFF_MEASUREMENT, ",\"not_after\":1750000007");
+	passes(&w, "ledger = acme lease = 2h");
+	assert_int_equal(w.v.valid_until, SIM_AT + 7);
+	world_free(&w);
+	world_start(&w);
+	sim_crl("ARK-Milan", sim_keys()->ark, SIM_BEGIN, SIM_AT + 5, 0, &w.crl);
+	passes(&w, "ledger = acme lease = 2h");
+	assert_int_equal(w.v.valid_until, SIM_AT + 5);
+	world_free(&w);
+	/* A lease over the end of time is no lease that ends at once. */
+	world_start(&w);
+	world_policy(&w, "");
+	w.p->destination[0].lease = INT64_MAX;
+	world_judge(&w);
+	assert_true(verdict_passed(&w.v, SIM_AT));
+	world_free(&w);
+}
+
+/* --------------------------------------------------------------- the evidence's checks */
+
+static void binder(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	w.shown.binder = BINDER_LEASE;
+	refused(&w, "", "policy.binder", CHECK_FAIL, "lease, but connection");
+	world_start(&w);
+	w.shown.binder = BINDER_NONE;
+	refused(&w, "ledger = acme binder = certificate", "policy.binder", CHECK_FAIL, "none");
+	world_start(&w);
+	w.shown.binder = BINDER_CERTIFICATE;
+	refused(&w, "ledger = acme binder = nonce", "policy.binder", CHECK_FAIL, "certificate");
+	/* Without a connection nothing can pass, whatever the caller says of the binder. */
+	world_start(&w);
+	w.shown.check_report_data = false;
+	refused(&w, "", "policy.binder", CHECK_UNAVAILABLE, "without a connection");
+
+	world_start(&w);
+	w.shown.binder = BINDER_NONCE;
+	passes(&w, "ledger = acme binder = certificate");
+	assert_int_equal(w.v.loosenings, 2);
+	assert_non_null(strstr(w.v.loosening[0], "binder = certificate"));
+	assert_string_equal(w.v.binder, "nonce");
+	world_free(&w);
+	world_start(&w);
+	passes(&w, "ledger = acme binder = certificate");
+	assert_int_equal(w.v.loosenings, 1);
+	world_free(&w);
+}
+
+static void evidence(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	w.report_key = sim_keys()->other;
+	world_policy(&w, "");
+	world_judge(&w);
+	assert_int_equal(checks_first(&w.v.checks, CHECK_FAIL) -
+	                         checks_find(&w.v.checks, "snp.signature"),
+	                 0);
+	/* The ledger is still looked at, but nothing of what the report says. */
+	assert_int_equal(checks_find(&w.v.checks, "ledger.quorum")->status, CHECK_PASS);
+	assert_int_equal(checks_find(&w.v.checks, "ledger.statement")->status, CHECK_PASS);
+	assert_int_equal(checks_find(&w.v.checks, "policy.measurement")->status, CHECK_SKIP);
+	assert_int_equal(checks_find(&w.v.checks, "policy.tee")->status, CHECK_SKIP);
+	assert_int_equal(checks_find(&w.v.checks, "policy.host-data")->status, CHECK_SKIP);
+	assert_int_equal(w.head.step, HEAD_FIRST);
+	assert_false(verdict_passed(&w.v, SIM_AT));
+	world_free(&w);
+
+	world_start(&w);
+	w.shown.report_data[63] ^= 1;
+	refused(&w, "", "snp.report-data", CHECK_FAIL, "");
+	world_start(&w);
+	w.crl.n = 0;
+	refused(&w, "", "snp.revocation", CHECK_UNAVAILABLE, "");
+	world_start(&w);
+	put64(w.report + SNP_OFF_POLICY, 0x30000 | SNP_POLICY_DEBUG);
+	refused(&w, "", "snp.debug", CHECK_FAIL, "");
+	/* Nothing that can be told: no evidence at all. */
+	world_start(&w);
+	strcpy(w.shown.cmw.evidence_type, "text/plain");
+	memset(w.report, 0xee, sizeof(w.report));
+	world_policy(&w, "");
+	world_judge(&w);
+	assert_int_equal(checks_find(&w.v.checks, "evidence.type")->status, CHECK_FAIL);
+	world_free(&w);
+}
+
+/* A loosening lets through what it names, and says so each time; else it says nothing. */
+static void evidence_loosened(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	w.crl.n = 0;
+	passes(&w, "ledger = acme require-crl = false");
+	assert_int_equal(w.v.loosenings, 2);
+	assert_non_null(strstr(w.v.loosening[0], "require-crl = false"));
+	world_free(&w);
+	world_start(&w);
+	passes(&w, "ledger = acme require-crl = false");
+	assert_int_equal(w.v.loosenings, 1);
+	world_free(&w);
+	world_start(&w);
+	put64(w.report + SNP_OFF_POLICY, 0x30000 | SNP_POLICY_DEBUG);
+	passes(&w, "ledger = acme allow-debug = true");
+	assert_int_equal(w.v.loosenings, 2);
+	assert_non_null(strstr(w.v.loosening[0], "allow-debug = true"));
+	world_free(&w);
+	world_start(&w);
+	passes(&w, "ledger = acme allow-debug = true");
+	assert_int_equal(w.v.loosenings, 1);
+	world_free(&w);
+}
+
+/* The collateral directory's CRL serves where the peer sends none. */
+static void collateral(void **state)
+{
+	struct world w;
+	uint8_t *crl;
+
+	(void)state;
+	world_start(&w);
+	world_policy(&w, "");
+	crl = malloc(w.crl.n);
+	memcpy(crl, w.crl.p, w.crl.n);
+	assert_int_equal(policy_add_collateral(w.p, crl, w.crl.n), 0);
+	w.crl.n = 0;
+	world_judge(&w);
+	expect_pass(&w.v.checks);
+	world_free(&w);
+}
+
+/* An anchor counts for the destinations that name it, and for its own platform. */
+static void anchors(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	world_policy(&w, "");
+	w.p->destination[0].anchors = 0;
+	world_judge(&w);
+	assert_int_equal(checks_find(&w.v.checks, "snp.chain")->status, CHECK_UNAVAILABLE);
+	assert_false(verdict_passed(&w.v, SIM_AT));
+	world_free(&w);
+	world_start(&w);
+	world_policy(&w, "");
+	w.p->destination[0].anchor[0] = 1;
+	world_judge(&w);
+	assert_int_not_equal(checks_find(&w.v.checks, "snp.chain")->status, CHECK_PASS);
+	world_free(&w);
+	world_start(&w);
+	world_policy(&w, "");
+	w.p->anchor[0].tee = TEE_TDX;
+	world_judge(&w);
+	assert_int_not_equal(checks_find(&w.v.checks, "snp.chain")->status, CHECK_PASS);
+	world_free(&w);
+}
+
+/* ------------------------------------------------------------------------ whose it is */
+
+#define KEY77  "sha256:7777777777777777777777777777777777777777777777777777777777777777"
+#define KEY78  "sha256:7777777777777777777777777777777777777777777777777777777777777778"
+#define ZERO32 "0000000000000000000000000000000000000000000000000000000000000000"
+#define CHIP_A "a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf"
+#define CHIP_B "c0c1c2c3c4c5c6c7c8c9cacbcccdcecfd0d1d2d3d4d5d6d7d8d9dadbdcdddedf"
+
+static void identity(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	world_policy(&w, "");
+	w.p->destination[0].tees = 1u << TEE_TDX;
+	world_judge(&w);
+	expect_only(&w.v.checks, "policy.tee", CHECK_FAIL);
+	world_free(&w);
+
+	world_start(&w);
+	refused(&w, "ledger = acme server-key = \"" KEY78 "\"", "policy.server-key", CHECK_FAIL,
+	        "7777777777");
+	world_start(&w);
+	passes(&w, "ledger = acme server-key = {\"" KEY78 "\", \"" KEY77 "\"}");
+	assert_int_equal(checks_find(&w.v.checks, "policy.server-key")->status, CHECK_PASS);
+	world_free(&w);
+
+	world_start(&w);
+	refused(&w, "ledger = acme chip-id = \"" CHIP_A CHIP_A "\"", "policy.chip", CHECK_FAIL,
+	        "is not in the policy's list");
+	world_start(&w);
+	refused(&w, "ledger = acme chip-id = \"a0a1a2a3a4a5a6a7\"", "policy.chip", CHECK_FAIL, "");
+	world_start(&w);
+	passes(&w, "ledger = acme chip-id = {\"" CHIP_A CHIP_A "\", \"" CHIP_A CHIP_B "\"}");
+	assert_int_equal(checks_find(&w.v.checks, "policy.chip")->status, CHECK_PASS);
+	world_free(&w);
+	world_start(&w);
+	w.sim.vlek = true;
+	sim_certs(&w.sim);
+	put32(w.report + SNP_OFF_KEY_INFO, SNP_VLEK << 2);
+	memset(w.report + SNP_OFF_CHIP_ID, 0, 64);
+	refused(&w, "ledger = acme chip-id = \"" CHIP_A CHIP_B "\"", "policy.chip", CHECK_FAIL,
+	        "names no chip, only its provider CN=cc-test");
+}
+
+static void turin_chip(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	sim_start(&w.sim, "Turin");
+	sim_certs(&w.sim);
+	sim_crl("ARK-Turin", sim_keys()->ark, SIM_BEGIN, SIM_END, 0, &w.crl);
+	sim_report(&w.sim, 5, w.report);
+	memset(w.report + SNP_OFF_HOST_DATA, 0, 32);
+	passes(&w, "ledger = acme chip-id = \"a0a1a2a3a4a5a6a7\" min-tcb = \"fmc=1\"");
+	assert_int_equal(checks_find(&w.v.checks, "policy.chip")->status, CHECK_PASS);
+	world_free(&w);
+}
+
+static void host_data(void **state)
+{
+	struct world w;
+
+	(void)state;
+	/* Not pinned: it must be zero. */
+	world_start(&w);
+	w.report[SNP_OFF_HOST_DATA + 31] = 1;
+	refused(&w, "", "policy.host-data", CHECK_FAIL, "does not pin it");
+	world_start(&w);
+	w.report[SNP_OFF_HOST_DATA] = 1;
+	refused(&w, "ledger = acme host-data = " ZERO32, "policy.host-data", CHECK_FAIL,
+	        "pins another");
+	world_start(&w);
+	memset(w.report + SNP_OFF_HOST_DATA, 0x77, 32);
+	passes(&w,
+	       "ledger = acme host-data = \"7777777777777777777777777777777777777777777777777777777777777777\"");
+	world_free(&w);
+}
+
+static void platform(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	refused(&w, "ledger = acme min-tcb = {\"snp=24\", \"microcode=220\"}", "policy.tcb-floor",
+	        CHECK_FAIL, "microcode is 219, at least 220");
+	world_start(&w);
+	refused(&w, "ledger = acme min-tcb = \"fmc=0\"", "policy.tcb-floor", CHECK_FAIL,
+	        "has no fmc");
+	world_start(&w);
+	passes(&w, "ledger = acme min-tcb = {\"snp=24\", \"microcode=219\", \"bootloader=4\"}");
+	assert_int_equal(checks_find(&w.v.checks, "policy.tcb-floor")->status, CHECK_PASS);
+	world_free(&w);
+
+	world_start(&w);
+	put32(w.report + SNP_OFF_VMPL, 1);
+	refused(&w, "", "policy.vmpl", CHECK_FAIL, "1, but 0");
+	world_start(&w);
+	refused(&w, "ledger = acme vmpl = 1", "policy.vmpl", CHECK_FAIL, "0, but 1");
+	world_start(&w);
+	put32(w.report + SNP_OFF_VMPL, 1);
+	passes(&w, "ledger = acme vmpl = 1");
+	assert_int_equal(w.v.loosenings, 2);
+	assert_non_null(strstr(w.v.loosening[1], "vmpl = 1"));
+	world_free(&w);
+
+	/* The platform says 0x25: SMT, ECC, alias check. */
+	world_start(&w);
+	refused(&w, "ledger = acme require-platform = {ecc, tsme}", "policy.platform", CHECK_FAIL,
+	        "0x2 are missing");
+	world_start(&w);
+	refused(&w, "ledger = acme require-platform = {ecc, smt-disabled}", "policy.platform",
+	        CHECK_FAIL, "0x1 must not");
+	world_start(&w);
+	passes(&w, "ledger = acme require-platform = {ecc, alias-check}");
+	assert_int_equal(checks_find(&w.v.checks, "policy.platform")->status, CHECK_PASS);
+	world_free(&w);
+
+	/* The guest policy says SMT is allowed. */
+	world_start(&w);
+	refused(&w, "ledger = acme require-guest-policy = no-smt", "policy.guest-policy",
+	        CHECK_FAIL, "0x10000 must not");
+	world_start(&w);
+	refused(&w, "ledger = acme require-guest-policy = single-socket", "policy.guest-policy",
+	        CHECK_FAIL, "0x100000 are missing");
+	world_start(&w);
+	put64(w.report + SNP_OFF_POLICY, 0x20000 | SNP_POLICY_SINGLE_SOCKET);
+	passes(&w, "ledger = acme require-guest-policy = {no-smt, no-cxl, single-socket}");
+	assert_int_equal(checks_find(&w.v.checks, "policy.guest-policy")->status, CHECK_PASS);
+	world_free(&w);
+}
+
+/* ------------------------------------------------------------------------- the ledger */
+
+static void ledger_absent(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	buf_free(&w.proof);
+	w.proof = buf_make(0);
+	refused(&w, "", "policy.ledger", CHECK_UNAVAILABLE, "no proof");
+	world_start(&w);
+	make_proof(&w);
+	w.shown.cmw.proof = buf_view(&w.proof);
+	buf_reset(&w.leaf);
+	refused(&w, "", "policy.ledger", CHECK_UNAVAILABLE, "no statement for");
+	world_start(&w);
+	buf_free(&w.proof);
+	w.proof = buf_make(0);
+	buf_reset(&w.leaf);
+	refused(&w, "", "policy.ledger", CHECK_UNAVAILABLE, "no statement and no proof");
+}
+
+static void ledger_refuses(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	w.cosigners = 1;
+	refused(&w, "", "ledger.quorum", CHECK_FAIL, "");
+	world_start(&w);
+	w.cosigned_at = SIM_AT - 3601;
+	refused(&w, "", "ledger.fresh", CHECK_FAIL, "");
+	/* A valid proof, of another leaf. */
+	world_start(&w);
+	make_proof(&w);
+	w.shown.cmw.proof = buf_view(&w.proof);
+	make_leaf(&w, w.report + SNP_OFF_MEASUREMENT, ",\"not_after\":1850000000");
+	refused(&w, "", "ledger.inclusion", CHECK_FAIL, "");
+	/* Logged, but not a statement. */
+	world_start(&w);
+	buf_reset(&w.leaf);
+	buf_str(&w.leaf, "{}");
+	refused(&w, "", "ledger.statement", CHECK_FAIL, "");
+	world_start(&w);
+	make_leaf(&w, w.report + SNP_OFF_MEASUREMENT, ",\"not_after\":1750000000");
+	refused(&w, "", "ledger.expired", CHECK_FAIL, "");
+	world_start(&w);
+	refused(&w, "ledger = known", "ledger.first-use", CHECK_FAIL, "");
+}
+
+static void ledger_head(void **state)
+{
+	struct checkpoint first;
+	struct world w;
+
+	(void)state;
+	/* The same head again. */
+	world_start(&w);
+	passes(&w, "");
+	first = w.head.cp;
+	w.last = (struct ledger_last){true, first};
+	world_judge(&w);
+	expect_pass(&w.v.checks);
+	assert_int_equal(w.head.step, HEAD_SAME);
+	/* Another tree of that size. */
+	w.last.cp.root.v[0] ^= 1;
+	world_judge(&w);
+	expect_only(&w.v.checks, "ledger.fork", CHECK_FAIL);
+	assert_int_equal(w.head.step, HEAD_REFUSE);
+	assert_string_equal(w.head.cp.origin, LOG_NAME);
+	assert_int_equal(w.head.cp.size, TREE);
+	/* A smaller one than was seen. */
+	w.last = (struct ledger_last){true, first};
+	w.last.cp.size = TREE + 1;
+	world_judge(&w);
+	expect_only(&w.v.checks, "ledger.rollback", CHECK_FAIL);
+	/* A larger one: usable, but the state stays until it is proved. */
+	w.last.cp.size = TREE - 1;
+	world_judge(&w);
+	expect_pass(&w.v.checks);
+	assert_int_equal(w.head.step, HEAD_AHEAD);
+	world_free(&w);
+	/* A head that did not verify updates nothing. */
+	world_start(&w);
+	w.cosigners = 0;
+	world_policy(&w, "");
+	world_judge(&w);
+	assert_int_equal(w.head.step, HEAD_REFUSE);
+	assert_int_equal(w.head.cp.size, 0);
+	world_free(&w);
+}
+
+static void ledger_loosened(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	w.cosigners = 0;
+	passes(&w, "ledger = lax");
+	assert_int_equal(w.v.loosenings, 2);
+	assert_non_null(strstr(w.v.loosening[1], "allow-no-quorum = true"));
+	assert_int_equal(w.head.ledger, 1);
+	world_free(&w);
+}
+
+/* --------------------------------------------------------------------- the measurement */
+
+#define M11 \
+	"111111111111111111111111111111111111111111111111" \
+	"111111111111111111111111111111111111111111111111"
+#define M12 \
+	"111111111111111111111111111111111111111111111111" \
+	"111111111111111111111111111111111111111111111112"
+
+static void measurement(void **state)
+{
+	struct world w;
+	uint8_t other[48] = {1};
+
+	(void)state;
+	world_start(&w);
+	make_leaf(&w, other, "");
+	refused(&w, "", "policy.measurement", CHECK_FAIL, "not what the logged statement says");
+	world_start(&w);
+	make_leaf(&w, NULL, "");
+	refused(&w, "", "policy.measurement", CHECK_FAIL, "not what the logged statement says");
+	/* Both are asked: both must hold. */
+	world_start(&w);
+	refused(&w, "ledger = acme measurement = " M12, "policy.measurement", CHECK_FAIL,
+	        "not in the policy's list");
+	world_start(&w);
+	make_leaf(&w, other, "");
+	refused(&w, "ledger = acme measurement = " M11, "policy.measurement", CHECK_FAIL,
+	        "not what the logged statement says");
+	world_start(&w);
+	passes(&w, "ledger = acme measurement = {" M12 ", " M11 "}");
+	world_free(&w);
+	/* Without a ledger the list alone, and the verdict says so. */
+	world_start(&w);
+	buf_reset(&w.leaf);
+	passes(&w, "ledger = none measurement = " M11);
+	assert_int_equal(checks_find(&w.v.checks, "policy.ledger")->status, CHECK_SKIP);
+	assert_int_equal(w.v.loosenings, 2);
+	assert_non_null(strstr(w.v.loosening[1], "ledger = none"));
+	assert_int_equal(w.head.step, HEAD_REFUSE);
+	world_free(&w);
+	world_start(&w);
+	refused(&w, "ledger = none measurement = " M12, "policy.measurement", CHECK_FAIL,
+	        "not in the policy's list");
+	/* A model that asks for nothing (no file can say so) gets nothing. */
+	world_start(&w);
+	world_policy(&w, "ledger = none measurement = " M11);
+	w.p->destination[0].measurements = 0;
+	world_judge(&w);
+	expect_only(&w.v.checks, "policy.measurement", CHECK_FAIL);
+	world_free(&w);
+}
+
+/* Callers' mistakes never seal a verdict. */
+static void not_gated(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	world_policy(&w, "");
+	verdict_init(&w.v, "d", SIM_AT);
+	assert_int_equal(policy_appraise(w.p, 1, &w.shown, SIM_AT, NULL, NULL, &w.v, &w.head),
+	                 -EINVAL);
+	w.p->destination[0].action = POLICY_ALLOW;
+	assert_int_equal(policy_appraise(w.p, 0, &w.shown, SIM_AT, NULL, NULL, &w.v, &w.head),
+	                 -EINVAL);
+	w.p->destination[0].action = POLICY_GATE;
+	w.shown.cmw.endorsements_n = CMW_ENDORSEMENTS_MAX + 1;
+	assert_int_equal(policy_appraise(w.p, 0, &w.shown, SIM_AT, NULL, NULL, &w.v, &w.head),
+	                 -EINVAL);
+	assert_int_not_equal(w.v.sealed, VERDICT_SEALED);
+	assert_false(verdict_passed(&w.v, SIM_AT));
+	world_free(&w);
+}
+
+static void words(void **state)
+{
+	struct buf out = buf_make(1 << 16);
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	world_policy(&w, "ledger = acme min-tcb = {\"snp=24\", \"microcode=219\"} vmpl = 1 "
+	                 "measurement = " M11
+	                 " require-crl = false lease = 90m server-name = x.example");
+	policy_explain(w.p, 0, &out);
+	buf_u8(&out, 0);
+	assert_string_equal((char *)out.p,
+	                    "platform: snp\n"
+	                    "evidence bound to: connection\n"
+	                    "server name: x.example\n"
+	                    "ledger: the measurement is in a statement logged in \"acme\", under a "
+	                    "quorum of its 3 witnesses, seen within 1 hour\n"
+	                    "measurement: " M11 "\n"
+	                    "host data: zero\n"
+	                    "firmware: snp at least 24, microcode at least 219\n"
+	                    "privilege level: 1 (loosening)\n"
+	                    "debug guests: refused\n"
+	                    "revocation list: used when at hand (loosening)\n"
+	                    "trusts anchor \"lab\" beside the vendor's roots (loosening)\n"
+	                    "session: at most 90 minutes\n");
+	buf_free(&out);
+	world_free(&w);
+}
+
+static int keys_free(void **state)
+{
+	(void)state;
+	sim_keys_free();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(all_holds),
+	        cmocka_unit_test(valid_until),
+	        cmocka_unit_test(binder),
+	        cmocka_unit_test(evidence),
+	        cmocka_unit_test(evidence_loosened),
+	        cmocka_unit_test(collateral),
+	        cmocka_unit_test(anchors),
+	        cmocka_unit_test(identity),
+	        cmocka_unit_test(turin_chip),
+	        cmocka_unit_test(host_data),
+	        cmocka_unit_test(platform),
+	        cmocka_unit_test(ledger_absent),
+	        cmocka_unit_test(ledger_refuses),
+	        cmocka_unit_test(ledger_head),
+	        cmocka_unit_test(ledger_loosened),
+	        cmocka_unit_test(measurement),
+	        cmocka_unit_test(not_gated),
+	        cmocka_unit_test(words),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, keys_free);
+}
