@@ -66,7 +66,7 @@ static struct tally tally_key(const struct judgement *j, const struct vkey *key)
 			break;
 		case SIG_GOOD:
 			t.good++;
-			if (ts <= (uint64_t)latest) {
+			if ((int64_t)ts <= latest) {
 				t.ts = t.timed && t.ts > ts ? t.ts : ts;
 				t.timed = true;
 			}

@@ -65,7 +65,6 @@ enum { ROW_FIELDS = 12 };
 struct row {
 	char *f[ROW_FIELDS];
 	size_t n;
-	size_t line;
 };
 
 /* Calls fn for each row that is not a comment; returns how many there were. */
@@ -73,12 +72,11 @@ static MAYBE_UNUSED size_t each_row(const char *name, void (*fn)(const struct ro
                                     void *ctx)
 {
 	struct bytes file = vector_read(name);
-	char *text = (char *)(uintptr_t)file.p;
+	char *all = (char *)(uintptr_t)file.p;
 	size_t count = 0;
-	size_t line = 0;
 
-	for (char *l = text, *next; l && *l; l = next) {
-		struct row r = {.line = ++line};
+	for (char *l = all, *next; l && *l; l = next) {
+		struct row r = {0};
 		char *lf = strchr(l, '\n');
 
 		next = lf ? lf + 1 : NULL;
@@ -95,7 +93,7 @@ static MAYBE_UNUSED size_t each_row(const char *name, void (*fn)(const struct ro
 			f = tab ? tab + 1 : NULL;
 		}
 		for (size_t i = r.n; i < ROW_FIELDS; i++)
-			r.f[i] = text + file.n; /* the empty string */
+			r.f[i] = all + file.n; /* the empty string */
 		fn(&r, ctx);
 		count++;
 	}
