@@ -195,7 +195,7 @@ static bool parse_schemes(struct bytes content, struct authenticator_request *ou
 	struct reader list = reader_of(rd_vec16(&r));
 	bool any = list.left > 0;
 
-	while (list.left) {
+	while (list.left && !list.bad) {
 		uint16_t code = rd_be16(&list);
 
 		/* Others may be offered too; they are only never used. */
