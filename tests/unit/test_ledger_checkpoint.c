@@ -628,12 +628,13 @@ static void mldsa_witness(void **state)
 	struct ledger_time t = {1795392600, 86400};
 	struct ledger_head head;
 	struct tlog_policy *p;
-	struct tlog_proof *proof = malloc(sizeof(*proof));
+	struct tlog_proof *proof;
 	struct checks c = {0};
 	struct bytes text;
 
 	(void)state;
 	need_vectors("proof/tlog/syn-mldsa-witness.policy");
+	proof = malloc(sizeof(*proof));
 	assert_non_null(proof);
 	p = policy_read("proof/tlog/syn-mldsa-witness.policy");
 	text = vector_read("proof/tlog/syn-mldsa-witness.tlog-proof");
