@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The gate role, and what its files share. Only they include this.
+ *
+ *   gate.c     start, loop, stop
+ *   reload.c   policies: load, put in force, names, old sockets
+ *   flow.c     sessions: what relay and verify say, deadlines, cuts
+ *   heads.c    ledger heads: save, prove, forks
+ *   record.c   the RECORD of a session's answer
+ *   verbs.c    what the control socket's verbs do
+ *
+ * Essay: one thread, one loop. Everything here runs in the one thread of the privileged process;
+ * no call waits for another role: what a role has to say comes as a message, later, and what was
+ * meant to happen then stands in this struct. The only waits are those for the kernel (map
+ * updates, files, keyctl) and a bounded one for room in a role's socket; a role that leaves no room
+ * is hung, and gate ends. Ending is always safe: the kernel half refuses.
+ */
+#ifndef KEYGATE_DAEMON_GATE_H
+#define KEYGATE_DAEMON_GATE_H
+
+#include <jansson.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "daemon/audit.h"
+#include "daemon/bundle.h"
+#include "daemon/control.h"
+#include "daemon/intercept.h"
+#include "daemon/msg.h"
+#include "daemon/names.h"
+#include "daemon/selftest.h"
+#include "daemon/session.h"
+#include "daemon/spawn.h"
+#include "daemon/state.h"
+#include "keyring/keyring.h"
+
+enum {
+	TICK_MS = 250, /* how often keys and deadlines are looked at */
+	ROLE_WAIT_MS = 5000,
+	HANDSHAKE_MS = 15000, /* from connect() to verdict, for relay */
+	SLACK_MS = 5000,      /* what gate waits longer than it allows */
+	VERIFY_MS = 10000,
+	HANDOVER_MS = 10000,
+	CLOSING_MS = 30000,
+	LINGER_S = 120, /* a closed session's last bytes may take this long; as TCP orphans do */
+	LINGER_MAX = 16384,
+	INTENT_MAX_S = 60,
+	SWEEP_EVERY_MS = 10000,
+	NAMES_EVERY_S = 60,
+	NAMES_WAIT_S = 10, /* for the first answers for new names, before a policy goes in force */
+	HEAD_RETRY_S = 60,
+};
+
+enum gate_role { ROLE_RELAY = 0, ROLE_VERIFY, ROLE_FETCH, ROLES };
+
+struct gate_options {
+	struct bundle_paths paths;
+	const char *state_dir;
+	const char *run_dir;
+	const char *user;
+	uid_t uid;
+	gid_t gid;
+};
+
+/* One policy with all that belongs to it. */
+struct policy_set {
+	struct bundle bundle;
+	struct policy *policy; /* NULL: none */
+	struct names names;
+	struct policy_issues *issues; /* owned: warnings */
+	uint8_t (*digest)[32];        /* owned: of each destination's requirement */
+	uint32_t generation;
+	uint32_t prefixes;
+	int64_t loaded_at;
+};
+
+/* A policy on its way: names first, then verify, then the kernel. */
+enum coming { COMING_NONE = 0, COMING_NAMES, COMING_VERIFY };
+
+struct coming_policy {
+	enum coming stage;
+	struct policy_set set;
+	uint64_t deadline_ns; /* of COMING_NAMES */
+	uint64_t client;      /* of the control socket; 0: none asked */
+};
+
+/* A newer head whose consistency is being proved. */
+struct pending_head {
+	bool busy;
+	uint64_t request; /* of fetch */
+	uint32_t ledger;
+	uint32_t generation;
+	struct checkpoint cp;
+	uint8_t *note; /* owned */
+	size_t note_n;
+	uint64_t not_before_ns;
+};
+
+/* A closed session whose last bytes are still on their way. */
+struct lingering {
+	uint64_t kernel_id;
+	uint64_t cookie;
+	uint64_t end_ns;
+};
+
+struct gate_counters {
+	uint64_t accepted, released, refused, closed, revoked, lease_over;
+};
+
+struct gate {
+	const struct gate_options *opt;
+	struct audit *audit;
+	struct control *control; /* NULL until the first policy is in force */
+	char control_path[PATH_MAX];
+	char names_path[PATH_MAX];
+	struct intercept *ic;
+	bool watch; /* of the keyring */
+	struct keyring keyring;
+	struct selftest selftest[SELFTESTS];
+	struct state state;
+	struct role_process role[ROLES];
+	int lock;
+	int signals;
+	int listener[2];
+	uint16_t port[2]; /* 0: that family is not there */
+	int64_t started_at;
+	bool stop, failed;
+
+	struct policy_set now;
+	struct coming_policy coming;
+	json_t *last_error; /* of a refused reload; NULL */
+
+	struct session_table sessions;
+	uint64_t epoch;                      /* upper bits of the kernel's session ids */
+	struct lingering linger[LINGER_MAX]; /* a ring, oldest first */
+	uint32_t linger_at, linger_n;
+	struct gate_counters count;
+
+	struct name *resolving; /* what fetch was asked for; NULL: nothing (a copy, owned) */
+	uint64_t names_next_ns;
+	uint64_t resolve_request;
+	uint64_t requests; /* to fetch; the last number used */
+	struct pending_head head;
+	bool forked[STATE_HEADS_MAX]; /* parallel to state.head: two trees were proved */
+
+	json_t *record[CONTROL_RECORDS_MAX]; /* a ring */
+	uint64_t records;
+	json_t *last; /* destination -> its last RECORD */
+
+	uint64_t tick_ns, sweep_next_ns;
+	uint64_t event_second;
+	uint32_t events, suppressed;
+
+	union msg_any *in; /* secret memory: RELEASE passes through it */
+};
+
+/* gate.c */
+/* The whole life of keygated: 0 when it was told to stop, 1 otherwise. */
+int gate_run(const struct gate_options *opt);
+/* Parses the files and says on standard error what is wrong with them. 0 or 1. */
+int gate_check(const struct bundle_paths *paths);
+/* The first policy is in force: from now on keygated answers. 0 or -errno. */
+int gate_ready(struct gate *g);
+uint64_t gate_boot_ns(void);
+int64_t gate_now(void);
+/* Ends the process as soon as the loop is reached, with a non-zero status. */
+__attribute__((format(printf, 2, 3))) void gate_fatal(struct gate *g, const char *fmt, ...);
+/* Fatal when the role leaves no room. The descriptor stays the caller's. */
+int gate_send(struct gate *g, enum gate_role role, enum msg_type type, uint64_t session,
+              const void *payload, int fd);
+
+/* reload.c */
+/* Loads and starts to put in force. 0, or -errno with an answer for the client in *error. */
+int reload_begin(struct gate *g, uint64_t client, json_t **error);
+void reload_policy_done(struct gate *g, const struct msg_policy_done *m);
+void reload_resolved(struct gate *g, uint64_t request, const struct msg_resolved *m);
+void reload_tick(struct gate *g);
+void policy_set_free(struct policy_set *s);
+/* change.c: SHA-256 over everything that a destination's requirement is made of. */
+int policy_set_digest(const struct policy *p, uint32_t destination, uint8_t out[static 32]);
+
+/* flow.c */
+void flow_from_relay(struct gate *g, const struct msg_head *head, int fd);
+void flow_verdict(struct gate *g, uint64_t id, const struct msg_verdict *m, int fd);
+void flow_tick(struct gate *g);
+void flow_event(void *ctx, const struct gate_event *e);
+/* After a policy came into force in place of old: remaps, cuts. How many live ones were cut. */
+uint32_t flow_policy_changed(struct gate *g, const struct policy_set *old);
+void flow_cut(struct gate *g, struct session *s, const char *code, const char *detail);
+/* For the sweep of old sockets: is this one of ours? */
+bool flow_owns(const struct gate *g, uint64_t cookie);
+void flow_stop(struct gate *g);
+const char *flow_suite_name(uint16_t suite);
+
+/* heads.c */
+/* For a passed verdict: state on disk agrees with it. 0, or the code that refuses it. */
+const char *heads_take(struct gate *g, struct session *s, const struct msg_verdict *m, int fd);
+/* For a failed one: keeps both sides of a fork. */
+void heads_refused(struct gate *g, const struct msg_verdict *m, int fd);
+void heads_consistent(struct gate *g, uint64_t request, const struct msg_consistent *m);
+void heads_advanced(struct gate *g, const struct msg_verdict *m, int fd);
+int heads_tell_verify(struct gate *g);
+
+/* record.c */
+json_t *record_app(const struct gate_intent *app);
+void record_peer(const struct sockaddr_storage *a, char out[static 64]);
+/* Makes, keeps, audits. v may be NULL. more (or NULL) is merged into the audit's copy. */
+void record_session(struct gate *g, const struct session *s, const char *code, const char *detail,
+                    const struct verdict *v, json_t *more);
+json_t *record_issues(const struct policy_issues *issues, bool errors);
+
+/* verbs.c */
+json_t *verbs_answer(void *ctx, uint64_t client, json_t *request);
+
+#endif

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * keygated: options, and which role this process is.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <limits.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <openssl/crypto.h>
+#include "core/version.h"
+#include "daemon/gate.h"
+#include "daemon/log.h"
+#include "daemon/role.h"
+
+const char *argp_program_version = "keygated " KEYGATE_VERSION;
+
+enum option_key {
+	OPT_CONFIG = 'c',
+	OPT_POLICY = 'p',
+	OPT_STATE = 's',
+	OPT_RUN = 'r',
+	OPT_USER = 'u',
+	OPT_FOREGROUND = 'f',
+	OPT_CHECK = 0x100,
+	OPT_ROLE,
+	OPT_IDS,
+};
+
+struct options {
+	struct gate_options gate;
+	bool check;
+	const char *role; /* NULL: gate */
+	unsigned uid, gid;
+	char policy_dir[PATH_MAX];
+	char collateral[PATH_MAX];
+};
+
+static const struct argp_option options[] = {
+        {"config", OPT_CONFIG, "FILE", 0, "Configuration (/etc/keygate/keygate.conf)", 0},
+        {"policy", OPT_POLICY, "DIR", 0, "Policy files DIR/*.conf (policy.d beside FILE)", 0},
+        {"state", OPT_STATE, "DIR", 0, "Ledger heads and audit record (/var/lib/keygate)", 0},
+        {"run", OPT_RUN, "DIR", 0, "Control socket (/run/keygate)", 0},
+        {"user", OPT_USER, "NAME", 0, "User of the unprivileged roles (keygate)", 0},
+        {"foreground", OPT_FOREGROUND, NULL, 0, "Stay in the foreground, as keygated always does",
+         0},
+        {"check", OPT_CHECK, NULL, 0, "Parse the configuration, say what is wrong, and exit", 0},
+        {"role", OPT_ROLE, "ROLE", OPTION_HIDDEN, NULL, 0},
+        {"ids", OPT_IDS, "UID:GID", OPTION_HIDDEN, NULL, 0},
+        {0},
+};
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+	char rest;
+
+	switch (key) {
+	case OPT_CONFIG:
+		o->gate.paths.config = arg;
+		o->gate.paths.config_must = true;
+		return 0;
+	case OPT_POLICY:
+		o->gate.paths.policy_dir = arg;
+		return 0;
+	case OPT_STATE:
+		o->gate.state_dir = arg;
+		return 0;
+	case OPT_RUN:
+		o->gate.run_dir = arg;
+		return 0;
+	case OPT_USER:
+		o->gate.user = arg;
+		return 0;
+	case OPT_FOREGROUND:
+		return 0;
+	case OPT_CHECK:
+		o->check = true;
+		return 0;
+	case OPT_ROLE:
+		o->role = arg;
+		return 0;
+	case OPT_IDS:
+		if (sscanf(arg, "%u:%u%c", &o->uid, &o->gid, &rest) != 2)
+			argp_error(state, "--ids takes UID:GID");
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "keygated takes no arguments, only options");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+        .options = options,
+        .parser = parse_option,
+        .doc = "Gates connections by remote attestation and a transparency ledger.\v"
+               "SIGHUP reloads the policy, SIGTERM stops. The kernel half stays in place when keygated "
+               "ends and refuses what is gated; \"keygate disarm\" opens the host.",
+};
+
+static int run_role(const struct options *o)
+{
+	static const int ignored[] = {SIGPIPE, SIGTERM, SIGINT, SIGHUP};
+	int ret;
+
+	/* A role ends when gate does: by the end of its socket. */
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		(void)signal(ignored[i], SIG_IGN);
+	ret = role_confine(o->role, o->uid, o->gid);
+	if (ret) {
+		log_event("role-failed", "role: %s, error: can't be confined: %s", o->role,
+		          strerror(-ret));
+		return 1;
+	}
+	if (!strcmp(o->role, "relay"))
+		return role_relay(ROLE_FD, SESSIONS_MAX);
+	if (!strcmp(o->role, "verify"))
+		return role_verify(ROLE_FD);
+	return role_fetch(ROLE_FD);
+}
+
+static void beside(const char *config, const char *name, char out[static PATH_MAX])
+{
+	const char *slash = strrchr(config, '/');
+
+	if (slash)
+		snprintf(out, PATH_MAX, "%.*s/%s", (int)(slash - config), config, name);
+	else
+		snprintf(out, PATH_MAX, "%s", name);
+}
+
+static int find_user(struct gate_options *g)
+{
+	const struct passwd *pw = getpwnam(g->user);
+
+	if (!pw) {
+		log_event("fatal",
+		          "reason: there is no user %s; make it with: useradd --system "
+		          "--no-create-home --shell /usr/sbin/nologin %s",
+		          g->user, g->user);
+		return -ENOENT;
+	}
+	if (pw->pw_uid == 0 || pw->pw_gid == 0) {
+		log_event("fatal", "reason: the roles can't run as %s, which is root", g->user);
+		return -EINVAL;
+	}
+	g->uid = pw->pw_uid;
+	g->gid = pw->pw_gid;
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {.gate = {.paths = {.config = "/etc/keygate/keygate.conf"},
+	                             .state_dir = "/var/lib/keygate",
+	                             .run_dir = "/run/keygate",
+	                             .user = "keygate"}};
+
+	argp_err_exit_status = 1;
+	/* What a host's openssl.cnf loads is no part of what was reviewed. */
+	if (!OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) ||
+	    argp_parse(&argp, argc, argv, 0, NULL, &o))
+		return 1;
+	if (o.role)
+		return run_role(&o);
+	beside(o.gate.paths.config, "policy.d", o.policy_dir);
+	beside(o.gate.paths.config, "collateral", o.collateral);
+	if (!o.gate.paths.policy_dir)
+		o.gate.paths.policy_dir = o.policy_dir;
+	o.gate.paths.collateral = o.collateral;
+	if (o.check)
+		return gate_check(&o.gate.paths);
+	if (geteuid() != 0) {
+		log_event("fatal", "reason: keygated needs root: BPF, keyring and kTLS are gate's");
+		return 1;
+	}
+	umask(077);
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (find_user(&o.gate))
+		return 1;
+	return gate_run(&o.gate);
+}

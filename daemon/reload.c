@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Policies coming into force, at start and at reload alike:
+ *
+ *   files -> parsed by gate -> names that are new are resolved (bounded) -> verify parses the same
+ *   bytes -> the kernel's table is swapped -> sessions that lost their ground are cut -> sockets
+ *   from before are destroyed
+ *
+ * Until the swap the policy before stays in force, and if any step fails it stays for good. At
+ * start there is none before; what an earlier keygated left in the kernel then goes on refusing.
+ */
+#include "daemon/gate.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "core/file.h"
+
+void policy_set_free(struct policy_set *s)
+{
+	bundle_free(&s->bundle);
+	policy_free(s->policy);
+	names_free(&s->names);
+	free(s->issues);
+	free(s->digest);
+	memset(s, 0, sizeof(*s));
+}
+
+/* -------------------------------------------------------------------- files */
+
+static int digests(struct policy_set *s)
+{
+	const struct policy *p = s->policy;
+	int ret = 0;
+
+	s->digest = calloc(p->destinations + 1u, sizeof(*s->digest));
+	if (!s->digest)
+		return -ENOMEM;
+	for (uint32_t i = 0; !ret && i < p->destinations; i++)
+		ret = policy_set_digest(p, i, s->digest[i]);
+	return ret;
+}
+
+static int load(struct gate *g, struct policy_set *s)
+{
+	int ret;
+
+	s->issues = calloc(1, sizeof(*s->issues));
+	if (!s->issues)
+		return -ENOMEM;
+	ret = bundle_load(&g->opt->paths, gate_now(), &s->bundle, &s->policy, s->issues);
+	if (!ret)
+		ret = digests(s);
+	if (!ret)
+		ret = names_of_policy(s->policy, &g->now.names, &s->names);
+	s->generation = g->now.generation + 1;
+	return ret;
+}
+
+static json_t *wrong_files(struct gate *g, const struct policy_issues *issues)
+{
+	json_t *answer = control_error(CONTROL_USAGE, "the policy has %u error%s", issues->errors,
+	                               issues->errors == 1 ? "" : "s");
+
+	json_decref(g->last_error);
+	g->last_error = json_pack("{s:I, s:o}", "at", (json_int_t)gate_now(), "issues",
+	                          record_issues(issues, true));
+	audit_emit(g->audit, "policy-refused",
+	           json_pack("{s:I, s:o}", "errors", (json_int_t)issues->errors, "issues",
+	                     record_issues(issues, true)));
+	if (answer)
+		(void)json_object_set_new(answer, "issues", record_issues(issues, true));
+	return answer;
+}
+
+/* Ends what was coming; at start that ends keygated. */
+static void give_up(struct gate *g, json_t *answer)
+{
+	const char *why = json_string_value(json_object_get(answer, "error"));
+
+	if (!g->now.policy)
+		gate_fatal(g, "no policy came into force: %s", why ? why : "out of memory");
+	if (g->coming.client)
+		control_reply(g->control, g->coming.client, answer);
+	else
+		json_decref(answer);
+	policy_set_free(&g->coming.set);
+	g->coming = (struct coming_policy){.stage = COMING_NONE};
+}
+
+int reload_begin(struct gate *g, uint64_t client, json_t **error)
+{
+	int ret;
+
+	if (g->coming.stage != COMING_NONE) {
+		*error = control_error(CONTROL_UNAVAILABLE, "a reload is running already");
+		return -EBUSY;
+	}
+	ret = load(g, &g->coming.set);
+	if (ret == -EINVAL) {
+		*error = wrong_files(g, g->coming.set.issues);
+	} else if (ret) {
+		*error = control_error(CONTROL_UNAVAILABLE, "the policy can't be loaded: %s",
+		                       strerror(-ret));
+	}
+	if (ret) {
+		policy_set_free(&g->coming.set);
+		return ret;
+	}
+	g->coming.stage = COMING_NAMES;
+	g->coming.client = client;
+	g->coming.deadline_ns = gate_boot_ns() + (uint64_t)NAMES_WAIT_S * 1000000000u;
+	reload_tick(g);
+	return 0;
+}
+
+/* ------------------------------------------------------------------- kernel */
+
+/* The table for s with the addresses that its names have now. */
+static int install(struct gate *g, struct policy_set *s)
+{
+	struct policy_resolved *names = NULL;
+	struct policy_lpm *lpm = NULL;
+	size_t names_n = 0;
+	size_t n = 0;
+	int ret = names_resolved(&s->names, s->policy, &names, &names_n);
+
+	if (!ret)
+		ret = policy_compile(s->policy, names, names_n, &lpm, &n);
+	if (!ret)
+		ret = intercept_policy(g->ic, lpm, n, s->generation, g->port[0], g->port[1]);
+	if (!ret)
+		s->prefixes = (uint32_t)n;
+	free(lpm);
+	free(names);
+	return ret;
+}
+
+struct sweep {
+	const struct gate *g;
+	struct policy_resolved *names;
+	size_t n;
+};
+
+/* Sockets that must not be: to a gated destination, and not a session's. */
+static bool is_stray(void *ctx, const uint8_t dst[static 16], uint16_t port, uint64_t cookie)
+{
+	const struct sweep *s = ctx;
+	const struct policy *p = s->g->now.policy;
+	int at = policy_match(p, s->names, s->n, dst, port);
+
+	return at >= 0 && p->destination[at].action == POLICY_GATE && !flow_owns(s->g, cookie);
+}
+
+static void sweep_old_sockets(struct gate *g)
+{
+	struct sweep s = {.g = g};
+	const struct sockdiag_match m = {is_stray, &s};
+	int ret = names_resolved(&g->now.names, g->now.policy, &s.names, &s.n);
+
+	if (!ret)
+		ret = sockdiag_sweep(&m);
+	/* What is left can't send: the packet hook drops it. */
+	if (ret)
+		audit_emit(g->audit, "swept",
+		           ret > 0 ? json_pack("{s:I}", "sockets", (json_int_t)ret)
+		                   : json_pack("{s:s}", "error", strerror(-ret)));
+	free(s.names);
+}
+
+/* ----------------------------------------------------------------- in force */
+
+static const struct policy_destination *named(const struct policy *p, const char *name,
+                                              uint32_t *at)
+{
+	for (uint32_t i = 0; p && i < p->destinations; i++) {
+		if (!strcmp(p->destination[i].name, name)) {
+			*at = i;
+			return &p->destination[i];
+		}
+	}
+	return NULL;
+}
+
+/* Names of destinations in a that are not in b; or, with changed, in both but not alike. */
+static json_t *difference(const struct policy_set *a, const struct policy_set *b, bool changed)
+{
+	json_t *out = json_array();
+
+	for (uint32_t i = 0; out && a->policy && i < a->policy->destinations; i++) {
+		const char *name = a->policy->destination[i].name;
+		uint32_t k = 0;
+		bool both = named(b->policy, name, &k) != NULL;
+
+		if (changed ? !both || !memcmp(a->digest[i], b->digest[k], sizeof(a->digest[i]))
+		            : both)
+			continue;
+		(void)json_array_append_new(out, json_string(name));
+	}
+	return out;
+}
+
+static void forget_old_records(struct gate *g)
+{
+	const char *name;
+	json_t *record;
+	void *next;
+	uint32_t at;
+
+	json_object_foreach_safe(g->last, next, name, record)
+	{
+		if (!named(g->now.policy, name, &at))
+			(void)json_object_del(g->last, name);
+	}
+}
+
+static void in_force(struct gate *g)
+{
+	struct policy_set old = g->now;
+	uint64_t client = g->coming.client;
+	uint32_t cut = 0;
+	json_t *answer;
+	int ret;
+
+	g->now = g->coming.set;
+	g->now.loaded_at = gate_now();
+	g->coming = (struct coming_policy){.stage = COMING_NONE};
+	json_decref(g->last_error);
+	g->last_error = NULL;
+	g->names_next_ns = gate_boot_ns() + (uint64_t)NAMES_EVERY_S * 1000000000u;
+	if (old.policy)
+		cut = flow_policy_changed(g, &old);
+	sweep_old_sockets(g);
+	forget_old_records(g);
+	(void)names_save(&g->now.names, g->names_path);
+	audit_emit(g->audit, "policy-loaded",
+	           json_pack("{s:I, s:I, s:I}", "generation", (json_int_t)g->now.generation,
+	                     "destinations", (json_int_t)g->now.policy->destinations, "prefixes",
+	                     (json_int_t)g->now.prefixes));
+	answer = json_pack("{s:b, s:I, s:o, s:o, s:o, s:I, s:o}", "ok", 1, "generation",
+	                   (json_int_t)g->now.generation, "added", difference(&g->now, &old, false),
+	                   "removed", difference(&old, &g->now, false), "changed",
+	                   difference(&g->now, &old, true), "sessions_cut", (json_int_t)cut,
+	                   "warnings", record_issues(g->now.issues, false));
+	if (client)
+		control_reply(g->control, client, answer);
+	else
+		json_decref(answer);
+	if (!old.policy && (ret = gate_ready(g)))
+		gate_fatal(g, "the control socket can't be made: %s", strerror(-ret));
+	policy_set_free(&old);
+}
+
+static int tell_verify(struct gate *g, const struct policy_set *s)
+{
+	const struct msg_policy m = {.generation = s->generation, .now = gate_now()};
+	struct buf b = buf_make(BUNDLE_MAX);
+	int ret = bundle_write(&s->bundle, &b);
+	int fd = ret ? ret : file_memfd("policy", buf_view(&b));
+
+	buf_free(&b);
+	if (fd < 0)
+		return fd;
+	ret = gate_send(g, ROLE_VERIFY, MSG_POLICY, 0, &m, fd);
+	close(fd);
+	return ret;
+}
+
+static void names_are_known(struct gate *g)
+{
+	int ret = tell_verify(g, &g->coming.set);
+
+	if (ret)
+		give_up(g, control_error(CONTROL_UNAVAILABLE, "the policy can't be handed on: %s",
+		                         strerror(-ret)));
+	else
+		g->coming.stage = COMING_VERIFY;
+}
+
+void reload_policy_done(struct gate *g, const struct msg_policy_done *m)
+{
+	int ret;
+
+	/* The answer to a policy that was put back. */
+	if (g->now.policy && m->generation == g->now.generation && !m->err)
+		return;
+	if (g->coming.stage != COMING_VERIFY || m->generation != g->coming.set.generation) {
+		gate_fatal(g, "verify has another policy than it was given");
+		return;
+	}
+	if (m->err) {
+		give_up(g, control_error(CONTROL_UNAVAILABLE, "verify can't use the policy: %s",
+		                         strerror(m->err < 0 ? -m->err : m->err)));
+		return;
+	}
+	ret = install(g, &g->coming.set);
+	/* At start always: whoever disarmed an earlier keygated has to say so again. */
+	if (!ret && !g->now.policy)
+		ret = intercept_arm(g->ic, true);
+	if (!ret) {
+		in_force(g);
+		return;
+	}
+	/* verify must not judge by what the kernel doesn't enforce. */
+	if (g->now.policy && tell_verify(g, &g->now))
+		gate_fatal(g, "the policy can't be put back");
+	give_up(g, control_error(CONTROL_UNAVAILABLE, "the kernel's table can't be made: %s%s",
+	                         strerror(-ret),
+	                         ret == -E2BIG ? "; too many port ranges for one address" : ""));
+}
+
+/* -------------------------------------------------------------------- names */
+
+static void ask(struct gate *g, const struct name *name)
+{
+	struct msg_resolve m = {.host = ""};
+
+	g->resolving = malloc(sizeof(*g->resolving));
+	if (!g->resolving)
+		return;
+	*g->resolving = *name;
+	memcpy(m.host, name->host, strlen(name->host));
+	(void)gate_send(g, ROLE_FETCH, MSG_RESOLVE, ++g->requests, &m, -1);
+	g->resolve_request = g->requests;
+}
+
+static struct name *untried(const struct names *t)
+{
+	for (uint32_t i = 0; i < t->n; i++) {
+		if (!t->v[i].tried)
+			return &t->v[i];
+	}
+	return NULL;
+}
+
+static json_t *addresses(const struct name *name)
+{
+	json_t *a = json_array();
+
+	for (uint32_t i = 0; a && i < name->n; i++) {
+		char text[INET6_ADDRSTRLEN];
+
+		names_address_text(name->addr[i], text);
+		(void)json_array_append_new(a, json_string(text));
+	}
+	return a;
+}
+
+static void name_changed(struct gate *g, const struct name *name)
+{
+	int ret = install(g, &g->now);
+
+	audit_emit(g->audit, "names-changed",
+	           json_pack("{s:s, s:o, s:s}", "host", name->host, "addresses", addresses(name),
+	                     "error", ret ? strerror(-ret) : ""));
+	if (ret)
+		return;
+	(void)names_save(&g->now.names, g->names_path);
+	sweep_old_sockets(g);
+}
+
+void reload_resolved(struct gate *g, uint64_t request, const struct msg_resolved *m)
+{
+	struct name *asked = g->resolving;
+	struct name *now;
+	struct name *coming;
+
+	if (!asked || request != g->resolve_request) {
+		gate_fatal(g, "fetch answered what it was not asked");
+		return;
+	}
+	g->resolving = NULL;
+	now = names_find(&g->now.names, asked->host);
+	coming = names_find(&g->coming.set.names, asked->host);
+	/* Said once, not every minute. */
+	if (m->err && asked->err != m->err)
+		audit_emit(g->audit, "name-unresolved",
+		           json_pack("{s:s, s:s}", "host", asked->host, "error",
+		                     gai_strerror(m->err)));
+	if (coming)
+		(void)names_learn(coming, m, gate_now());
+	if (now && names_learn(now, m, gate_now()) && g->now.policy)
+		name_changed(g, now);
+	free(asked);
+	reload_tick(g);
+}
+
+void reload_tick(struct gate *g)
+{
+	uint64_t now = gate_boot_ns();
+	const struct name *next;
+
+	if (g->coming.stage == COMING_NAMES) {
+		next = untried(&g->coming.set.names);
+		if (!next || now >= g->coming.deadline_ns)
+			names_are_known(g);
+		else if (!g->resolving)
+			ask(g, next);
+		return;
+	}
+	if (g->resolving || !g->now.policy)
+		return;
+	if (now >= g->names_next_ns) {
+		g->names_next_ns = now + (uint64_t)NAMES_EVERY_S * 1000000000u;
+		for (uint32_t i = 0; i < g->now.names.n; i++)
+			g->now.names.v[i].tried = false;
+	}
+	next = untried(&g->now.names);
+	if (next)
+		ask(g, next);
+}
