@@ -34,6 +34,7 @@
 #define PROTO_MPTCP      262
 #define PROTO_ICMP       1
 #define PROTO_ICMPV6     58
+#define ERRNO_MAX        4095
 #define LOOPBACK_IFINDEX 1 /* of lo, in every network namespace */
 
 #define V4_LOOPBACK 0x7f000001
@@ -207,8 +208,7 @@ static __always_inline void policy_find(const union addr *dst, __u16 port, struc
 			continue;
 		hit->action = rules->port[i].action;
 		hit->rule = rules->port[i].rule;
-		if (rules->port[i].err)
-			hit->err = rules->port[i].err;
+		hit->err = rules->port[i].err;
 		return;
 	}
 }
@@ -277,10 +277,16 @@ static __always_inline void event_of_task(enum gate_event_kind kind, __u8 proto,
 	bpf_ringbuf_submit(e, 0);
 }
 
-static __always_inline enum steer refuse(enum gate_stat stat, __u32 err)
+/* As libbpf's bpf_set_retval, but 64 bits wide: newer verifiers want to see a sign-extended -errno.
+ */
+static long (*set_retval)(long retval) = (void *)BPF_FUNC_set_retval;
+
+static __always_inline enum steer refuse(enum gate_stat stat, __u64 err)
 {
 	count(stat);
-	bpf_set_retval(-(int)err);
+	if (err == 0 || err > ERRNO_MAX)
+		err = EPERM;
+	set_retval(0 - (long)err);
 	return STEER_REFUSE;
 }
 

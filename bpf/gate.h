@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
  * The only types shared between the kernel half and user space: map names, keys and values.
  * Fixed layout, no padding, no pointers. Includes nothing of the project.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
  * The maps, and what every program does with counters and events. Both objects declare all maps
  * from here; user space makes each once and hands it to both.

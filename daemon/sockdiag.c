@@ -148,6 +148,8 @@ static int name_socket(int fd, struct inet_diag_req_v2 *req)
 	        .sdiag_family = (uint8_t)src.ss_family,
 	        .sdiag_protocol = IPPROTO_TCP,
 	        .idiag_states = UINT32_MAX,
+	        /* Without it, kernels before 7 leave the ULP out. */
+	        .idiag_ext = 1u << (INET_DIAG_INFO - 1),
 	        .id.idiag_if = (uint32_t)dev,
 	};
 	put_addr(&src, req->id.idiag_src, &req->id.idiag_sport);

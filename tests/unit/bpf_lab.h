@@ -48,7 +48,7 @@
 static char lab_cgroup[512], lab_cgroup_outside[256];
 static uint64_t lab_netns;
 
-__attribute__((unused)) static uint64_t now_boot(void)
+static inline uint64_t now_boot(void)
 {
 	struct timespec t;
 
@@ -58,7 +58,7 @@ __attribute__((unused)) static uint64_t now_boot(void)
 
 /* ------------------------------------------------------------------- sockets */
 
-static struct sockaddr_storage at(const char *ip, uint16_t port)
+static inline struct sockaddr_storage at(const char *ip, uint16_t port)
 {
 	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
 	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
@@ -73,12 +73,12 @@ static struct sockaddr_storage at(const char *ip, uint16_t port)
 	return s;
 }
 
-static socklen_t at_len(const struct sockaddr_storage *s)
+static inline socklen_t at_len(const struct sockaddr_storage *s)
 {
 	return s->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
 }
 
-static void at_text(const struct sockaddr_storage *s, char out[static 64])
+static inline void at_text(const struct sockaddr_storage *s, char out[static 64])
 {
 	char ip[INET6_ADDRSTRLEN] = "?";
 	struct sockaddr_in6 v6;
@@ -95,7 +95,7 @@ static void at_text(const struct sockaddr_storage *s, char out[static 64])
 	}
 }
 
-static int new_socket(const char *ip, int type, int proto)
+static inline int new_socket(const char *ip, int type, int proto)
 {
 	int fd = socket(strchr(ip, ':') ? AF_INET6 : AF_INET, type | SOCK_CLOEXEC, proto);
 
@@ -103,7 +103,7 @@ static int new_socket(const char *ip, int type, int proto)
 	return fd;
 }
 
-static int bound(const char *ip, uint16_t port, int type)
+static inline int bound(const char *ip, uint16_t port, int type)
 {
 	struct sockaddr_storage s = at(ip, port);
 	int one = 1, fd = new_socket(ip, type | SOCK_NONBLOCK, 0);
@@ -113,7 +113,7 @@ static int bound(const char *ip, uint16_t port, int type)
 	return fd;
 }
 
-static int server(const char *ip, uint16_t port)
+static inline int server(const char *ip, uint16_t port)
 {
 	int fd = bound(ip, port, SOCK_STREAM);
 
@@ -121,7 +121,7 @@ static int server(const char *ip, uint16_t port)
 	return fd;
 }
 
-static uint16_t port_of(int fd)
+static inline uint16_t port_of(int fd)
 {
 	struct sockaddr_storage s;
 	struct sockaddr_in v4;
@@ -132,7 +132,7 @@ static uint16_t port_of(int fd)
 	return ntohs(v4.sin_port);
 }
 
-static bool ready(int fd, short what, int ms)
+static inline bool ready(int fd, short what, int ms)
 {
 	struct pollfd p = {.fd = fd, .events = what};
 
@@ -140,7 +140,7 @@ static bool ready(int fd, short what, int ms)
 }
 
 /* 0, or the errno with which the connect ended; ETIMEDOUT after ms. */
-static int try_connect(int fd, const char *ip, uint16_t port, int ms)
+static inline int try_connect(int fd, const char *ip, uint16_t port, int ms)
 {
 	struct sockaddr_storage s = at(ip, port);
 	socklen_t n = sizeof(int);
@@ -157,7 +157,7 @@ static int try_connect(int fd, const char *ip, uint16_t port, int ms)
 	return err;
 }
 
-__attribute__((unused)) static int connected(const char *ip, uint16_t port)
+static inline int connected(const char *ip, uint16_t port)
 {
 	int fd = new_socket(ip, SOCK_STREAM, 0);
 
@@ -166,7 +166,7 @@ __attribute__((unused)) static int connected(const char *ip, uint16_t port)
 }
 
 /* The errno of a connect by a fresh socket; 0 if it went through. */
-__attribute__((unused)) static int connect_errno(const char *ip, uint16_t port)
+static inline int connect_errno(const char *ip, uint16_t port)
 {
 	int fd = new_socket(ip, SOCK_STREAM, 0), err = try_connect(fd, ip, port, 2000);
 
@@ -174,7 +174,7 @@ __attribute__((unused)) static int connect_errno(const char *ip, uint16_t port)
 	return err;
 }
 
-static int accepted(int listener, struct sockaddr_storage *peer, int ms)
+static inline int accepted(int listener, struct sockaddr_storage *peer, int ms)
 {
 	socklen_t n = sizeof(*peer);
 
@@ -184,7 +184,7 @@ static int accepted(int listener, struct sockaddr_storage *peer, int ms)
 }
 
 /* True if one byte sent on one end comes out at the other within ms. */
-__attribute__((unused)) static bool byte_passes(int from, int to, int ms)
+static inline bool byte_passes(int from, int to, int ms)
 {
 	char c = 'x', d = 0;
 
@@ -193,7 +193,7 @@ __attribute__((unused)) static bool byte_passes(int from, int to, int ms)
 	return ready(to, POLLIN, ms) && recv(to, &d, 1, MSG_DONTWAIT) == 1 && d == c;
 }
 
-__attribute__((unused)) static void assert_peer(int fd, const char *text)
+static inline void assert_peer(int fd, const char *text)
 {
 	struct sockaddr_storage s;
 	socklen_t n = sizeof(s);
@@ -206,7 +206,7 @@ __attribute__((unused)) static void assert_peer(int fd, const char *text)
 
 /* ----------------------------------------------------------------- the place */
 
-static int write_text(const char *path, const char *text)
+static inline int write_text(const char *path, const char *text)
 {
 	int r = 0, fd = open(path, O_WRONLY | O_CLOEXEC);
 
@@ -219,7 +219,7 @@ static int write_text(const char *path, const char *text)
 }
 
 /* Sockets belong to the cgroup in which they are made. */
-static void lab_live_in(const char *cgroup)
+static inline void lab_live_in(const char *cgroup)
 {
 	char path[600];
 
@@ -228,7 +228,7 @@ static void lab_live_in(const char *cgroup)
 }
 
 /* A connection from a socket that the gate does not see, as from another host. */
-__attribute__((unused)) static int socket_outside(const char *ip)
+static inline int socket_outside(const char *ip)
 {
 	int fd;
 
@@ -238,7 +238,7 @@ __attribute__((unused)) static int socket_outside(const char *ip)
 	return fd;
 }
 
-static void add_address(const char *ip)
+static inline void add_address(const char *ip)
 {
 	static int alias;
 	int fd = new_socket(ip, SOCK_DGRAM, 0);
@@ -259,8 +259,23 @@ static void add_address(const char *ip)
 	close(fd);
 }
 
+/* The kernel takes a moment before an IPv6 address may be used. */
+static inline void await_address(const char *ip)
+{
+	struct sockaddr_storage s = at(ip, 0);
+	int fd = new_socket(ip, SOCK_DGRAM, 0), r = -1;
+
+	for (int k = 0; r && k < 200; k++) {
+		r = bind(fd, (struct sockaddr *)&s, at_len(&s));
+		if (r)
+			poll(NULL, 0, 10);
+	}
+	assert_int_equal(r, 0);
+	close(fd);
+}
+
 /* A fresh network namespace with the addresses of the lab. */
-static void lab_network(void)
+static inline void lab_network(void)
 {
 	struct ifreq up = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
 	socklen_t n = sizeof(lab_netns);
@@ -275,9 +290,12 @@ static void lab_network(void)
 	add_address(OPEN4);
 	add_address(GATED6);
 	add_address(OPEN6);
+	await_address(GATED6);
+	await_address(OPEN6);
+	await_address("::1");
 }
 
-static bool find_cgroup2(char *out, size_t cap)
+static inline bool find_cgroup2(char *out, size_t cap)
 {
 	FILE *f = setmntent("/proc/self/mounts", "re");
 	struct mntent *e;
@@ -294,7 +312,7 @@ static bool find_cgroup2(char *out, size_t cap)
 }
 
 /* NULL, or why there can be no lab here. */
-static const char *lab_enter(void)
+static inline const char *lab_enter(void)
 {
 	int map;
 
@@ -311,38 +329,56 @@ static const char *lab_enter(void)
 	return NULL;
 }
 
-static int lab_child(int (*tests)(void), const char *name)
+static void lab_skip(void **state)
 {
-	const char *why = lab_enter();
-
-	if (why) {
-		printf("SKIPPED: %s: %s\n", name, why);
-		fflush(stdout);
-		return 0;
-	}
-	return tests();
+	(void)state;
+	skip();
 }
 
-/* Runs the tests in a lab; prints a loud line where none can be had. */
-static int lab_run(int (*tests)(void), const char *name)
+enum { LAB_TESTS_MAX = 64 };
+
+/* All tests, or each as skipped after a loud line that says why. */
+static inline int lab_tests(const struct CMUnitTest *tests, size_t n, const char *name,
+                            const char *why)
 {
+	struct CMUnitTest all[LAB_TESTS_MAX];
+
+	if (n > LAB_TESTS_MAX)
+		return 1;
+	for (size_t k = 0; k < n; k++)
+		all[k] = why ? (struct CMUnitTest){.name = tests[k].name, .test_func = lab_skip}
+		             : tests[k];
+	if (why)
+		printf("SKIPPED: %s: %s\n", name, why);
+	fflush(stdout);
+	return _cmocka_run_group_tests(name, all, n, NULL, NULL);
+}
+
+/*
+ * Runs the tests in a lab. usable, if given, says from inside it why they can't run after all, or
+ * NULL.
+ */
+static inline int lab_run(const struct CMUnitTest *tests, size_t n, const char *name,
+                          const char *(*usable)(void))
+{
+	const char *why;
 	int status = 1;
 	pid_t child;
 
-	if (geteuid() != 0 || !find_cgroup2(lab_cgroup_outside, sizeof(lab_cgroup_outside))) {
-		printf("SKIPPED: %s: needs root and cgroup 2\n", name);
-		return 0;
-	}
+	if (geteuid() != 0 || !find_cgroup2(lab_cgroup_outside, sizeof(lab_cgroup_outside)))
+		return lab_tests(tests, n, name, "needs root and cgroup 2");
 	snprintf(lab_cgroup, sizeof(lab_cgroup), "%s/keygate-test-%d", lab_cgroup_outside,
 	         (int)getpid());
-	if (mkdir(lab_cgroup, 0755)) {
-		printf("SKIPPED: %s: can't make a cgroup\n", name);
-		return 0;
-	}
+	if (mkdir(lab_cgroup, 0755))
+		return lab_tests(tests, n, name, "can't make a cgroup");
 	fflush(stdout);
 	child = fork();
-	if (child == 0)
-		exit(lab_child(tests, name));
+	if (child == 0) {
+		why = lab_enter();
+		if (!why && usable)
+			why = usable();
+		exit(lab_tests(tests, n, name, why));
+	}
 	if (child > 0)
 		waitpid(child, &status, 0);
 	rmdir(lab_cgroup);
@@ -351,7 +387,7 @@ static int lab_run(int (*tests)(void), const char *name)
 
 /* ------------------------------------------------------------------- policies */
 
-__attribute__((unused)) static struct policy_prefix prefix(const char *ip, uint8_t plen)
+static inline struct policy_prefix prefix(const char *ip, uint8_t plen)
 {
 	struct sockaddr_storage s = at(ip, 0);
 	struct policy_prefix p = {.plen = plen};
