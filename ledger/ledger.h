@@ -196,7 +196,7 @@ struct ledger_head {
 	struct checkpoint cp;
 	int64_t fresh_until; /* VERDICT_FOREVER when no freshness was asked */
 	int64_t newest;      /* newest counted cosignature time; 0 if none */
-	uint32_t witnesses;  /* how many counted */
+	uint32_t witnesses;  /* how many counted; how many are valid, if no quorum is */
 };
 
 /*

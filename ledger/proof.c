@@ -381,6 +381,7 @@ static int judge_checkpoint(struct bytes data, const struct tlog_policy *policy,
 	if (!(policy->logs ? judge_log(&j, &l) : judge_no_log(&j)))
 		goto out;
 	signed_by_log = 1;
+	head.witnesses = count(w.valid);
 	if (judge_cosignatures(&j, &w) && judge_quorum(&j, &w))
 		judge_fresh(&j, &w, &head);
 	*out = head;
