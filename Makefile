@@ -122,7 +122,8 @@ build/gen/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
 	@echo "  BPF     $@"
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $< && llvm-strip-14 -g $@
 build/gen/%.skel.h: build/gen/%.bpf.o
-	$(Q)$(BPFTOOL) gen skeleton $< name $(subst -,_,$*)_bpf >$@
+	$(Q)echo '/* NOLINTBEGIN: generated */' >$@ && \
+		$(BPFTOOL) gen skeleton $< name $(subst -,_,$*)_bpf >>$@ && echo '/* NOLINTEND */' >>$@
 BPF_SKELS := $(patsubst bpf/%.bpf.c,build/gen/%.skel.h,$(wildcard bpf/*.bpf.c))
 # Whatever includes a skeleton needs it first; the daemon and its tests do.
 $(call obj,$(call src,daemon) $(wildcard tests/unit/test_daemon_*.c tests/unit/test_bpf_*.c)): | $(BPF_SKELS)
