@@ -19,6 +19,7 @@ struct command {
 
 /* In the order in which --help shows them. */
 static const struct command commands[] = {
+        {"verify", "evidence", cmd_verify_evidence, "judge a TEE's evidence"},
         {"verify", "checkpoint", cmd_verify_checkpoint, "judge a log's signed checkpoint"},
         {"verify", "inclusion", cmd_verify_inclusion, "is a leaf in a tree"},
         {"verify", "consistency", cmd_verify_consistency, "is one tree a prefix of another"},

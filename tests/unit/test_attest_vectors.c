@@ -109,12 +109,12 @@ static bool starts(const char *s, const char *with)
 	return !strncmp(s, with, strlen(with));
 }
 
-/* The row that says what a report needs: itself, or the bare report inside a wrapper. */
+/* The row that says what evidence needs: itself, or the one that it wraps. */
 static const struct row *needs_row(const struct row *r)
 {
-	if (!strcmp(r->col[COL_FILE], "snp/milan-v2-azure.hcl.bin"))
-		return find_row("snp/milan-v2-azure.report.bin");
-	return r;
+	const struct row *wrapped = find_row(r->col[COL_NEEDS]);
+
+	return wrapped && !strcmp(wrapped->col[COL_KIND], "evidence") ? wrapped : r;
 }
 
 struct set {
