@@ -34,6 +34,7 @@ static void on_signal(int sig)
 
 struct serve_args {
 	struct serve_config config;
+	struct evidence_source source;
 	const char *listen, *forward, *sim, *measured;
 };
 
@@ -168,7 +169,6 @@ static void raise_descriptors(unsigned connections)
 
 static int run_serve(struct serve_args *a)
 {
-	struct evidence_source source;
 	SSL_CTX *tls = NULL;
 	int listener = -1, rc;
 
@@ -177,9 +177,9 @@ static int run_serve(struct serve_args *a)
 		fprintf(stderr, "keygate-attester: --listen and --forward want ADDR:PORT\n");
 		return EXIT_USAGE;
 	}
-	if (open_source(a, &source))
+	if (open_source(a, &a->source))
 		return EXIT_FAILED;
-	a->config.source = &source;
+	a->config.source = &a->source;
 	raise_descriptors(a->config.max_connections);
 	tls = serve_tls_context(a->config.names ? a->config.name[0] : "keygate-attester");
 	rc = tls ? listener = serve_listen(&a->config) : -ENOMEM;
@@ -194,7 +194,7 @@ static int run_serve(struct serve_args *a)
 	/* Connections may still be running on the context and the source; exit ends them. */
 	if (rc < 0) {
 		SSL_CTX_free(tls);
-		close_source(a, &source);
+		close_source(a, &a->source);
 	}
 	return rc < 0 ? EXIT_FAILED : EXIT_OK;
 }
@@ -209,7 +209,8 @@ static int cmd_serve(int argc, char **argv)
 	        NULL,
 	        NULL,
 	        NULL};
-	struct serve_args a = {.config.max_connections = 1024};
+	/* Outlives this call: connections may run until the process has ended. */
+	static struct serve_args a = {.config.max_connections = 1024};
 	struct sigaction sa = {.sa_handler = on_signal};
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &a))

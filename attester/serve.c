@@ -216,7 +216,7 @@ static int serve_start(const struct serve_config *config, SSL_CTX *tls, int fd, 
 	return rc;
 }
 
-int serve_run(const struct serve_config *c, SSL_CTX *tls, int listener, volatile int *stop)
+int serve_run(const struct serve_config *c, SSL_CTX *tls, int listener, const volatile int *stop)
 {
 	static atomic_uint live;
 	struct pollfd p = {.fd = listener, .events = POLLIN};
@@ -225,7 +225,7 @@ int serve_run(const struct serve_config *c, SSL_CTX *tls, int listener, volatile
 
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, 256 * 1024);
+	pthread_attr_setstacksize(&attr, (size_t)256 * 1024);
 	while (!*stop && rc == 0) {
 		int fd;
 

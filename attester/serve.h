@@ -46,7 +46,7 @@ SSL_CTX *serve_tls_context(const char *common_name);
 int serve_listen(const struct serve_config *c);
 
 /* Accepts until *stop is non-zero (checked once a second). 0 or -errno. */
-int serve_run(const struct serve_config *c, SSL_CTX *tls, int listener, volatile int *stop);
+int serve_run(const struct serve_config *c, SSL_CTX *tls, int listener, const volatile int *stop);
 
 /*
  * One authenticated connection's first half: TLS handshake, request, evidence, authenticator. The
