@@ -84,10 +84,10 @@ check:
 	$(Q)MAKE='$(MAKE)' tests/check
 docs-check:
 	$(Q)tests/docs-check
-demo: all
-	$(Q)tests/demo/run
-bench: all
-	$(Q)tests/bench/run
+demo bench:
+	$(Q)packaging/install-build-deps
+	$(Q)$(MAKE) all $(O)/tests/liar
+	$(Q)tests/$@/run
 vm-shell: all
 	$(Q)tests/vm/shell
 
