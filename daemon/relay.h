@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the relay role share. relay.c is the loop and relay_session.c the life of one
+ * session; relay_tls.c, relay_pump.c, relay_record.c and relay_pool.c each do one thing and know
+ * nothing of the loop. The essay on threads opens relay.c.
+ */
+#ifndef KEYGATE_DAEMON_RELAY_H
+#define KEYGATE_DAEMON_RELAY_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <openssl/ssl.h>
+#include "attest/authenticator.h"
+#include "core/bytes.h"
+#include "core/verdict.h"
+#include "daemon/msg.h"
+
+/* Why something did not work: an id of core/codes.def and what was seen. */
+struct relay_failure {
+	char code[CHECK_ID_MAX];
+	char detail[CHECK_DETAIL_MAX];
+};
+
+__attribute__((format(printf, 3, 4))) void relay_fail(struct relay_failure *f, const char *code,
+                                                      const char *fmt, ...);
+uint64_t relay_now_ms(void); /* CLOCK_MONOTONIC */
+
+/* ------------------------------------------------------------- relay_pool.c */
+
+/* Embedded in what it works on; its owner's again as soon as fn runs. */
+struct relay_task {
+	struct relay_task *next;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+struct relay_pool;
+
+/* At most max threads; one that had nothing to do for idle_ms ends, but for the last. 0 or -errno.
+ */
+int relay_pool_open(unsigned max, unsigned idle_ms, struct relay_pool **out);
+/* Never blocks, never fails: without a free thread the task waits its turn. */
+void relay_pool_post(struct relay_pool *p, struct relay_task *t);
+unsigned relay_pool_threads(struct relay_pool *p);
+/* Runs what is queued, joins all threads. Nobody may post any more. */
+void relay_pool_close(struct relay_pool *p);
+
+/* -------------------------------------------------------------- relay_tls.c */
+
+/* TLS 1.3 client as the hand-over to the kernel needs it. NULL: the library refused. */
+SSL_CTX *relay_tls_context(void);
+
+struct relay_upstream {
+	SSL_CTX *tls;
+	int fd; /* not connected, non-blocking; stays the caller's */
+	const struct msg_connect *to;
+	uint64_t deadline_ms;
+	const atomic_bool *stop; /* set, and fd shut down, to end it early */
+};
+
+/* What goes to the verifier, and what the release will need. */
+struct relay_evidence {
+	struct buf bytes; /* request || authenticator; the caller frees it whatever came of it */
+	uint32_t request_len;
+	struct authenticator_keys keys;
+	struct keyring_secrets *secrets; /* the caller's locked memory, filled */
+};
+
+/*
+ * Connects, attaches the kernel's TLS, makes the handshake, asks for evidence and reads it whole.
+ * On success the socket stands exactly between two records, secrets hold both keys and how many
+ * records each has used, and the TLS library has let go of the socket without a word on the wire.
+ * 0, or -errno with *f filled (-ECANCELED when stopped).
+ */
+int relay_tls_attest(const struct relay_upstream *u, struct relay_evidence *e,
+                     struct relay_failure *f);
+
+/* ----------------------------------------------------------- relay_record.c */
+
+/* Zero ends the session. */
+enum relay_take {
+	TAKE_BAD = 0,
+	TAKE_DATA,    /* deliver it */
+	TAKE_NOTHING, /* nothing to deliver, go on */
+	TAKE_CLOSED,  /* close_notify */
+};
+
+/* A handshake message that may reach over several records. */
+struct relay_control {
+	uint8_t head[4];
+	uint8_t head_n;
+	uint32_t skip;
+};
+
+/* What to do about one record of this type from the peer. *f is filled for TAKE_BAD. */
+enum relay_take relay_record_take(struct relay_control *c, uint8_t type, struct bytes record,
+                                  struct relay_failure *f);
+/* Counts a copied transfer of n bytes; false when the key may protect no more. */
+bool relay_record_count(uint64_t *records, size_t n);
+
+/* ---------------------------------------------------------- relay_session.c */
+
+enum relay_state {
+	RELAY_ACCEPTED = 0, /* gate is asked who it is */
+	RELAY_CONNECTING,   /* a worker makes the handshake */
+	RELAY_APPRAISING,   /* gate has the evidence */
+	RELAY_RELEASING,    /* gate has the secrets */
+	RELAY_LIVE,
+};
+
+/* What a session waits for, and what its directions have come to. */
+enum {
+	WANT_APP_IN = 1,
+	WANT_APP_OUT = 2,
+	WANT_PEER_IN = 4,
+	WANT_ALL = WANT_APP_IN | WANT_APP_OUT | WANT_PEER_IN,
+	DONE_FROM_APP = 8,
+	DONE_FROM_PEER = 16,
+	DONE_ALL = DONE_FROM_APP | DONE_FROM_PEER,
+};
+
+/* One direction; touched by its own task only. */
+struct relay_flow {
+	uint64_t bytes;
+	uint64_t records; /* of the key of this direction */
+};
+
+struct relay_session {
+	/* The loop's. */
+	struct relay_session *next; /* in its bucket */
+	uint64_t deadline_ms;
+
+	/* Set once. */
+	struct relay *relay;
+	uint64_t id;
+	int app, up; /* up: -1 until CONNECT */
+	struct msg_accepted who;
+
+	/* Under lock. */
+	pthread_mutex_t lock;
+	enum relay_state state;
+	unsigned busy;    /* tasks queued or running */
+	uint32_t wants;   /* WANT_* armed, DONE_* reached */
+	bool finishing;   /* the last task has been chosen */
+	bool clean;       /* ended on both sides as it should */
+	atomic_bool over; /* written under lock, read anywhere */
+	struct relay_failure why;
+
+	/* Of the task that is running. */
+	struct msg_connect *to;      /* until the handshake is over */
+	struct msg_release *release; /* secret memory, until handed over */
+	uint16_t suite;
+	struct relay_flow from_app, from_peer;
+	struct relay_control control;
+	uint8_t *held; /* bytes that the app did not take yet */
+	size_t held_at, held_n;
+
+	struct relay_task control_task, app_task, peer_task;
+	struct relay_session *queue; /* next among those to announce or to reap */
+};
+
+struct relay_session *relay_session_new(struct relay *r, uint64_t id, int app,
+                                        const struct msg_accepted *who);
+/* Posts a task that ends in relay_session_done. False when the session is over. */
+bool relay_session_start(struct relay_session *s, struct relay_task *t, void (*fn)(void *));
+/* The end of a task: what is wanted now. Never touches s afterwards. */
+void relay_session_done(struct relay_session *s, uint32_t wants);
+/* Ends it; the first reason stays. Any thread that may use s. */
+__attribute__((format(printf, 3, 4))) void
+relay_session_end(struct relay_session *s, const char *code, const char *fmt, ...);
+/* Ends it from the loop, also when no task runs. */
+void relay_session_cut(struct relay_session *s, const char *code, const char *detail);
+/* What epoll said of one of its sockets. */
+void relay_session_event(struct relay_session *s, bool of_app, uint32_t events);
+/* The tasks that gate's messages start. */
+void relay_session_connect(void *session);
+void relay_session_release(void *session);
+/* After LIVE, in the loop. False when it is over instead. */
+bool relay_session_live(struct relay_session *s);
+void relay_session_free(struct relay_session *s);
+
+/* ------------------------------------------------------------- relay_pump.c */
+
+/* Moves what is there, at most a dispatch's share; what is wanted next. */
+uint32_t relay_pump_app(struct relay_session *s);
+uint32_t relay_pump_peer(struct relay_session *s);
+
+/* ------------------------------------------------------------------ relay.c */
+
+enum {
+	RELAY_BUCKETS = 1024,
+	RELAY_LISTENERS_MAX = 64,
+	RELAY_STALL_MS = 120000,
+	RELAY_IDLE_MS = 5000,
+};
+
+struct relay_listener {
+	int fd;
+	uint64_t netns;
+};
+
+struct relay {
+	/* Set once. */
+	int gate, epoll, wake;
+	uint32_t max;
+	unsigned stall_ms; /* a peer that takes nothing for so long is given up */
+	SSL_CTX *tls;
+	struct relay_pool *pool;
+
+	/* The loop's. */
+	struct relay_session *table[RELAY_BUCKETS];
+	uint32_t n;
+	uint32_t opening; /* of these, not live: they have deadlines */
+	uint64_t last_id;
+	struct relay_listener listener[RELAY_LISTENERS_MAX];
+	unsigned listeners;
+	union msg_any msg;
+
+	/* Under lock. */
+	pthread_mutex_t lock;
+	struct relay_session *fresh, **fresh_last; /* to be announced, in order of id */
+	bool announcing;
+	struct relay_session *dead; /* to be reaped */
+
+	struct relay_task announce;
+};
+
+/* epoll_data of a session's socket. */
+static inline uint64_t relay_tag(uint64_t id, bool app)
+{
+	return id << 1 | app;
+}
+
+/* The loop with what tests choose; role_relay is this with the values above. Exit status. */
+int relay_run(int gate, uint32_t max_sessions, unsigned stall_ms);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the records of a live session mean (RFC 8446 sections 4.6, 5 and 6), and how many one key
+ * may still protect. Pure: the kernel has opened the record, the caller acts.
+ */
+#include "daemon/relay.h"
+
+enum {
+	RECORD_ALERT = 21,
+	RECORD_HANDSHAKE = 22,
+	RECORD_DATA = 23,
+	RECORD_PLAIN_MAX = 16384,
+	ALERT_CLOSE_NOTIFY = 0,
+	MSG_NEW_SESSION_TICKET = 4,
+	MSG_KEY_UPDATE = 24,
+	/* Its fields at their longest: lifetime, age, nonce, ticket, extensions. */
+	TICKET_MAX = 4 + 4 + 1 + 255 + 2 + 65535 + 2 + 65534,
+};
+
+static enum relay_take bad(struct relay_failure *f, const char *what)
+{
+	relay_fail(f, "relay.record", "%s", what);
+	return TAKE_BAD;
+}
+
+/* A message header is complete. */
+static enum relay_take take_message(struct relay_control *c, struct relay_failure *f)
+{
+	uint32_t len = (uint32_t)c->head[1] << 16 | (uint32_t)c->head[2] << 8 | c->head[3];
+
+	switch (c->head[0]) {
+	case MSG_NEW_SESSION_TICKET: /* resumption is off: nobody would use it */
+		if (len > TICKET_MAX)
+			return bad(f, "a session ticket longer than one can be");
+		c->head_n = 0;
+		c->skip = len;
+		return TAKE_NOTHING;
+	case MSG_KEY_UPDATE:
+		relay_fail(f, "relay.key-update", "the peer asked for a KeyUpdate");
+		return TAKE_BAD;
+	default:
+		relay_fail(f, "relay.record", "handshake message %u on a live session", c->head[0]);
+		return TAKE_BAD;
+	}
+}
+
+/* All of the record: older kernels look at its first byte only, and a KeyUpdate may follow. */
+static enum relay_take take_handshake(struct relay_control *c, struct bytes r,
+                                      struct relay_failure *f)
+{
+	if (!r.n)
+		return bad(f, "an empty handshake record");
+	for (size_t at = 0; at < r.n;) {
+		if (c->skip) {
+			size_t n = r.n - at < c->skip ? r.n - at : c->skip;
+
+			c->skip -= (uint32_t)n;
+			at += n;
+			continue;
+		}
+		c->head[c->head_n++] = r.p[at++];
+		if (c->head_n == sizeof(c->head) && take_message(c, f) == TAKE_BAD)
+			return TAKE_BAD;
+	}
+	return TAKE_NOTHING;
+}
+
+static enum relay_take take_alert(struct bytes r, struct relay_failure *f)
+{
+	if (r.n != 2)
+		return bad(f, "an alert that is not two bytes");
+	if (r.p[1] == ALERT_CLOSE_NOTIFY)
+		return TAKE_CLOSED;
+	relay_fail(f, "relay.alert", "the peer sent alert %u", r.p[1]);
+	return TAKE_BAD;
+}
+
+enum relay_take relay_record_take(struct relay_control *c, uint8_t type, struct bytes record,
+                                  struct relay_failure *f)
+{
+	if (type != RECORD_HANDSHAKE && (c->skip || c->head_n))
+		return bad(f, "a handshake message was interrupted by another record");
+	switch (type) {
+	case RECORD_DATA:
+		return record.n ? TAKE_DATA : TAKE_NOTHING;
+	case RECORD_HANDSHAKE:
+		return take_handshake(c, record, f);
+	case RECORD_ALERT:
+		return take_alert(record, f);
+	default:
+		relay_fail(f, "relay.record", "a record of type %u", type);
+		return TAKE_BAD;
+	}
+}
+
+/*
+ * Sending is exact: the kernel cuts a copied send into full records and a rest. Receiving may join
+ * short records in one call; that counts fewer records than there were, but the limit is one of
+ * full records, and the short ones weigh less. One is kept for the close_notify.
+ */
+bool relay_record_count(uint64_t *records, size_t n)
+{
+	uint64_t more = n / RECORD_PLAIN_MAX + (n % RECORD_PLAIN_MAX != 0 || n == 0);
+
+	if (*records + more >= KEYRING_RECORDS_MAX)
+		return false;
+	*records += more;
+	return true;
+}
