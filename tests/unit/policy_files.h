@@ -108,6 +108,9 @@ static MAYBE_UNUSED void files_make(struct files *f)
 	files_add(f, DIR "policy.d/acme.policy", buf_view(&text));
 	files_add(f, DIR "policy.d/../elsewhere.policy", buf_view(&text));
 	buf_reset(&text);
+	put_tlog_policy(&text, "w0");
+	files_add(f, DIR "policy.d/single.policy", buf_view(&text));
+	buf_reset(&text);
 	put_tlog_policy(&text, "none");
 	files_add(f, DIR "policy.d/none.policy", buf_view(&text));
 	files_add(f, DIR "policy.d/nolog.policy", bytes_str("quorum none\n"));

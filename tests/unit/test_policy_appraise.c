@@ -15,6 +15,7 @@ static const char destination_head[] =
         "default-action = allow\n"
         "ledger acme { policy = acme.policy max-age = 1h }\n"
         "ledger lax { policy = none.policy allow-no-quorum = true }\n"
+        "ledger single { policy = single.policy }\n"
         "ledger known { policy = acme.policy first-use = refuse }\n"
         "anchor lab { tee = snp file = lab.pem }\n"
         "anchor other { tee = snp file = other.pem }\n"
@@ -451,10 +452,75 @@ static void anchors(void **state)
 	world_free(&w);
 	world_start(&w);
 	world_policy(&w, "");
+	w.p->destination[0].anchor[0] = 1;
+	w.p->destination[0].anchor[1] = 0;
+	w.p->destination[0].anchors = 2;
+	world_judge(&w);
+	expect_pass(&w.v.checks);
 	w.p->anchor[0].tee = TEE_TDX;
 	world_judge(&w);
 	assert_int_not_equal(checks_find(&w.v.checks, "snp.chain")->status, CHECK_PASS);
 	world_free(&w);
+}
+
+/* What is wrong with an anchor is said before a peer trips over it. */
+static void anchor_issues(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *issue;
+		bool error;
+	} cases[] = {
+	        {"anchor lab { tee = snp file = lab.pem }",
+	         "no destination names anchor \"lab\", so nobody trusts it; remove it, or write anchor "
+	         "= {\"lab\"} where it is meant",
+	         false},
+	        {"destination d { address = 192.0.2.1 port = 443 action = gate tee = tdx ledger = acme\n"
+	         "anchor = lab }\n"
+	         "anchor lab { tee = snp file = lab.pem } ledger acme { policy = acme.policy }",
+	         "anchor \"lab\" is for snp, which the tee of destination \"d\" does not name; add it "
+	         "there or remove the anchor here",
+	         true},
+	        {"destination d { address = 192.0.2.1 port = 443 action = gate tee = snp ledger = acme\n"
+	         "anchor = lap }\n"
+	         "anchor lab { tee = snp file = lab.pem } ledger acme { policy = acme.policy }",
+	         "there is no anchor \"lap\"; did you mean \"lab\"?", true},
+	        {"destination d { address = 192.0.2.1 port = 443 action = gate tee = snp ledger = acme\n"
+	         "anchor = lab }\n"
+	         "anchor lab { tee = snp file = old.pem } ledger acme { policy = acme.policy }",
+	         "file: a certificate in " DIR
+	         "policy.d/old.pem is not valid today; evidence that ends "
+	         "there is refused",
+	         false},
+	};
+	struct sim sim;
+	struct files f;
+
+	(void)state;
+	files_make(&f);
+	sim_start(&sim, "Milan");
+	sim_certs(&sim);
+	add_pem(&f, DIR "policy.d/lab.pem", &sim.ark);
+	sim.ark_end = SIM_AT - 1;
+	sim_certs(&sim);
+	add_pem(&f, DIR "policy.d/old.pem", &sim.ark);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct buf text = buf_make(4096);
+		struct policy_issues issues;
+		struct policy_file in = {.path = FILE_A};
+		struct policy *p = NULL;
+
+		buf_printf(&text, "default-action = allow\n%s\n", cases[i].text);
+		in.text = buf_view(&text);
+		assert_int_equal(policy_parse(&in, 1, files_load, &f, SIM_AT, &p, &issues),
+		                 cases[i].error ? -EINVAL : 0);
+		assert_true(issues.n > 0);
+		assert_string_equal(issues.v[0].text, cases[i].issue);
+		assert_int_equal(issues.v[0].error, cases[i].error);
+		policy_free(p);
+		buf_free(&text);
+	}
+	files_free(&f);
 }
 
 /* ------------------------------------------------------------------------ whose it is */
@@ -699,6 +765,16 @@ static void ledger_loosened(void **state)
 	assert_non_null(strstr(w.v.loosening[1], "allow-no-quorum = true"));
 	assert_int_equal(w.head.ledger, 1);
 	world_free(&w);
+	/* One witness alone is a quorum too, and freshness is asked of it. */
+	world_start(&w);
+	w.cosigners = 1;
+	passes(&w, "ledger = single");
+	assert_int_equal(w.v.loosenings, 1);
+	world_free(&w);
+	world_start(&w);
+	w.cosigners = 1;
+	w.cosigned_at = SIM_AT - 86401;
+	refused(&w, "ledger = single", "ledger.fresh", CHECK_FAIL, "");
 }
 
 /* --------------------------------------------------------------------- the measurement */
@@ -824,6 +900,7 @@ int main(void)
 	        cmocka_unit_test(evidence_loosened),
 	        cmocka_unit_test(collateral),
 	        cmocka_unit_test(anchors),
+	        cmocka_unit_test(anchor_issues),
 	        cmocka_unit_test(identity),
 	        cmocka_unit_test(turin_chip),
 	        cmocka_unit_test(host_data),

@@ -286,6 +286,33 @@ static void too_many_ports(void **state)
 	policy_free(p);
 }
 
+/* What can never be looked up takes none of the few places. */
+static void hidden_ports_take_no_place(void **state)
+{
+	struct policy_prefix net = {.addr = {[10] = 0xff, 0xff, 10}, .plen = 104};
+	struct policy_destination d[2] = {
+	        {.action = POLICY_ALLOW,
+	         .prefix = &net,
+	         .prefixes = 1,
+	         .ports = 2,
+	         .port = {{1, 100}, {101, 200}}},
+	        {.action = POLICY_GATE, .prefix = &net, .prefixes = 1, .ports = POLICY_PORTS_MAX},
+	};
+	struct policy p = {.default_action = POLICY_ALLOW, .destination = d, .destinations = 2};
+	struct policy_lpm *lpm = NULL;
+	size_t n = 0;
+
+	(void)state;
+	for (uint16_t i = 0; i < POLICY_PORTS_MAX; i++)
+		d[1].port[i] = (struct policy_port){(uint16_t)(90 + i), (uint16_t)(91 + i)};
+	d[1].port[3] = (struct policy_port){200, 201};
+	assert_int_equal(policy_compile(&p, NULL, 0, &lpm, &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(lpm[0].ports, 3);
+	assert_int_equal(lpm[0].port[2].hi, 201);
+	free(lpm);
+}
+
 /* Large tables stay quick: this would take minutes if each prefix looked at each other one. */
 static void large_table(void **state)
 {
@@ -325,7 +352,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(first_match),    cmocka_unit_test(compiled_is_plain),
 	        cmocka_unit_test(empty_policies), cmocka_unit_test(too_many_ports),
-	        cmocka_unit_test(large_table),
+	        cmocka_unit_test(large_table),    cmocka_unit_test(hidden_ports_take_no_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

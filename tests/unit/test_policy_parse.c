@@ -310,6 +310,8 @@ static void wrong_grammar(void **state)
 	         "a.conf:9: error: the value of \"server-name\" is longer than 1024 "
 	         "characters\n"},
 	        {HEAD "a {{{{{{{{{\n", "a.conf:2: error: too many braces inside each other\n"},
+	        {GATE("prot = x\n"),
+	         "a.conf:9: error: destination \"d\": unknown key \"prot\"; did you mean \"port\"?\n"},
 	};
 
 	(void)state;
@@ -636,6 +638,14 @@ static void hidden(void **state)
 	         "= {2,4,6,8,10,12,14} }\n",
 	         "a.conf:3: error: more than 16 port ranges of all destinations meet "
 	         "at 10.1.0.0/16; write fewer, wider ranges\n"},
+	        {HEAD "destination a { address = 10.0.0.0/8 action = deny port = {1-442, 443} }\n"
+	              "destination b { address = 10.0.0.0/8 action = allow port = 443 }\n",
+	         "a.conf:3: error: destination \"b\" is never reached: \"a\" at " FILE_A
+	         ":2 comes first and matches all of it; move this one before it or remove it\n"},
+	        {HEAD "destination a { name = x.example action = deny }\n"
+	              "destination b { name = {y.example, x.example} action = allow port = 443 }\n",
+	         "a.conf:3: warning: destination \"b\" never sees x.example port 443: \"a\" at " FILE_A
+	         ":2 comes first; remove it here, or move this one before it\n"},
 	};
 
 	(void)state;
