@@ -23,6 +23,8 @@ void log_event(const char *event, const char *fmt, ...)
 
 	size_t len = strlen(line);
 
+	if (len == (size_t)n)
+		len -= 2; /* nothing behind the comma */
 	for (size_t i = 0; i < len; i++) {
 		if (line[i] < 0x20 || line[i] > 0x7e)
 			line[i] = '?';

@@ -105,6 +105,12 @@ static const struct argp argp = {
                "ends and refuses what is gated; \"keygate disarm\" opens the host.",
 };
 
+/* What a host's openssl.cnf loads is no part of what was reviewed. */
+static bool no_openssl_config(void)
+{
+	return OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) == 1;
+}
+
 static int run_role(const struct options *o)
 {
 	static const int ignored[] = {SIGPIPE, SIGTERM, SIGINT, SIGHUP};
@@ -113,6 +119,9 @@ static int run_role(const struct options *o)
 	/* A role ends when gate does: by the end of its socket. */
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
 		(void)signal(ignored[i], SIG_IGN);
+	/* relay first gives OpenSSL another allocator; spawn.c's environment does it for it. */
+	if (strcmp(o->role, "relay") != 0 && !no_openssl_config())
+		return 1;
 	ret = role_confine(o->role, o->uid, o->gid);
 	if (ret) {
 		log_event("role-failed", "role: %s, error: can't be confined: %s", o->role,
@@ -164,12 +173,12 @@ int main(int argc, char **argv)
 	                             .user = "keygate"}};
 
 	argp_err_exit_status = 1;
-	/* What a host's openssl.cnf loads is no part of what was reviewed. */
-	if (!OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) ||
-	    argp_parse(&argp, argc, argv, 0, NULL, &o))
+	if (argp_parse(&argp, argc, argv, 0, NULL, &o))
 		return 1;
 	if (o.role)
 		return run_role(&o);
+	if (!no_openssl_config())
+		return 1;
 	beside(o.gate.paths.config, "policy.d", o.policy_dir);
 	beside(o.gate.paths.config, "collateral", o.collateral);
 	if (!o.gate.paths.policy_dir)
