@@ -27,6 +27,7 @@
 
 /* Not in the headers that a BPF object may include. */
 #define STREAM_SOCKETS   1
+#define RAW_SOCKETS      3
 #define PROTO_TCP        6
 #define PROTO_UDP        17
 #define PROTO_DCCP       33
@@ -35,6 +36,8 @@
 #define PROTO_ICMP       1
 #define PROTO_ICMPV6     58
 #define ERRNO_MAX        4095
+#define TCP_OFFSET_AT    12 /* in the header: data offset, then flags */
+#define TCP_SYN          0x02
 #define LOOPBACK_IFINDEX 1 /* of lo, in every network namespace */
 
 #define V4_LOOPBACK 0x7f000001
@@ -569,6 +572,7 @@ struct packet {
 	__u16 sport, dport;
 	__u8 proto;
 	enum grasp grasp;
+	__u32 transport; /* offset of its header; set where grasp is GRASP_PORTS */
 };
 
 static __always_inline bool has_ports(__u8 proto)
@@ -601,6 +605,7 @@ static __always_inline void parse_transport(struct __sk_buff *skb, __u32 off, bo
 			return;
 		p->sport = bpf_ntohs(port[0]);
 		p->dport = bpf_ntohs(port[1]);
+		p->transport = off;
 		p->grasp = GRASP_PORTS;
 	} else if (p->proto == (v4 ? PROTO_ICMP : PROTO_ICMPV6)) {
 		if (bpf_skb_load_bytes(skb, off, &type, sizeof(type)))
@@ -778,6 +783,26 @@ static __always_inline bool answers_client(struct __sk_buff *skb, struct bpf_soc
 	return true;
 }
 
+/*
+ * Resets for connections that are no more, and the last acknowledgements of ended ones, leave by a
+ * raw socket of the kernel's own, which bears no mark. Without them the peer of a session that
+ * ended would wait for its own time-outs. They hold no payload, and open nothing.
+ */
+static __always_inline bool kernel_tcp(struct __sk_buff *skb, struct bpf_sock *from,
+                                       const struct packet *p)
+{
+	struct {
+		__u8 offset, flags;
+	} h;
+
+	if (p->proto != PROTO_TCP || p->grasp != GRASP_PORTS || from->type != RAW_SOCKETS ||
+	    from->protocol != PROTO_TCP)
+		return false;
+	if (bpf_skb_load_bytes(skb, p->transport + TCP_OFFSET_AT, &h, sizeof(h)))
+		return false;
+	return !(h.flags & TCP_SYN) && skb->len == p->transport + (h.offset >> 4) * 4u;
+}
+
 SEC("cgroup_skb/egress")
 int kg_egress(struct __sk_buff *skb)
 {
@@ -810,6 +835,8 @@ int kg_egress(struct __sk_buff *skb)
 	else
 		policy_find_any_port(&p.dst, &hit);
 	if (hit.action == GATE_ALLOW || is_steered(skb, &p, cfg))
+		return 1;
+	if (kernel_tcp(skb, sk, &p))
 		return 1;
 	if (hit.rule == GATE_RULE_DEFAULT && answers_client(skb, sk, &p))
 		return 1;
