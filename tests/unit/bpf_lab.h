@@ -11,8 +11,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if.h>
+#include <linux/if_link.h>
 #include <linux/ipv6.h>
+#include <libmnl/libmnl.h>
 #include <linux/magic.h>
+#include <linux/rtnetlink.h>
 #include <mntent.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -293,6 +296,49 @@ static inline void lab_network(void)
 	await_address(GATED6);
 	await_address(OPEN6);
 	await_address("::1");
+}
+
+/* A device that is not loopback, with 192.0.2.2/24 on it; false where there can be none. */
+static inline bool add_device(void)
+{
+	struct ifreq v4 = {.ifr_name = "kg0"}, up = {.ifr_name = "kg0", .ifr_flags = IFF_UP};
+	struct sockaddr_storage s = at("192.0.2.2", 0), mask = at("255.255.255.0", 0);
+	struct mnl_socket *nl = mnl_socket_open(NETLINK_ROUTE);
+	struct ifinfomsg peer = {.ifi_family = AF_UNSPEC};
+	struct nlattr *info, *data, *other;
+	char buf[4096];
+	struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+	int fd = new_socket("192.0.2.2", SOCK_DGRAM, 0);
+	bool made;
+
+	h->nlmsg_type = RTM_NEWLINK;
+	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK;
+	*(struct ifinfomsg *)mnl_nlmsg_put_extra_header(h, sizeof(peer)) = peer;
+	mnl_attr_put_strz(h, IFLA_IFNAME, "kg0");
+	info = mnl_attr_nest_start(h, IFLA_LINKINFO);
+	mnl_attr_put_strz(h, IFLA_INFO_KIND, "veth");
+	data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
+	other = mnl_attr_nest_start(h, 1 /* VETH_INFO_PEER */);
+	memcpy(mnl_nlmsg_get_payload_tail(h), &peer, sizeof(peer));
+	h->nlmsg_len += sizeof(peer);
+	mnl_attr_put_strz(h, IFLA_IFNAME, "kg1");
+	mnl_attr_nest_end(h, other);
+	mnl_attr_nest_end(h, data);
+	mnl_attr_nest_end(h, info);
+	assert_non_null(nl);
+	assert_int_equal(mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID), 0);
+	assert_true(mnl_socket_sendto(nl, h, h->nlmsg_len) > 0);
+	made = mnl_cb_run(buf, (size_t)mnl_socket_recvfrom(nl, buf, sizeof(buf)), 0, 0, NULL,
+	                  NULL) >= 0;
+	mnl_socket_close(nl);
+	memcpy(&v4.ifr_addr, &s, sizeof(v4.ifr_addr));
+	made = made && !ioctl(fd, SIOCSIFADDR, &v4);
+	memcpy(&v4.ifr_netmask, &mask, sizeof(v4.ifr_netmask));
+	made = made && !ioctl(fd, SIOCSIFNETMASK, &v4) && !ioctl(fd, SIOCSIFFLAGS, &up);
+	snprintf(up.ifr_name, sizeof(up.ifr_name), "kg1");
+	made = made && !ioctl(fd, SIOCSIFFLAGS, &up);
+	close(fd);
+	return made;
 }
 
 static inline bool find_cgroup2(char *out, size_t cap)

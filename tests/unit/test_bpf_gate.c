@@ -609,6 +609,9 @@ static void test_datagram_to_any(void **state)
 	assert_int_equal(datagram_errno("0.0.0.0", 8443, false), EPERM);
 	assert_int_equal(datagram_errno("0.0.0.0", 8443, true), EPERM);
 	assert_int_equal(datagram_errno("::", 8443, false), EPERM);
+	/* By the hook that can say so to the caller, not by the last resort. */
+	assert_int_equal(stat_of(l, GATE_STAT_DATAGRAM), 3);
+	assert_int_equal(stat_of(l, GATE_STAT_BACKSTOP), 0);
 	assert_int_equal(intercept_arm(l->i, false), 0);
 	assert_int_equal(datagram_errno("0.0.0.0", 8443, false), 0);
 	close(srv);
@@ -704,7 +707,7 @@ static void test_raw4(void **state)
 	assert_int_equal(raw4(IPPROTO_UDP, 1, body, sizeof(body)), EPERM);
 	assert_int_equal(raw4(IPPROTO_UDP, 0, body, 2), EPERM);
 	assert_int_equal(raw4(IPPROTO_GRE, 0, body, sizeof(body)), EPERM);
-	assert_int_equal(raw4(IPPROTO_ICMPV6, 0, (uint8_t[8]){129}, 8), EPERM);
+	assert_int_equal(raw4(IPPROTO_ICMPV6, 0, (uint8_t[8]){ICMP_ECHOREPLY}, 8), EPERM);
 	assert_int_equal(raw4_icmp(ICMP_ECHO), EPERM);
 	assert_int_equal(raw4_icmp(ICMP_ECHOREPLY), 0);
 	assert_int_equal(raw4_icmp(ICMP_DEST_UNREACH), 0);
@@ -717,6 +720,22 @@ static void test_raw4(void **state)
 	assert_int_equal(raw4_ports(IPPROTO_UDP, 443), 0);
 	assert_true(ready(usrv, POLLIN, 1000));
 	close(usrv);
+}
+
+/* Without a port in sight a packet passes only where an address is open from end to end. */
+static void test_no_port_in_sight(void **state)
+{
+	struct lab *l = *state;
+	struct policy_lpm p = {.prefix = prefix(GATED4, 32),
+	                       .ports = 2,
+	                       .port = {{.lo = 0, .hi = 0xffff, .action = POLICY_ALLOW},
+	                                {.lo = 0, .hi = 0xffff, .action = POLICY_DENY}}};
+
+	put_policy(l, &p, 1, GENERATION);
+	assert_int_equal(raw4(IPPROTO_GRE, 0, "12345678", 8), 0);
+	p.port[0].lo = 1;
+	put_policy(l, &p, 1, GENERATION);
+	assert_int_equal(raw4(IPPROTO_GRE, 0, "12345678", 8), EPERM);
 }
 
 /* An IPv6 packet: extension headers as named, then a UDP header. */
@@ -738,7 +757,8 @@ static int raw6(const uint8_t *ext, size_t exts, uint8_t last, uint16_t port, ui
 		else
 			packet[off + 2] = 1, packet[off + 3] = 4; /* PadN over the rest */
 	}
-	memcpy(packet + off, (uint16_t[4]){htons(4000), htons(port), htons(12)}, 8);
+	/* The first byte is also that of an ICMPv6 echo reply. */
+	memcpy(packet + off, (uint16_t[4]){htons(0x8101), htons(port), htons(12)}, 8);
 	off += 12;
 	h.ip6_vfc = 6 << 4;
 	h.ip6_nxt = exts ? ext[0] : last;
@@ -772,6 +792,7 @@ static void test_raw6(void **state)
 	assert_int_equal(raw6(route, 1, IPPROTO_UDP, 8080, 0), EPERM);
 	assert_int_equal(raw6(NULL, 0, IPPROTO_ESP, 8080, 0), EPERM);
 	assert_int_equal(raw6(NULL, 0, IPPROTO_ICMP, 8080, 0), EPERM);
+	assert_int_equal(raw6(NULL, 0, IPPROTO_ICMPV6, 8080, 0), 0);
 	assert_int_equal(intercept_arm(l->i, false), 0);
 	assert_int_equal(raw6(NULL, 0, IPPROTO_UDP, 443, 0), 0);
 	assert_int_equal(raw6(opts, 7, IPPROTO_UDP, 8080, 0), 0);
@@ -787,7 +808,7 @@ static void test_default_deny(void **state)
 	struct lab *l = *state;
 	struct policy_lpm p[6];
 	struct sockaddr_storage peer;
-	int srv = server(OPEN4, 7000), app, conn, visitor;
+	int srv = server(OPEN4, 4000), app, conn, visitor;
 	struct gate_intent in;
 
 	lab_policy(p);
@@ -800,7 +821,7 @@ static void test_default_deny(void **state)
 		                                                   .destination = UINT32_MAX};
 	}
 	put_policy(l, p, 6, GENERATION);
-	assert_int_equal(connect_errno(OPEN4, 7000), EACCES);
+	assert_int_equal(connect_errno(OPEN4, 4000), EACCES);
 	app = new_socket(GATED4, SOCK_STREAM, 0);
 	redirected(l, app, GATED4, &conn, &in);
 	assert_true(byte_passes(app, conn, 1000));
@@ -808,18 +829,68 @@ static void test_default_deny(void **state)
 	close(conn);
 	close(app);
 	visitor = socket_outside(OPEN4);
-	assert_int_equal(try_connect(visitor, OPEN4, 7000, 2000), 0);
+	assert_int_equal(try_connect(visitor, OPEN4, 4000, 2000), 0);
 	conn = accepted(srv, &peer, 2000);
 	assert_true(byte_passes(conn, visitor, 1000));
 	close(conn);
 	close(visitor);
+	/* Not by a raw socket that borrows the server's port. */
+	assert_int_equal(raw4_ports(IPPROTO_TCP, 9999), EPERM);
 	/* Where a rule names the visitor, the server's answer is dropped like all else. */
 	p[4].port[0].destination = RULE_DENY;
 	put_policy(l, p, 6, GENERATION);
 	visitor = socket_outside(OPEN4);
-	assert_int_equal(try_connect(visitor, OPEN4, 7000, QUIET_MS), ETIMEDOUT);
+	assert_int_equal(try_connect(visitor, OPEN4, 4000, QUIET_MS), ETIMEDOUT);
 	close(visitor);
 	close(srv);
+}
+
+/* An IPv4/UDP or TCP packet that claims to come from keygated's listener, to the far end. */
+static int raw_as_listener(uint16_t port4)
+{
+	struct sockaddr_storage dst = at("192.0.2.1", 0);
+	struct iphdr h = {.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP};
+	uint16_t tcp[10] = {htons(port4), htons(443)};
+	int fd = new_socket("192.0.2.1", SOCK_RAW, IPPROTO_RAW), r;
+	uint8_t packet[sizeof(h) + sizeof(tcp)];
+
+	h.tot_len = htons(sizeof(packet));
+	h.saddr = htonl(INADDR_LOOPBACK);
+	h.daddr = inet_addr("192.0.2.1");
+	memcpy(packet, &h, sizeof(h));
+	memcpy(packet + sizeof(h), tcp, sizeof(tcp));
+	r = sendto(fd, packet, sizeof(packet), 0, (struct sockaddr *)&dst, at_len(&dst)) < 0;
+	r = r ? errno : 0;
+	close(fd);
+	return r;
+}
+
+/* What is exempt for the sake of the listener is so on the loopback device only. */
+static void test_other_device(void **state)
+{
+	struct lab *l = *state;
+	struct policy_lpm p = {.prefix = prefix("192.0.2.1", 32),
+	                       .ports = 1,
+	                       .port = {{.lo = 443, .hi = 443, .action = POLICY_GATE}}};
+	struct sockaddr_storage peer;
+	int app = new_socket("192.0.2.1", SOCK_STREAM, 0), conn;
+
+	if (!add_device())
+		skip();
+	put_policy(l, &p, 1, GENERATION);
+	assert_int_equal(raw_as_listener(l->port4), EPERM);
+	assert_int_equal(intercept_arm(l->i, false), 0);
+	assert_int_equal(raw_as_listener(l->port4), 0);
+	assert_int_equal(intercept_arm(l->i, true), 0);
+	/* Bound to the device, an app can't be brought to the listener: that ends in nothing. */
+	assert_int_equal(setsockopt(app, SOL_SOCKET, SO_BINDTODEVICE, "kg0", 4), 0);
+	assert_int_not_equal(try_connect(app, "192.0.2.1", 443, QUIET_MS), 0);
+	close(app);
+	app = connected("192.0.2.1", 443);
+	conn = accepted(l->listener4, &peer, 2000);
+	assert_true(conn >= 0);
+	close(conn);
+	close(app);
 }
 
 /* -------------------------------------------------------------------- sessions */
@@ -997,10 +1068,23 @@ static void test_policy_is_all_or_nothing(void **state)
 	close(app);
 }
 
+static uint32_t program_of(const char *link)
+{
+	struct bpf_link_info info = {0};
+	uint32_t n = sizeof(info);
+	int fd = bpf_obj_get(link);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &n), 0);
+	close(fd);
+	return info.prog_id;
+}
+
 static void test_keygated_gone_and_back(void **state)
 {
 	struct lab *l = *state;
 	int srv = server(GATED4, 443), app = new_socket(GATED4, SOCK_STREAM, 0), conn;
+	uint32_t before = program_of(LAB_PINS "/link_kg_connect4");
 	struct gate_intent in;
 
 	intercept_close(l->i);
@@ -1011,8 +1095,9 @@ static void test_keygated_gone_and_back(void **state)
 	assert_int_equal(connect_errno(GATED4, 443), ECONNREFUSED);
 	assert_int_equal(connect_errno(GATED6, 443), ECONNREFUSED);
 	assert_int_equal(datagram_errno(GATED4, 443, false), EPERM);
-	/* The next keygated finds the gate closed and the table in force. */
+	/* The next keygated brings its own programs, finds the gate closed, the table in force. */
 	open_gate(l);
+	assert_int_not_equal(program_of(LAB_PINS "/link_kg_connect4"), before);
 	assert_true(intercept_armed(l->i));
 	assert_true(stat_of(l, GATE_STAT_NO_LISTENER) >= 2);
 	assert_int_equal(connect_errno(GATED4, 443), ECONNREFUSED);
@@ -1183,8 +1268,10 @@ int main(void)
 	        T(test_datagram_to_any),
 	        T(test_older_than_the_policy),
 	        T(test_raw4),
+	        T(test_no_port_in_sight),
 	        T(test_raw6),
 	        T(test_default_deny),
+	        T(test_other_device),
 	        T(test_own_sockets),
 	        T(test_deadline),
 	        T(test_cut),
