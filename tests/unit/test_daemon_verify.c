@@ -1,0 +1,676 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The verify role behind its socket, with a peer whose evidence, authenticator and ledger are made
+ * here: what passes, what each lie of relay or peer is refused by, and how heads move.
+ */
+#include "attest_build.h"
+#include "policy_files.h"
+
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "attest/authenticator.h"
+#include "attest/binding.h"
+#include "core/file.h"
+#include "daemon/bundle.h"
+#include "daemon/msg.h"
+#include "daemon/role.h"
+
+enum { LEAVES = 4, INDEX = 1 };
+
+#define NAME "service.example.com"
+
+static const char conf[] =
+        "default-action = allow\n"
+        "ledger acme { policy = acme.policy max-age = 1h }\n"
+        "anchor lab { tee = snp file = lab.pem }\n"
+        "destination d { address = 192.0.2.1 port = 443 action = gate tee = snp\n"
+        "anchor = lab ledger = acme server-name = " NAME " }\n"
+        "destination e { address = 192.0.2.2 port = 443 action = deny }\n";
+
+static struct {
+	int sock;
+	pthread_t thread;
+	int status;
+	struct sim sim;
+	struct der crl, leaf_cert;
+	EVP_PKEY *key;
+	struct hash leaves[LEAVES];
+} w;
+
+/* What one session sends; a test bends it before it goes out. */
+struct session {
+	struct msg_appraise m;
+	struct buf request, message, leaf, proof, note;
+	uint8_t report[SNP_REPORT_LEN];
+	struct cmw cmw;
+};
+
+static struct session s;
+static struct msg_verdict v;
+static int note_fd = -1;
+
+/* --------------------------------------------------------------------- the role */
+
+static void *run_role(void *arg)
+{
+	w.status = role_verify(*(int *)arg);
+	close(*(int *)arg);
+	return NULL;
+}
+
+static void *receive(enum msg_type type, uint64_t session)
+{
+	static union msg_any in;
+	struct msg_head head;
+
+	if (note_fd >= 0)
+		close(note_fd);
+	note_fd = -1;
+	assert_int_equal(msg_recv(w.sock, &head, &in, sizeof(in), &note_fd), 0);
+	assert_int_equal(head.type, type);
+	assert_int_equal(head.session, session);
+	return &in;
+}
+
+static int give_bundle(struct bytes bytes, uint32_t generation)
+{
+	const struct msg_policy m = {.generation = generation, .now = SIM_AT};
+	int fd = file_memfd("policy", bytes);
+	const struct msg_policy_done *done;
+
+	assert_true(fd >= 0);
+	assert_int_equal(msg_send(w.sock, MSG_POLICY, 0, &m, fd), 0);
+	close(fd);
+	done = receive(MSG_POLICY_DONE, 0);
+	assert_int_equal(done->generation, generation);
+	return done->err;
+}
+
+static void give_policy(uint32_t generation)
+{
+	struct buf text = buf_make(8192), bytes = buf_make(BUNDLE_MAX);
+	struct bundle b = {0};
+	char pem[8192];
+	size_t n = pem_of("CERTIFICATE", der_view(&w.sim.ark), pem, sizeof(pem));
+
+	put_tlog_policy(&text, "two");
+	assert_int_equal(bundle_add(&b, BUNDLE_CONF, FILE_A, bytes_str(conf)), 0);
+	assert_int_equal(bundle_add(&b, BUNDLE_REF, DIR "policy.d/acme.policy", buf_view(&text)),
+	                 0);
+	assert_int_equal(bundle_add(&b, BUNDLE_REF, DIR "policy.d/lab.pem",
+	                            (struct bytes){(const uint8_t *)pem, n}),
+	                 0);
+	assert_int_equal(
+	        bundle_add(&b, BUNDLE_COLLATERAL, DIR "collateral/ark.crl", der_view(&w.crl)), 0);
+	assert_int_equal(bundle_write(&b, &bytes), 0);
+	assert_int_equal(give_bundle(buf_view(&bytes), generation), 0);
+	bundle_free(&b);
+	buf_free(&bytes);
+	buf_free(&text);
+}
+
+/* ------------------------------------------------------------------- the ledger */
+
+static int tree_node(void *ctx, unsigned level, uint64_t index, struct hash *out)
+{
+	struct hash a, b;
+
+	if (!level) {
+		*out = w.leaves[index];
+		return 0;
+	}
+	tree_node(ctx, level - 1, 2 * index, &a);
+	tree_node(ctx, level - 1, 2 * index + 1, &b);
+	ledger_node_hash(&a, &b, out);
+	return 0;
+}
+
+static struct checkpoint head_of(uint64_t size)
+{
+	struct checkpoint cp = {.origin = LOG_NAME, .size = size};
+
+	assert_int_equal(ledger_root(tree_node, NULL, size, &cp.root), 0);
+	return cp;
+}
+
+static void put_note(struct buf *out, uint64_t size)
+{
+	struct checkpoint cp = head_of(size);
+
+	buf_reset(out);
+	assert_int_equal(ledger_checkpoint_format(&cp, out), 0);
+	for (uint8_t i = 0; i < 3; i++) {
+		EVP_PKEY *key = key_of(i ? (uint8_t)(9 + i) : 1);
+		char name[32];
+
+		snprintf(name, sizeof(name), "w%d.example", i - 1);
+		if (i)
+			assert_int_equal(ledger_note_cosign(out, name, key, SIM_AT - 60), 0);
+		else
+			assert_int_equal(ledger_note_sign(out, LOG_NAME, key), 0);
+		EVP_PKEY_free(key);
+	}
+}
+
+static void make_ledger(void)
+{
+	struct tlog_proof proof = {.index = INDEX};
+	char hex[97];
+	size_t n;
+
+	hex_encode((struct bytes){s.report + SNP_OFF_MEASUREMENT, 48}, hex);
+	buf_printf(&s.leaf,
+	           "{\"_type\":\"%s\",\"subject\":[{\"name\":\"service\",\"digest\":{\"sha256\":"
+	           "\"%064d\"}}],\"predicateType\":\"%s\",\"predicate\":{\"snp_measurement\":"
+	           "\"%s\",\"version\":\"1\"}}",
+	           STATEMENT_TYPE, 1, STATEMENT_PREDICATE, hex);
+	for (uint64_t i = 0; i < LEAVES; i++)
+		ledger_leaf_hash(bytes_str(i % 2 ? "odd" : "even"), &w.leaves[i]);
+	ledger_leaf_hash(buf_view(&s.leaf), &w.leaves[INDEX]);
+	put_note(&s.note, LEAVES);
+	assert_int_equal(ledger_prove_inclusion(tree_node, NULL, INDEX, LEAVES, proof.path, &n), 0);
+	proof.path_n = (uint32_t)n;
+	proof.checkpoint = buf_view(&s.note);
+	assert_int_equal(ledger_proof_format(&proof, &s.proof), 0);
+}
+
+/* ------------------------------------------------------------------ the session */
+
+static void make_keys(struct authenticator_keys *k, uint8_t seed)
+{
+	snprintf(k->digest, sizeof(k->digest), "SHA256");
+	k->hash_len = 32;
+	memset(k->handshake_context, seed, 32);
+	memset(k->finished_key, seed + 1, 32);
+	memset(k->attestation, seed + 2, 32);
+}
+
+/* The report over this connection, and the collection around it. */
+static void make_evidence(void)
+{
+	EVP_PKEY *key = w.key;
+	uint8_t *spki = NULL;
+	int n = i2d_PUBKEY(key, &spki);
+
+	assert_true(n > 0);
+	sim_report(&w.sim, 3, s.report);
+	memset(s.report + SNP_OFF_HOST_DATA, 0, 32);
+	assert_int_equal(attest_binding(BINDING_SERVER, (struct bytes){spki, (size_t)n},
+	                                s.m.keys.attestation, s.m.context, bytes_str(NAME),
+	                                s.report + SNP_OFF_REPORT_DATA),
+	                 0);
+	OPENSSL_free(spki);
+	sim_sign(s.report, sim_keys()->vek);
+	make_ledger();
+	snprintf(s.cmw.evidence_type, sizeof(s.cmw.evidence_type), "%s", CMW_TYPE_SNP);
+	s.cmw.evidence = (struct bytes){s.report, sizeof(s.report)};
+	s.cmw.endorsements[0] = der_view(&w.sim.vek);
+	s.cmw.endorsements[1] = der_view(&w.sim.ask);
+	s.cmw.endorsements_n = 2;
+	s.cmw.leaf = buf_view(&s.leaf);
+	s.cmw.proof = buf_view(&s.proof);
+}
+
+static void make_message(struct bytes cmw)
+{
+	const struct bytes chain = der_view(&w.leaf_cert);
+
+	s.m.request_len = s.m.authenticator_len = 0; /* as long as they are */
+	buf_reset(&s.request);
+	buf_reset(&s.message);
+	assert_int_equal(authenticator_request_build(s.m.context, NAME, &s.request), 0);
+	assert_int_equal(authenticator_build(&s.m.keys, buf_view(&s.request), &chain, 1, w.key, cmw,
+	                                     &s.message),
+	                 0);
+}
+
+static void make_session(void)
+{
+	struct buf cmw = buf_make(1 << 16);
+
+	memset(&s, 0, sizeof(s));
+	s.request = buf_make(AUTHENTICATOR_REQUEST_MAX);
+	s.message = buf_make(AUTHENTICATOR_MAX);
+	s.leaf = buf_make(LEAF_MAX);
+	s.proof = buf_make(TLOG_PROOF_MAX);
+	s.note = buf_make(NOTE_MAX);
+	s.m.generation = 1;
+	s.m.at = SIM_AT;
+	snprintf(s.m.server_name, sizeof(s.m.server_name), "%s", NAME);
+	memset(s.m.context, 0xc0, sizeof(s.m.context));
+	make_keys(&s.m.keys, 0x70);
+	make_evidence();
+	assert_int_equal(cmw_build(&s.cmw, &cmw), 0);
+	make_message(buf_view(&cmw));
+	buf_free(&cmw);
+}
+
+static void free_session(void)
+{
+	buf_free(&s.request);
+	buf_free(&s.message);
+	buf_free(&s.leaf);
+	buf_free(&s.proof);
+	buf_free(&s.note);
+}
+
+static void appraise(void)
+{
+	static uint64_t id;
+	struct buf all = buf_make(1 << 20);
+	int fd;
+
+	buf_bytes(&all, buf_view(&s.request));
+	buf_bytes(&all, buf_view(&s.message));
+	if (!s.m.request_len)
+		s.m.request_len = (uint32_t)s.request.n;
+	if (!s.m.authenticator_len)
+		s.m.authenticator_len = (uint32_t)s.message.n;
+	fd = file_memfd("appraise", buf_view(&all));
+	assert_true(fd >= 0);
+	assert_int_equal(msg_send(w.sock, MSG_APPRAISE, ++id, &s.m, fd), 0);
+	close(fd);
+	buf_free(&all);
+	memcpy(&v, receive(MSG_VERDICT, id), sizeof(v));
+	assert_int_equal(v.verdict.sealed, VERDICT_SEALED);
+	assert_int_equal(v.verdict.made_at, SIM_AT);
+}
+
+static void dump(void)
+{
+	struct buf b = buf_make(1 << 16);
+
+	verdict_to_text(&v.verdict, &b);
+	print_message("%.*s", (int)b.n, (const char *)b.p);
+	buf_free(&b);
+}
+
+static void passes(enum head_step step)
+{
+	appraise();
+	if (!verdict_passed(&v.verdict, SIM_AT))
+		dump();
+	assert_true(verdict_passed(&v.verdict, SIM_AT));
+	assert_string_equal(v.verdict.requirement, "d");
+	assert_int_equal(v.head.step, step);
+}
+
+/* Exactly this check refuses. */
+static void expect_refusal(const char *id)
+{
+	appraise();
+	assert_false(verdict_passed(&v.verdict, SIM_AT));
+	for (uint32_t i = 0; i < v.verdict.checks.n; i++) {
+		const struct check *c = &v.verdict.checks.v[i];
+		bool refuses = c->status == CHECK_FAIL || c->status == CHECK_UNAVAILABLE;
+
+		if (refuses != !strcmp(c->id, id)) {
+			dump();
+			fail_msg("%s is %s", c->id, check_status_name(c->status));
+		}
+	}
+	assert_non_null(checks_find(&v.verdict.checks, id));
+}
+
+static void expect_note(struct bytes want)
+{
+	uint8_t *got = NULL;
+	size_t n = 0;
+
+	assert_true(note_fd >= 0);
+	assert_int_equal(file_read_fd(note_fd, NOTE_MAX, &got, &n), 0);
+	assert_true(bytes_equal((struct bytes){got, n}, want));
+	free(got);
+}
+
+static void give_head(const struct checkpoint *cp, bool known)
+{
+	struct msg_head_known m = {.last = {.known = known}};
+
+	snprintf(m.origin, sizeof(m.origin), "%s", LOG_NAME);
+	if (known)
+		m.last.cp = *cp;
+	assert_int_equal(msg_send(w.sock, MSG_HEAD, 0, &m, -1), 0);
+}
+
+/* ------------------------------------------------------------------------ set up */
+
+static int setup(void **state)
+{
+	static int role_end;
+	int sv[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
+	w.sock = sv[0];
+	role_end = sv[1];
+	w.status = -1;
+	assert_int_equal(pthread_create(&w.thread, NULL, run_role, &role_end), 0);
+	give_policy(1);
+	make_session();
+	return 0;
+}
+
+static void join(int status)
+{
+	pthread_join(w.thread, NULL);
+	w.thread = 0;
+	assert_int_equal(w.status, status);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	close(w.sock);
+	if (w.thread)
+		join(0);
+	if (note_fd >= 0)
+		close(note_fd);
+	note_fd = -1;
+	free_session();
+	return 0;
+}
+
+static int group_setup(void **state)
+{
+	struct cert_spec spec = {
+	        .cn = NAME, .issuer = NAME, .begin = SIM_BEGIN, .end = SIM_END, .serial = 5};
+	X509 *cert;
+
+	(void)state;
+	sim_start(&w.sim, "Milan");
+	sim_certs(&w.sim);
+	sim_crl("ARK-Milan", sim_keys()->ark, SIM_BEGIN, SIM_END, 0, &w.crl);
+	w.key = EVP_EC_gen(SN_X9_62_prime256v1);
+	spec.key = spec.signer = w.key;
+	cert = cert_begin(&spec);
+	assert_true(X509_sign(cert, w.key, EVP_sha256()));
+	cert_der(cert, &w.leaf_cert);
+	X509_free(cert);
+	return 0;
+}
+
+static int group_teardown(void **state)
+{
+	(void)state;
+	EVP_PKEY_free(w.key);
+	sim_keys_free();
+	return 0;
+}
+
+/* ------------------------------------------------------------------------- tests */
+
+static void test_passes_and_remembers(void **state)
+{
+	char hex[65];
+
+	(void)state;
+	passes(HEAD_FIRST);
+	expect_note(buf_view(&s.note));
+	assert_int_equal(v.head.cp.size, LEAVES);
+	assert_string_equal(v.verdict.binder, "connection");
+	assert_string_equal(v.verdict.tee, "snp");
+	memset(hex, '0', sizeof(hex));
+	assert_int_equal(strlen(v.verdict.server_key), 64);
+	passes(HEAD_SAME);
+	assert_int_equal(note_fd, -1);
+	/* gate could not save it. */
+	give_head(NULL, false);
+	passes(HEAD_FIRST);
+}
+
+static void test_only_the_policy_in_force(void **state)
+{
+	(void)state;
+	s.m.generation = 2;
+	expect_refusal("policy.changed");
+	s.m.generation = 0;
+	expect_refusal("policy.changed");
+	s.m.generation = 1;
+	s.m.destination = 1; /* does not gate */
+	expect_refusal("policy.changed");
+	s.m.destination = 2;
+	expect_refusal("policy.changed");
+	give_policy(7);
+	s.m.destination = 0;
+	expect_refusal("policy.changed");
+	s.m.generation = 7;
+	passes(HEAD_FIRST);
+}
+
+static void test_a_bad_bundle_changes_nothing(void **state)
+{
+	(void)state;
+	assert_true(give_bundle(bytes_str("no bundle"), 2) < 0);
+	passes(HEAD_FIRST);
+}
+
+static void test_relay_lies_about_the_request(void **state)
+{
+	uint8_t context[32];
+
+	(void)state;
+	/* Another nonce than gate's. */
+	s.m.context[0] ^= 1;
+	expect_refusal("verify.request");
+	s.m.context[0] ^= 1;
+	/* Another name than gate's. */
+	s.m.server_name[0] = 'x';
+	expect_refusal("verify.request");
+	snprintf(s.m.server_name, sizeof(s.m.server_name), "%s", NAME);
+	/* No request at all. */
+	memset(context, 1, sizeof(context));
+	buf_reset(&s.request);
+	buf_bytes(&s.request, BYTES_OF(context));
+	s.m.request_len = sizeof(context);
+	expect_refusal("verify.request");
+}
+
+static void test_relay_lies_about_lengths(void **state)
+{
+	uint32_t request = (uint32_t)s.request.n;
+
+	(void)state;
+	s.m.request_len = request + 1;
+	expect_refusal("verify.request");
+	s.m.request_len = AUTHENTICATOR_REQUEST_MAX + 1;
+	expect_refusal("verify.request");
+	s.m.request_len = UINT32_MAX;
+	s.m.authenticator_len = (uint32_t)s.message.n + request + 1;
+	expect_refusal("verify.request");
+	s.m.request_len = request;
+	s.m.authenticator_len = UINT32_MAX;
+	expect_refusal("verify.request");
+	s.m.authenticator_len = (uint32_t)s.message.n;
+	s.m.keys.hash_len = 49;
+	expect_refusal("verify.request");
+	s.m.keys.hash_len = 32;
+	memset(s.m.keys.digest, 'A', sizeof(s.m.keys.digest));
+	expect_refusal("verify.request");
+}
+
+static void test_peer_tampers(void **state)
+{
+	(void)state;
+	s.message.p[s.message.n - 1] ^= 1;
+	expect_refusal("auth.finished");
+	s.message.p[s.message.n - 1] ^= 1;
+	s.message.p[0] ^= 1;
+	expect_refusal("auth.format");
+}
+
+static void test_no_wrapper(void **state)
+{
+	(void)state;
+	make_message(bytes_str("no collection"));
+	expect_refusal("cmw.format");
+}
+
+/* Right authenticator, but the evidence was made for another connection. */
+static void test_evidence_of_another_connection(void **state)
+{
+	struct buf cmw = buf_make(1 << 16);
+
+	(void)state;
+	assert_int_equal(cmw_build(&s.cmw, &cmw), 0);
+	make_keys(&s.m.keys, 0x80);
+	make_message(buf_view(&cmw));
+	expect_refusal("snp.report-data");
+	/* The same connection, another nonce: what a replay would be. */
+	make_keys(&s.m.keys, 0x70);
+	memset(s.m.context, 0xc1, sizeof(s.m.context));
+	make_message(buf_view(&cmw));
+	expect_refusal("snp.report-data");
+	buf_free(&cmw);
+}
+
+static void test_fork_brings_the_note(void **state)
+{
+	struct checkpoint other = head_of(LEAVES);
+
+	(void)state;
+	other.root.v[0] ^= 1;
+	give_head(&other, true);
+	expect_refusal("ledger.fork");
+	assert_int_equal(v.head.step, HEAD_REFUSE);
+	assert_string_equal(v.head.cp.origin, LOG_NAME);
+	expect_note(buf_view(&s.note));
+}
+
+static void test_rollback(void **state)
+{
+	struct checkpoint newer = head_of(LEAVES);
+
+	(void)state;
+	newer.size++;
+	give_head(&newer, true);
+	expect_refusal("ledger.rollback");
+	assert_int_equal(note_fd, -1);
+}
+
+static void test_a_refused_peer_moves_no_head(void **state)
+{
+	(void)state;
+	s.message.p[s.message.n - 1] ^= 1;
+	expect_refusal("auth.finished");
+	s.message.p[s.message.n - 1] ^= 1;
+	passes(HEAD_FIRST);
+}
+
+/* ---------------------------------------------------------------------- advancing */
+
+static void advance(struct msg_advance *m, struct bytes note)
+{
+	int fd = file_memfd("note", note);
+
+	assert_true(fd >= 0);
+	m->generation = 1;
+	m->at = SIM_AT;
+	assert_int_equal(msg_send(w.sock, MSG_ADVANCE, 0, m, fd), 0);
+	close(fd);
+	memcpy(&v, receive(MSG_VERDICT, 0), sizeof(v));
+	assert_int_equal(v.verdict.sealed, VERDICT_SEALED);
+}
+
+static void test_ahead_then_proved(void **state)
+{
+	struct checkpoint old = head_of(2);
+	struct msg_advance m = {.proof_n = 0};
+	size_t n;
+
+	(void)state;
+	give_head(&old, true);
+	passes(HEAD_AHEAD);
+	expect_note(buf_view(&s.note));
+	passes(HEAD_AHEAD); /* nothing moved by itself */
+	assert_int_equal(ledger_prove_consistency(tree_node, NULL, 2, LEAVES, m.proof, &n), 0);
+	m.proof_n = (uint32_t)n;
+	advance(&m, buf_view(&s.note));
+	assert_true(verdict_passed(&v.verdict, SIM_AT));
+	assert_int_equal(v.head.step, HEAD_ADVANCE);
+	assert_int_equal(v.head.cp.size, LEAVES);
+	expect_note(buf_view(&s.note));
+	passes(HEAD_SAME);
+}
+
+static void test_advance_refused(void **state)
+{
+	struct checkpoint old = head_of(2);
+	struct msg_advance m = {.proof_n = 0};
+	size_t n;
+
+	(void)state;
+	give_head(&old, true);
+	assert_int_equal(ledger_prove_consistency(tree_node, NULL, 2, LEAVES, m.proof, &n), 0);
+	m.proof_n = (uint32_t)n;
+	/* Not the tree that was seen. */
+	m.proof[0].v[0] ^= 1;
+	advance(&m, buf_view(&s.note));
+	assert_int_equal(checks_find(&v.verdict.checks, "ledger.fork")->status, CHECK_FAIL);
+	expect_note(buf_view(&s.note));
+	m.proof[0].v[0] ^= 1;
+	/* Another ledger, another note. */
+	m.ledger = 1;
+	advance(&m, buf_view(&s.note));
+	assert_int_equal(checks_first(&v.verdict.checks, CHECK_FAIL)->id[0], 'p');
+	m.ledger = 0;
+	advance(&m, bytes_str("no note"));
+	assert_string_equal(checks_first(&v.verdict.checks, CHECK_FAIL)->id, "ledger.format");
+	/* None of it moved the head. */
+	passes(HEAD_AHEAD);
+}
+
+/* ----------------------------------------------------------------------- protocol */
+
+static void test_strange_messages_end_it(void **state)
+{
+	const struct msg_live live = {.until = 1};
+
+	(void)state;
+	assert_int_equal(msg_send(w.sock, MSG_LIVE, 1, &live, -1), 0);
+	join(1);
+}
+
+static void test_too_long_a_proof_ends_it(void **state)
+{
+	struct msg_advance m = {.proof_n = PATH_MAX_HASHES + 1};
+	int fd = file_memfd("note", bytes_str("x"));
+
+	(void)state;
+	assert_int_equal(msg_send(w.sock, MSG_ADVANCE, 0, &m, fd), 0);
+	close(fd);
+	join(1);
+}
+
+static void test_gate_gone_ends_it(void **state)
+{
+	(void)state;
+	shutdown(w.sock, SHUT_RDWR);
+	join(0);
+}
+
+int main(void)
+{
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+	const struct CMUnitTest tests[] = {
+	        T(test_passes_and_remembers),
+	        T(test_only_the_policy_in_force),
+	        T(test_a_bad_bundle_changes_nothing),
+	        T(test_relay_lies_about_the_request),
+	        T(test_relay_lies_about_lengths),
+	        T(test_peer_tampers),
+	        T(test_no_wrapper),
+	        T(test_evidence_of_another_connection),
+	        T(test_fork_brings_the_note),
+	        T(test_rollback),
+	        T(test_a_refused_peer_moves_no_head),
+	        T(test_ahead_then_proved),
+	        T(test_advance_refused),
+	        T(test_strange_messages_end_it),
+	        T(test_too_long_a_proof_ends_it),
+	        T(test_gate_gone_ends_it),
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
