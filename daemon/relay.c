@@ -202,13 +202,14 @@ static bool is_text(const char *p, size_t cap)
 static int on_listen(struct relay *r, int fd)
 {
 	struct epoll_event e = {.events = EPOLLIN, .data.u64 = TAG_SYSTEM};
-	socklen_t len = sizeof(uint64_t);
 	struct relay_listener *l = &r->listener[r->listeners];
-	int flags = fcntl(fd, F_GETFL);
+	int flags = fcntl(fd, F_GETFL), listens = 0;
+	socklen_t len = sizeof(listens), cookie_len = sizeof(uint64_t);
 
 	if (r->listeners == RELAY_LISTENERS_MAX || flags < 0 ||
 	    fcntl(fd, F_SETFL, flags | O_NONBLOCK) ||
-	    getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &l->netns, &len) ||
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) || !listens ||
+	    getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &l->netns, &cookie_len) ||
 	    epoll_ctl(r->epoll, EPOLL_CTL_ADD, fd, &e)) {
 		close(fd);
 		return -EPROTO;

@@ -1,0 +1,580 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The relay's loop against a gate that the test plays, up to the hand-over: who is told what, in
+ * which order, and that every session ends once, whatever ends it. The kernel's TLS is not needed:
+ * attaching it is answered by the test. What follows the release is in test_daemon_relay_vm.c.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include "core/codes.h"
+#include "core/file.h"
+#include "daemon/relay.h"
+#include "keyring/internal.h"
+#include "relay_lab.h"
+
+enum { SESSIONS = 8, PATIENCE_MS = 5000 };
+
+/* ----------------------------------------------------------- relay, and its gate */
+
+static struct keyring_syscalls calls;
+
+static int fake_setsockopt(int s, int level, int name, const void *val, unsigned len)
+{
+	(void)s, (void)level, (void)name, (void)val, (void)len;
+	return 0;
+}
+
+static int gate, door;
+static struct sockaddr_storage door_at;
+static pthread_t relay;
+static bool running;
+static struct msg_head head;
+static union msg_any msg;
+static int msg_fd;
+
+static void *run(void *arg)
+{
+	return relay_run(*(int *)arg, SESSIONS, 1000) ? arg : NULL;
+}
+
+static void tell(enum msg_type type, uint64_t session, const void *payload, int fd)
+{
+	assert_int_equal(msg_send(gate, type, session, payload, fd), 0);
+}
+
+static int setup(void **state)
+{
+	static int theirs;
+	int pair[2];
+
+	(void)state;
+	calls = *keyring_sys;
+	calls.setsockopt = fake_setsockopt;
+	keyring_set_syscalls(&calls);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return -1;
+	gate = pair[0];
+	theirs = pair[1];
+	door = lab_listen(&door_at, 64);
+	if (pthread_create(&relay, NULL, run, &theirs))
+		return -1;
+	running = true;
+	tell(MSG_LISTEN, 0, NULL, door);
+	return 0;
+}
+
+/* Ends the role by ending gate; it must come to an end, and say that it is not a good one. */
+static void stop(void)
+{
+	void *failed;
+
+	if (!running)
+		return;
+	if (gate >= 0)
+		close(gate);
+	gate = -1;
+	running = false;
+	assert_int_equal(pthread_join(relay, &failed), 0);
+	assert_non_null(failed);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	stop();
+	close(door);
+	keyring_set_syscalls(NULL);
+	return 0;
+}
+
+static bool ready(int fd, int ms)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, ms) == 1;
+}
+
+static uint64_t expect(enum msg_type type)
+{
+	if (!ready(gate, PATIENCE_MS))
+		fail_msg("no message %d", type);
+	assert_int_equal(msg_recv(gate, &head, &msg, sizeof(msg), &msg_fd), 0);
+	if (head.type != type)
+		fail_msg("message %u (%s), not %d", head.type,
+		         head.type == MSG_CLOSED ? msg.closed.code : "", type);
+	return head.session;
+}
+
+static void drop_fd(void)
+{
+	assert_true(msg_fd >= 0);
+	close(msg_fd);
+	msg_fd = -1;
+}
+
+static void expect_nothing(void)
+{
+	assert_false(ready(gate, 150));
+}
+
+static void expect_closed(uint64_t session, const char *code)
+{
+	assert_int_equal(expect(MSG_CLOSED), session);
+	if (strcmp(msg.closed.code, code) != 0)
+		fail_msg("%s (%s), not %s", msg.closed.code, msg.closed.detail, code);
+	assert_non_null(code_find(code));
+}
+
+/* ------------------------------------------------------------------------- app */
+
+static int app_connect(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (connect(fd, (struct sockaddr *)&door_at, sizeof(struct sockaddr_in)))
+		fail_msg("the door is closed");
+	return fd;
+}
+
+static void assert_app_reset(int fd)
+{
+	char c;
+
+	assert_true(ready(fd, PATIENCE_MS));
+	assert_int_equal(recv(fd, &c, 1, 0), -1);
+	assert_int_equal(errno, ECONNRESET);
+	close(fd);
+}
+
+static void app_reset(int fd)
+{
+	struct linger l = {.l_onoff = 1};
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+	close(fd);
+}
+
+/* ----------------------------------------------------------------- destination */
+
+static struct {
+	pthread_t thread;
+	bool started;
+	int listener, fd;
+	struct sockaddr_storage at;
+	bool silent;
+	uint32_t tail;
+} dest;
+
+static void *serve(void *arg)
+{
+	SSL_CTX *ctx = lab_server(NULL, AUTHENTICATOR_ALPN, 2);
+	SSL *ssl = SSL_new(ctx);
+	struct buf b = {0};
+	uint8_t raw[4096];
+	ssize_t n;
+
+	(void)arg;
+	dest.fd = accept4(dest.listener, NULL, NULL, SOCK_CLOEXEC);
+	SSL_set_fd(ssl, dest.fd);
+	if (!dest.silent && SSL_accept(ssl) == 1 && lab_answer(ssl, &b))
+		SSL_write(ssl, b.p, (int)b.n);
+	while ((n = recv(dest.fd, raw, sizeof(raw), 0)) > 0)
+		dest.tail += dest.silent ? 0 : (uint32_t)n;
+	buf_free(&b);
+	SSL_free(ssl);
+	SSL_CTX_free(ctx);
+	close(dest.fd);
+	return NULL;
+}
+
+static void dest_start(bool silent)
+{
+	memset(&dest, 0, sizeof(dest));
+	dest.silent = silent;
+	dest.listener = lab_listen(&dest.at, 4);
+	dest.started = true;
+	assert_int_equal(pthread_create(&dest.thread, NULL, serve, NULL), 0);
+}
+
+/* Whatever became of the session, not a byte followed the request for evidence. */
+static void dest_join(void)
+{
+	pthread_join(dest.thread, NULL);
+	close(dest.listener);
+	assert_int_equal(dest.tail, 0);
+}
+
+static void tell_connect_to(uint64_t session, const struct sockaddr_storage *at, uint32_t ms)
+{
+	struct msg_connect m = {.dst = *at, .destination = "db", .handshake_ms = ms};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	memset(m.context, 7, sizeof(m.context));
+	tell(MSG_CONNECT, session, &m, fd);
+	close(fd);
+}
+
+/* ----------------------------------------------------------------------- tests */
+
+static void announces_in_order(void **state)
+{
+	(void)state;
+	int app[SESSIONS];
+
+	for (uint64_t i = 0; i < SESSIONS; i++)
+		app[i] = app_connect();
+	for (uint64_t i = 0; i < SESSIONS; i++) {
+		struct sockaddr_storage own;
+		socklen_t len = sizeof(own);
+		uint64_t netns;
+
+		assert_int_equal(expect(MSG_ACCEPTED), i + 1);
+		getsockname(app[i], (struct sockaddr *)&own, &len);
+		assert_memory_equal(&msg.accepted.peer, &own, len);
+		len = sizeof(netns);
+		getsockopt(app[i], SOL_SOCKET, SO_NETNS_COOKIE, &netns, &len);
+		assert_true(msg.accepted.netns == netns);
+	}
+	stop();
+	for (uint64_t i = 0; i < SESSIONS; i++)
+		assert_app_reset(app[i]);
+}
+
+static void refused(void **state)
+{
+	(void)state;
+	int app = app_connect();
+	struct msg_refuse m = {.code = "verdict.empty"};
+
+	expect(MSG_ACCEPTED);
+	tell(MSG_REFUSE, 1, &m, -1);
+	expect_closed(1, "verdict.empty");
+	assert_int_equal(msg.closed.app_to_peer, 0);
+	assert_int_equal(msg.closed.peer_to_app, 0);
+	assert_app_reset(app);
+	expect_nothing();
+}
+
+/* One more than there may be is reset at the door, and a place that got free is used again. */
+static void bounded(void **state)
+{
+	(void)state;
+	struct msg_refuse m = {.code = "verdict.empty"};
+	int app[SESSIONS];
+
+	for (uint64_t i = 0; i < SESSIONS; i++) {
+		app[i] = app_connect();
+		assert_int_equal(expect(MSG_ACCEPTED), i + 1);
+	}
+	assert_app_reset(app_connect());
+	expect_nothing();
+	tell(MSG_REFUSE, 3, &m, -1);
+	expect_closed(3, "verdict.empty");
+	assert_app_reset(app[2]);
+	lab_sleep_ms(100);
+
+	int again = app_connect();
+
+	assert_int_equal(expect(MSG_ACCEPTED), SESSIONS + 1);
+	close(again);
+	for (uint64_t i = 0; i < SESSIONS; i++) {
+		if (i != 2)
+			close(app[i]);
+	}
+}
+
+static void app_gone_before_connect(void **state)
+{
+	(void)state;
+	int app = app_connect();
+	int late = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct msg_connect m = {.handshake_ms = 1000};
+
+	expect(MSG_ACCEPTED);
+	app_reset(app);
+	expect_closed(1, "session.app-gone");
+	/* What crossed on the way is no error. */
+	tell(MSG_CONNECT, 1, &m, late);
+	tell(MSG_HANDOVER, 1, NULL, -1);
+	tell(MSG_CUT, 1, &(struct msg_cut){.code = "verdict.empty"}, -1);
+	expect_nothing();
+	close(late);
+	app = app_connect();
+	assert_int_equal(expect(MSG_ACCEPTED), 2);
+	close(app);
+}
+
+static void destination_refuses(void **state)
+{
+	(void)state;
+	struct sockaddr_storage nowhere;
+	int app = app_connect();
+
+	close(lab_listen(&nowhere, 1));
+	expect(MSG_ACCEPTED);
+	tell_connect_to(1, &nowhere, 5000);
+	expect_closed(1, "connect.refused");
+	assert_app_reset(app);
+}
+
+static void app_gone_in_handshake(void **state)
+{
+	(void)state;
+	uint64_t from = relay_now_ms();
+	int app = app_connect();
+
+	dest_start(true);
+	expect(MSG_ACCEPTED);
+	tell_connect_to(1, &dest.at, 20000);
+	lab_sleep_ms(200);
+	app_reset(app);
+	expect_closed(1, "session.app-gone");
+	assert_true(relay_now_ms() - from < 3000);
+	dest_join();
+}
+
+static void cut_in_handshake(void **state)
+{
+	(void)state;
+	int app = app_connect();
+
+	dest_start(true);
+	expect(MSG_ACCEPTED);
+	tell_connect_to(1, &dest.at, 20000);
+	lab_sleep_ms(200);
+	tell(MSG_CUT, 1, &(struct msg_cut){.code = "verdict.expired"}, -1);
+	expect_closed(1, "verdict.expired");
+	assert_app_reset(app);
+	dest_join();
+}
+
+static void slow_destination(void **state)
+{
+	(void)state;
+	int app = app_connect();
+
+	dest_start(true);
+	expect(MSG_ACCEPTED);
+	tell_connect_to(1, &dest.at, 400);
+	expect_closed(1, "auth.timeout");
+	assert_app_reset(app);
+	dest_join();
+}
+
+/* To the point where the evidence is gate's. */
+static int to_appraise(uint32_t ms)
+{
+	int app = app_connect();
+
+	dest_start(false);
+	expect(MSG_ACCEPTED);
+	tell_connect_to(1, &dest.at, ms);
+	assert_int_equal(expect(MSG_APPRAISE), 1);
+	return app;
+}
+
+static void evidence_reaches_gate(void **state)
+{
+	(void)state;
+	int app = to_appraise(5000);
+	static const uint8_t zero[32];
+	struct authenticator_request request;
+	struct authenticator a;
+	struct checks checks = {0};
+	uint8_t *all;
+	size_t n;
+
+	assert_int_equal(fcntl(msg_fd, F_GET_SEALS),
+	                 F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
+	assert_int_equal(file_read_fd(msg_fd, 1 << 20, &all, &n), 0);
+	drop_fd();
+	assert_int_equal(n, msg.appraise.request_len + msg.appraise.authenticator_len);
+
+	struct bytes asked = {all, msg.appraise.request_len};
+	struct bytes answer = {all + asked.n, msg.appraise.authenticator_len};
+
+	assert_int_equal(authenticator_request_parse(asked, &request), 0);
+	for (int i = 0; i < 32; i++)
+		assert_int_equal(request.context[i], 7);
+	assert_int_equal(authenticator_verify(&msg.appraise.keys, asked, answer, &a, &checks), 0);
+	assert_int_equal(checks_overall(&checks), CHECK_PASS);
+	/* Those are gate's to fill. */
+	assert_int_equal(msg.appraise.at, 0);
+	assert_memory_equal(msg.appraise.context, zero, sizeof(zero));
+	free(all);
+	expect_nothing();
+
+	tell(MSG_CUT, 1, &(struct msg_cut){.code = "auth.signature"}, -1);
+	expect_closed(1, "auth.signature");
+	assert_app_reset(app);
+	dest_join();
+}
+
+static void verdict_comes_too_late(void **state)
+{
+	(void)state;
+	int app = to_appraise(700);
+
+	drop_fd();
+	expect_closed(1, "auth.timeout");
+	assert_app_reset(app);
+	tell(MSG_HANDOVER, 1, NULL, -1);
+	expect_nothing();
+	dest_join();
+}
+
+static void app_gone_while_appraised(void **state)
+{
+	(void)state;
+	int app = to_appraise(5000);
+
+	drop_fd();
+	app_reset(app);
+	expect_closed(1, "session.app-gone");
+	dest_join();
+}
+
+/* LIVE is gate's word; the kernel's counts, and this socket has no keys. */
+static void live_without_keys(void **state)
+{
+	(void)state;
+	int app = to_appraise(5000);
+
+	drop_fd();
+	assert_int_equal(send(app, "secret", 6, 0), 6);
+	tell(MSG_HANDOVER, 1, NULL, -1);
+	assert_int_equal(expect(MSG_RELEASE), 1);
+	assert_true(msg.release.secrets.have_client && msg.release.secrets.have_server);
+	assert_int_equal(msg.release.secrets.tx_records, 1);
+	assert_int_equal(fcntl(msg_fd, F_GETFL) & O_NONBLOCK, 0);
+	drop_fd();
+	expect_nothing();
+	tell(MSG_LIVE, 1, &(struct msg_live){0}, -1);
+	expect_closed(1, "release.ktls");
+	assert_int_equal(msg.closed.app_to_peer, 0);
+	assert_app_reset(app);
+	dest_join();
+}
+
+/* Each of these ends the role, and with it all sessions. */
+static void gate_that_is_not_gate(void **state)
+{
+	for (int i = 0; i < 9; i++) {
+		struct msg_connect connect = {.handshake_ms = 100};
+		struct msg_cut cut;
+		int app = app_connect(), fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		expect(MSG_ACCEPTED);
+		memset(&cut, 'x', sizeof(cut));
+		switch (i) {
+		case 0: /* a message for another role */
+			tell(MSG_POLICY, 0, &(struct msg_policy){0}, door);
+			break;
+		case 1: /* a session that never was */
+			tell(MSG_CUT, 2, &(struct msg_cut){0}, -1);
+			break;
+		case 2:
+			tell(MSG_CUT, 0, &(struct msg_cut){0}, -1);
+			break;
+		case 3: /* out of turn */
+			tell(MSG_HANDOVER, 1, NULL, -1);
+			break;
+		case 4:
+			tell(MSG_LIVE, 1, &(struct msg_live){0}, -1);
+			break;
+		case 5:
+			memset(connect.server_name, 'x', sizeof(connect.server_name));
+			tell(MSG_CONNECT, 1, &connect, fd);
+			break;
+		case 6: /* a code without an end */
+			tell(MSG_CUT, 1, &cut, -1);
+			break;
+		case 7: /* a listener that can't be one */
+			tell(MSG_LISTEN, 0, NULL, gate);
+			break;
+		default: /* no message */
+			assert_int_equal(send(gate, "?", 1, 0), 1);
+		}
+
+		void *failed;
+
+		assert_int_equal(pthread_join(relay, &failed), 0);
+		assert_non_null(failed);
+		running = false;
+		close(gate);
+		gate = -1;
+		close(fd);
+		assert_app_reset(app);
+		teardown(state);
+		setup(state);
+	}
+}
+
+/* gate dies with sessions in every state; all apps are reset, nothing hangs. */
+static void gate_dies(void **state)
+{
+	(void)state;
+	int first = to_appraise(5000), second = app_connect(), third = app_connect();
+	struct sockaddr_storage full_at;
+	int full = lab_listen(&full_at, 0);
+
+	drop_fd();
+	expect(MSG_ACCEPTED);
+	expect(MSG_ACCEPTED);
+	tell_connect_to(2, &full_at, 20000); /* accepted by the backlog, never answered */
+	lab_sleep_ms(100);
+	stop();
+	assert_app_reset(first);
+	assert_app_reset(second);
+	assert_app_reset(third);
+	close(full);
+	dest_join();
+}
+
+static int group_setup(void **state)
+{
+	(void)state;
+	signal(SIGPIPE, SIG_IGN);
+	lab_make_cert();
+	return 0;
+}
+
+static int group_teardown(void **state)
+{
+	(void)state;
+	lab_drop_cert();
+	return 0;
+}
+
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        T(announces_in_order),
+	        T(refused),
+	        T(bounded),
+	        T(app_gone_before_connect),
+	        T(destination_refuses),
+	        T(app_gone_in_handshake),
+	        T(cut_in_handshake),
+	        T(slow_destination),
+	        T(evidence_reaches_gate),
+	        T(verdict_comes_too_late),
+	        T(app_gone_while_appraised),
+	        T(live_without_keys),
+	        T(gate_that_is_not_gate),
+	        T(gate_dies),
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
