@@ -8,6 +8,8 @@
 #define KEYGATE_CLI_CMD_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include "core/verdict.h"
 
 /* The contract that scripts rely on. */
@@ -31,6 +33,7 @@ int cmd_revoke(int argc, char **argv);
 int cmd_reload(int argc, char **argv);
 int cmd_arm(int argc, char **argv);
 int cmd_disarm(int argc, char **argv);
+int cmd_watch(int argc, char **argv);
 int cmd_anchors(int argc, char **argv);
 
 /* ------------------------------------------------------------------- out.c */
@@ -47,5 +50,20 @@ struct buf;
 void cmd_print_buf(struct buf *b);
 /* pass 0, fail 2, unavailable 3. */
 int cmd_status_of(enum check_status overall);
+/* "2026-11-23 23:59:01Z"; "never" for 0. */
+void cmd_time_text(int64_t t, char out[static 32]);
+
+/* Rows of texts, printed in columns that are as wide as their widest text. */
+enum { TABLE_COLUMNS = 8 };
+struct table {
+	size_t columns;
+	size_t rows;
+	char **cell; /* rows * columns, owned */
+	bool bad;    /* out of memory */
+};
+/* Appends a row of `columns` strings (copied). */
+void table_row(struct table *t, const char *const *cell);
+/* Prints each row behind indent, and frees the table. */
+void table_print(struct table *t, const char *indent);
 
 #endif

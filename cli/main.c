@@ -7,8 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "cli/cmd.h"
-
-#define KEYGATE_VERSION "0.1.0"
+#include "core/version.h"
 
 struct command {
 	const char *group; /* NULL for a command of one word */
@@ -24,6 +23,16 @@ static const struct command commands[] = {
         {"verify", "inclusion", cmd_verify_inclusion, "is a leaf in a tree"},
         {"verify", "consistency", cmd_verify_consistency, "is one tree a prefix of another"},
         {"verify", "proof", cmd_verify_proof, "judge a tlog-proof and its leaf"},
+        {"policy", "check", cmd_policy_check, "say what is wrong with policy files"},
+        {NULL, "explain", cmd_explain, "which rule decides for HOST:PORT, and what came of it"},
+        {NULL, "status", cmd_status, "what keygated is doing"},
+        {NULL, "sessions", cmd_sessions, "the sessions that are open"},
+        {NULL, "watch", cmd_watch, "events as they happen"},
+        {NULL, "revoke", cmd_revoke, "end a session, or all of a destination"},
+        {NULL, "reload", cmd_reload, "put changed policy files in force"},
+        {NULL, "arm", cmd_arm, "gate what the policy says"},
+        {NULL, "disarm", cmd_disarm, "gate nothing until armed again"},
+        {NULL, "anchors", cmd_anchors, "the built-in trust anchors"},
         {NULL, NULL, NULL, NULL},
 };
 

@@ -6,6 +6,9 @@
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
 #include "cli/cmd.h"
 #include "core/bytes.h"
 
@@ -13,6 +16,7 @@ int cmd_error(int status, const char *fmt, ...)
 {
 	va_list ap;
 
+	fflush(stdout);
 	fputs("keygate: ", stderr);
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
@@ -57,4 +61,60 @@ int cmd_status_of(enum check_status overall)
 		return CMD_NO;
 	}
 	return CMD_NO;
+}
+
+void cmd_time_text(int64_t t, char out[static 32])
+{
+	time_t when = (time_t)t;
+	struct tm tm;
+
+	if (!t)
+		strcpy(out, "never");
+	else if (!gmtime_r(&when, &tm) || !strftime(out, 32, "%Y-%m-%d %H:%M:%SZ", &tm))
+		snprintf(out, 32, "%lld", (long long)t);
+}
+
+/* ------------------------------------------------------------------- tables */
+
+void table_row(struct table *t, const char *const *cell)
+{
+	size_t at = t->rows * t->columns;
+	char **bigger = reallocarray(t->cell, at + t->columns, sizeof(*bigger));
+
+	if (!bigger) {
+		t->bad = true;
+		return;
+	}
+	t->cell = bigger;
+	for (size_t i = 0; i < t->columns; i++) {
+		t->cell[at + i] = strdup(cell[i] ? cell[i] : "");
+		t->bad |= !t->cell[at + i];
+	}
+	t->rows++;
+}
+
+void table_print(struct table *t, const char *indent)
+{
+	size_t width[TABLE_COLUMNS] = {0};
+	size_t cells = t->rows * t->columns;
+
+	for (size_t i = 0; i < cells && !t->bad; i++) {
+		size_t n = strlen(t->cell[i]);
+
+		if (n > width[i % t->columns])
+			width[i % t->columns] = n;
+	}
+	for (size_t i = 0; i < cells && !t->bad; i++) {
+		bool last = (i + 1) % t->columns == 0;
+
+		if (i % t->columns == 0)
+			fputs(indent, stdout);
+		/* Nothing is padded at the end of a line. */
+		printf("%-*s%s", last ? 0 : (int)width[i % t->columns], t->cell[i],
+		       last ? "\n" : "  ");
+	}
+	for (size_t i = 0; i < cells; i++)
+		free(t->cell[i]);
+	free(t->cell);
+	memset(t, 0, sizeof(*t));
 }

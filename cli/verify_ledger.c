@@ -206,7 +206,7 @@ static void free_input(struct bytes b)
 
 static int read_policy(const char *path, struct tlog_policy *out)
 {
-	struct bytes text;
+	struct bytes text = BYTES_NONE;
 	const char *why;
 	uint32_t line;
 	int ret = read_input(path, &text);

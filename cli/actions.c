@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * keygate revoke, reload, arm, disarm: the commands that change something; and watch, which shows
+ * what changes. The JSON form is keygated's answer as it is.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include "cli/client.h"
+#include "cli/cmd.h"
+#include "core/bytes.h"
+
+/* Options, no arguments, one request; CMD_YES with the answer in *a, or the status to end with. */
+static int simple(int argc, char **argv, const char *verb, struct client *c, json_t **a)
+{
+	int rc = client_options(argc, argv, 0, "", c);
+
+	*a = NULL;
+	if (rc != CLIENT_GO_ON)
+		return rc;
+	if (optind != argc)
+		return cmd_usage(argv[0], c->synopsis);
+	rc = client_ask(c, json_pack("{s:s}", "verb", verb), false, a);
+	if (rc || !c->json)
+		return rc;
+	cmd_print_json(*a);
+	*a = NULL;
+	return CMD_YES;
+}
+
+/* ----------------------------------------------------------------------- revoke */
+
+int cmd_revoke(int argc, char **argv)
+{
+	static const char synopsis[] = "SESSION | --destination NAME";
+	struct client c;
+	json_t *request, *a;
+	uint64_t id;
+	int rc = client_options(argc, argv, CLIENT_DESTINATION, synopsis, &c);
+
+	if (rc != CLIENT_GO_ON)
+		return rc;
+	if (argc - optind != !c.destination)
+		return cmd_usage(argv[0], synopsis);
+	if (c.destination) {
+		request = json_pack("{s:s, s:s}", "verb", "revoke", "destination", c.destination);
+	} else {
+		if (decimal_u64(bytes_str(argv[optind]), INT64_MAX, &id))
+			return cmd_error(CMD_USAGE,
+			                 "\"%s\" is not a session's number; keygate "
+			                 "sessions shows them",
+			                 argv[optind]);
+		request = json_pack("{s:s, s:I}", "verb", "revoke", "session", (json_int_t)id);
+	}
+	rc = client_ask(&c, request, false, &a);
+	if (rc)
+		return rc;
+	if (c.json) {
+		cmd_print_json(a);
+		return CMD_YES;
+	}
+	printf("%" JSON_INTEGER_FORMAT " ended\n", client_number(a, "revoked"));
+	json_decref(a);
+	return CMD_YES;
+}
+
+/* ----------------------------------------------------------------------- reload */
+
+static void print_names(const char *word, const json_t *names)
+{
+	const json_t *name;
+	size_t i;
+
+	json_array_foreach(names, i, name) printf("%-8s %s\n", word, json_string_value(name));
+}
+
+int cmd_reload(int argc, char **argv)
+{
+	struct client c;
+	json_t *a;
+	int rc = simple(argc, argv, "reload", &c, &a);
+
+	if (!a)
+		return rc;
+	client_print_issues(json_object_get(a, "warnings"));
+	print_names("added", json_object_get(a, "added"));
+	print_names("changed", json_object_get(a, "changed"));
+	print_names("removed", json_object_get(a, "removed"));
+	printf("generation %" JSON_INTEGER_FORMAT " is in force, %" JSON_INTEGER_FORMAT
+	       " sessions ended\n",
+	       client_number(a, "generation"), client_number(a, "sessions_cut"));
+	json_decref(a);
+	return CMD_YES;
+}
+
+/* ------------------------------------------------------------------ arm, disarm */
+
+int cmd_arm(int argc, char **argv)
+{
+	struct client c;
+	json_t *a;
+	int rc = simple(argc, argv, "arm", &c, &a);
+
+	if (!a)
+		return rc;
+	puts("armed");
+	json_decref(a);
+	return CMD_YES;
+}
+
+int cmd_disarm(int argc, char **argv)
+{
+	struct client c;
+	json_t *a;
+	int rc = simple(argc, argv, "disarm", &c, &a);
+
+	if (!a)
+		return rc;
+	puts("disarmed: nothing is gated until \"keygate arm\" or the next start of keygated");
+	json_decref(a);
+	return CMD_YES;
+}
+
+/* ------------------------------------------------------------------------ watch */
+
+/* "TIME EVENT member=value ...": what is no object or list. */
+static void print_event(const json_t *event)
+{
+	const char *name;
+	json_t *value;
+	char at[32];
+
+	cmd_time_text(client_number(event, "at"), at);
+	printf("%s %s", at, client_text(event, "event"));
+	json_object_foreach((json_t *)(uintptr_t)event, name, value)
+	{
+		if (!strcmp(name, "at") || !strcmp(name, "event"))
+			continue;
+		if (json_is_string(value) && json_string_length(value))
+			printf(" %s=\"%s\"", name, json_string_value(value));
+		else if (json_is_integer(value))
+			printf(" %s=%" JSON_INTEGER_FORMAT, name, json_integer_value(value));
+		else if (json_is_boolean(value))
+			printf(" %s=%s", name, json_is_true(value) ? "true" : "false");
+	}
+	putchar('\n');
+}
+
+static int show_event(const struct client *c, const char *text)
+{
+	json_t *event = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+
+	/* The first line says that events follow, or why not. */
+	if (json_is_false(json_object_get(event, "ok"))) {
+		cmd_error(CMD_UNKNOWN, "%s", client_text(event, "error"));
+		json_decref(event);
+		return CMD_UNKNOWN;
+	}
+	if (*client_text(event, "event")) {
+		if (c->json)
+			puts(text);
+		else
+			print_event(event);
+	}
+	json_decref(event);
+	return fflush(stdout) ? CMD_UNKNOWN : 0;
+}
+
+int cmd_watch(int argc, char **argv)
+{
+	struct client c;
+	int rc = client_options(argc, argv, 0, "", &c);
+
+	if (rc != CLIENT_GO_ON)
+		return rc;
+	if (optind != argc)
+		return cmd_usage(argv[0], c.synopsis);
+	return client_stream(&c, json_pack("{s:s}", "verb", "watch"), show_event);
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * keygate explain HOST:PORT: which destination block decides, what it demands, and what became of
+ * the last connection there. keygated is asked; when it does not answer, the policy files alone are
+ * read, which is said, and which never is a yes.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include "cli/client.h"
+#include "cli/cmd.h"
+#include "cli/load.h"
+
+enum { HOST_MAX = 254, ADDRS_MAX = 64 };
+
+struct target {
+	char host[HOST_MAX];
+	uint16_t port;
+	uint8_t addr[ADDRS_MAX][16];
+	uint32_t addrs;
+};
+
+/* ------------------------------------------------------------------------ target */
+
+/* "host:443", "192.0.2.1:443", "[2001:db8::1]:443". */
+static bool parse_target(const char *text, struct target *out)
+{
+	const char *colon = strrchr(text, ':');
+	const char *host = text;
+	size_t n = colon ? (size_t)(colon - text) : 0;
+	uint64_t port;
+
+	if (!colon || decimal_u64(bytes_str(colon + 1), UINT16_MAX, &port) || !port)
+		return false;
+	if (n >= 2 && text[0] == '[' && text[n - 1] == ']') {
+		host++;
+		n -= 2;
+	} else if (memchr(text, ':', n)) {
+		return false;
+	}
+	if (!n || n >= sizeof(out->host))
+		return false;
+	memcpy(out->host, host, n);
+	out->host[n] = '\0';
+	out->port = (uint16_t)port;
+	return true;
+}
+
+static void add_address(struct target *t, const struct addrinfo *a)
+{
+	static const uint8_t four[12] = {[10] = 0xff, [11] = 0xff};
+	struct sockaddr_in6 in6;
+	struct sockaddr_in in;
+	uint8_t *out = t->addr[t->addrs];
+
+	if (t->addrs == ADDRS_MAX)
+		return;
+	if (a->ai_family == AF_INET) {
+		memcpy(&in, a->ai_addr, sizeof(in));
+		memcpy(out, four, sizeof(four));
+		memcpy(out + sizeof(four), &in.sin_addr, 4);
+	} else if (a->ai_family == AF_INET6) {
+		memcpy(&in6, a->ai_addr, sizeof(in6));
+		memcpy(out, &in6.sin6_addr, 16);
+	} else {
+		return;
+	}
+	t->addrs++;
+}
+
+/* What the host is for the applications of this machine. A name without addresses has none. */
+static void resolve(struct target *t)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *all = NULL;
+
+	if (getaddrinfo(t->host, NULL, &hints, &all))
+		return;
+	for (const struct addrinfo *a = all; a; a = a->ai_next)
+		add_address(t, a);
+	freeaddrinfo(all);
+}
+
+static void address_text(const uint8_t addr[static 16], char out[static INET6_ADDRSTRLEN])
+{
+	static const uint8_t four[12] = {[10] = 0xff, [11] = 0xff};
+
+	if (memcmp(addr, four, sizeof(four)))
+		inet_ntop(AF_INET6, addr, out, INET6_ADDRSTRLEN);
+	else
+		inet_ntop(AF_INET, addr + 12, out, INET6_ADDRSTRLEN);
+}
+
+/* ------------------------------------------------------------------------- print */
+
+static void print_match(const json_t *m)
+{
+	const char *destination = client_text(m, "destination");
+	const json_t *words;
+	size_t i;
+
+	printf("%s: %s", client_text(m, "address"), client_text(m, "action"));
+	if (*destination)
+		printf(", destination \"%s\" (%s:%" JSON_INTEGER_FORMAT ")\n", destination,
+		       client_text(m, "file"), client_number(m, "line"));
+	else
+		puts(", no destination matches: the default");
+	json_array_foreach(json_object_get(m, "requirement"), i, words)
+	        printf("    %s\n", json_string_value(words));
+}
+
+static bool refuses(const json_t *check)
+{
+	const char *status = client_text(check, "status");
+
+	return !strcmp(status, "fail") || !strcmp(status, "unavailable");
+}
+
+static void print_checks(const json_t *verdict)
+{
+	struct table t = {.columns = 3};
+	const json_t *c;
+	size_t i;
+
+	json_array_foreach(json_object_get(verdict, "checks"), i, c)
+	{
+		table_row(&t, (const char *const[]){client_text(c, "status"), client_text(c, "id"),
+		                                    client_text(c, "detail")});
+		if (refuses(c))
+			table_row(&t, (const char *const[]){"", "", client_text(c, "advice")});
+	}
+	table_print(&t, "    ");
+	json_array_foreach(json_object_get(verdict, "loosened"), i, c)
+	        printf("    loosened: %s\n", json_string_value(c));
+}
+
+static void print_last(const json_t *last)
+{
+	const json_t *app = json_object_get(last, "app");
+	const char *code = client_text(last, "code");
+	char at[32];
+
+	if (!json_is_object(last)) {
+		puts("no connection there since keygated was started");
+		return;
+	}
+	cmd_time_text(client_number(last, "at"), at);
+	printf("last connection: %s at %s, to %s, by %s (pid %" JSON_INTEGER_FORMAT ")\n",
+	       client_text(last, "outcome"), at, client_text(last, "peer"),
+	       client_text(app, "comm"), client_number(app, "pid"));
+	if (*code)
+		printf("  %s: %s (%s)\n  %s\n", code, client_text(last, "title"),
+		       client_text(last, "detail"), client_text(last, "advice"));
+	print_checks(json_object_get(last, "verdict"));
+}
+
+static void print_answer(const struct target *t, const json_t *a)
+{
+	const json_t *matches = json_object_get(a, "matches"), *m;
+	size_t i;
+
+	if (json_is_false(json_object_get(a, "armed")))
+		puts("disarmed: nothing is gated, whatever stands below");
+	if (!json_array_size(matches))
+		printf("%s has no known address\n", t->host);
+	json_array_foreach(matches, i, m) print_match(m);
+	if (json_object_get(a, "last"))
+		print_last(json_object_get(a, "last"));
+}
+
+/* --------------------------------------------------------------- by keygated */
+
+static int status_of_answer(const json_t *a)
+{
+	const json_t *m;
+	size_t i;
+
+	if (!strcmp(client_text(json_object_get(a, "last"), "outcome"), "refused"))
+		return CMD_NO;
+	json_array_foreach(json_object_get(a, "matches"), i, m)
+	{
+		if (!strcmp(client_text(m, "action"), "deny"))
+			return CMD_NO;
+	}
+	return json_array_size(json_object_get(a, "matches")) ? CMD_YES : CMD_UNKNOWN;
+}
+
+static json_t *request_of(const struct target *t)
+{
+	json_t *addresses = json_array();
+
+	for (uint32_t i = 0; i < t->addrs; i++) {
+		char text[INET6_ADDRSTRLEN];
+
+		address_text(t->addr[i], text);
+		json_array_append_new(addresses, json_string(text));
+	}
+	return json_pack("{s:s, s:s, s:i, s:o}", "verb", "explain", "host", t->host, "port",
+	                 (int)t->port, "addresses", addresses);
+}
+
+/* ------------------------------------------------------------ by the files alone */
+
+/* The destinations that hold the host by name, at the addresses that it has here. */
+static size_t resolved_of(const struct policy *p, const struct target *t,
+                          struct policy_resolved **out)
+{
+	struct policy_resolved *v = calloc((size_t)p->destinations * t->addrs + 1, sizeof(*v));
+	size_t n = 0;
+
+	for (uint32_t d = 0; v && d < p->destinations; d++) {
+		bool named = false;
+
+		for (uint32_t h = 0; h < p->destination[d].hosts; h++)
+			named |= !strcasecmp(p->destination[d].host[h], t->host);
+		for (uint32_t i = 0; named && i < t->addrs; i++) {
+			v[n].destination = d;
+			memcpy(v[n++].addr, t->addr[i], 16);
+		}
+	}
+	*out = v;
+	return n;
+}
+
+static json_t *words_of(const struct policy *p, int at)
+{
+	struct buf b = buf_make(65536);
+	json_t *a = json_array();
+	char *next, *words;
+
+	if (at >= 0)
+		policy_explain(p, (uint32_t)at, &b);
+	buf_u8(&b, 0);
+	next = b.bad ? NULL : (char *)b.p;
+	while ((words = strsep(&next, "\n")))
+		if (*words)
+			json_array_append_new(a, json_string(words));
+	buf_free(&b);
+	return a;
+}
+
+static json_t *match_of(const struct policy *p, int at, const uint8_t addr[static 16])
+{
+	const struct policy_destination *d = at < 0 ? NULL : &p->destination[at];
+	char text[INET6_ADDRSTRLEN];
+
+	address_text(addr, text);
+	return json_pack("{s:s, s:s, s:o, s:o, s:i, s:o}", "address", text, "action",
+	                 policy_action_name(d ? d->action : policy_default(p, addr)), "destination",
+	                 d ? json_string(d->name) : json_null(), "file",
+	                 d ? json_string(d->where.file) : json_null(), "line",
+	                 d ? (int)d->where.line : 0, "requirement", words_of(p, at));
+}
+
+/* The same members as keygated's answer, but nothing that only it knows. */
+static json_t *answer_of_files(const struct policy *p, const struct target *t)
+{
+	struct policy_resolved *names;
+	size_t n = resolved_of(p, t, &names);
+	json_t *matches = json_array();
+
+	for (uint32_t i = 0; i < t->addrs; i++)
+		json_array_append_new(
+		        matches,
+		        match_of(p, policy_match(p, names, n, t->addr[i], t->port), t->addr[i]));
+	free(names);
+	return json_pack("{s:b, s:s, s:s, s:s, s:i, s:o}", "ok", 0, "kind", "unavailable", "host",
+	                 t->host, "error", "keygated does not answer; these are the policy files",
+	                 "port", (int)t->port, "matches", matches);
+}
+
+static int by_files(const struct client *c, const struct target *t)
+{
+	const char *dir = c->policy ? c->policy : CLIENT_CONFIG;
+	struct policy_issues issues;
+	struct policy *p = NULL;
+	size_t files;
+	json_t *a;
+
+	if (!c->json)
+		client_unreachable(c);
+	if (load_policy(dir, &p, &issues, &files)) {
+		a = load_issues_json(&issues);
+		if (!c->json)
+			client_print_issues(a);
+		else
+			cmd_print_json(json_pack(
+			        "{s:b, s:s, s:s, s:O}", "ok", 0, "kind", "unavailable", "error",
+			        "keygated does not answer, and the policy files are "
+			        "wrong",
+			        "issues", a));
+		json_decref(a);
+		return CMD_UNKNOWN;
+	}
+	a = answer_of_files(p, t);
+	policy_free(p);
+	if (c->json) {
+		cmd_print_json(a);
+		return CMD_UNKNOWN;
+	}
+	printf("what the policy files in %s say, whether they are in force or not:\n", dir);
+	print_answer(t, a);
+	json_decref(a);
+	return CMD_UNKNOWN;
+}
+
+int cmd_explain(int argc, char **argv)
+{
+	static const char synopsis[] = "[--policy DIR] HOST:PORT";
+	struct target t = {.port = 0};
+	struct client c;
+	json_t *a;
+	int rc = client_options(argc, argv, CLIENT_POLICY, synopsis, &c);
+
+	if (rc != CLIENT_GO_ON)
+		return rc;
+	if (argc - optind != 1)
+		return cmd_usage(argv[0], synopsis);
+	if (!parse_target(argv[optind], &t))
+		return cmd_error(
+		        CMD_USAGE,
+		        "\"%s\" is not HOST:PORT; write api.example.com:443, 192.0.2.1:443 or "
+		        "[2001:db8::1]:443",
+		        argv[optind]);
+	resolve(&t);
+	rc = client_ask(&c, request_of(&t), true, &a);
+	if (!a)
+		return rc == CLIENT_GO_ON ? by_files(&c, &t) : rc;
+	rc = status_of_answer(a);
+	if (c.json) {
+		cmd_print_json(a);
+		return rc;
+	}
+	print_answer(&t, a);
+	json_decref(a);
+	return rc;
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * keygate status and keygate sessions: what keygated says of itself and of what it carries. The
+ * JSON form is keygated's answer as it is; the text form shows the same, short.
+ */
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include "cli/client.h"
+#include "cli/cmd.h"
+
+/* ----------------------------------------------------------------------- status */
+
+/* A line "name   value" of the status. */
+__attribute__((format(printf, 3, 4))) static void line(struct table *t, const char *name,
+                                                       const char *fmt, ...)
+{
+	char value[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(value, sizeof(value), fmt, ap);
+	va_end(ap);
+	table_row(t, (const char *const[]){name, value});
+}
+
+#define N JSON_INTEGER_FORMAT
+
+static void add_self(struct table *t, const json_t *a)
+{
+	char since[32];
+
+	cmd_time_text(client_number(a, "started_at"), since);
+	line(t, "keygated", "%s, pid %" N ", kernel %s, since %s", client_text(a, "version"),
+	     client_number(a, "pid"), client_text(a, "kernel"), since);
+	line(t, "armed", "%s",
+	     json_is_true(json_object_get(a, "armed")) ? "yes" : "no: NOTHING IS GATED");
+	line(t, "keyring watch", "%s",
+	     json_is_true(json_object_get(a, "keyring_watch"))
+	             ? "in the kernel"
+	             : "by polling: this kernel can't watch the keyring");
+}
+
+static void add_tests(struct table *t, const json_t *tests)
+{
+	const json_t *test;
+	size_t i;
+
+	json_array_foreach(tests, i, test)
+	{
+		if (!json_is_true(json_object_get(test, "ok")))
+			line(t, "self-test", "%s: %s", client_text(test, "id"),
+			     client_text(test, "detail"));
+	}
+}
+
+static void add_policy(struct table *t, const json_t *p)
+{
+	const json_t *last = json_object_get(p, "last_error");
+	char at[32];
+
+	cmd_time_text(client_number(p, "loaded_at"), at);
+	line(t, "policy",
+	     "generation %" N ", %" N " destinations, %" N " prefixes, default %s, loaded %s",
+	     client_number(p, "generation"), client_number(p, "destinations"),
+	     client_number(p, "prefixes"), client_text(p, "default"), at);
+	if (json_array_size(json_object_get(p, "warnings")))
+		line(t, "", "%zu warnings (keygate policy check)",
+		     json_array_size(json_object_get(p, "warnings")));
+	if (json_is_object(last)) {
+		cmd_time_text(client_number(last, "at"), at);
+		line(t, "", "the reload of %s was REFUSED (keygate policy check)", at);
+	}
+}
+
+static void add_names(struct table *t, const json_t *names)
+{
+	const json_t *name, *address;
+	size_t i, k;
+
+	json_array_foreach(names, i, name)
+	{
+		char list[256] = "";
+		size_t n = 0;
+
+		json_array_foreach(json_object_get(name, "addresses"), k, address)
+		{
+			if (n < sizeof(list))
+				n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s",
+				                      k ? ", " : "", json_string_value(address));
+		}
+		if (json_is_string(json_object_get(name, "error")))
+			line(t, "name", "%s: %s%s%s", client_text(name, "host"),
+			     client_text(name, "error"), *list ? "; still " : "", list);
+		else
+			line(t, "name", "%s: %s", client_text(name, "host"), list);
+	}
+}
+
+static void add_heads(struct table *t, const json_t *a)
+{
+	const json_t *head;
+	char at[32];
+	size_t i;
+
+	json_array_foreach(json_object_get(a, "heads"), i, head)
+	{
+		cmd_time_text(client_number(head, "saved_at"), at);
+		line(t, "ledger", "%s: size %" N ", seen %s", client_text(head, "origin"),
+		     client_number(head, "size"), at);
+	}
+	if (client_number(a, "forks"))
+		line(t, "FORKS", "%" N " recorded: a ledger showed this host two histories",
+		     client_number(a, "forks"));
+}
+
+static void add_counts(struct table *t, const json_t *a)
+{
+	const json_t *s = json_object_get(a, "sessions"), *c = json_object_get(a, "counters");
+
+	line(t, "sessions", "%" N " live, %" N " opening, room for %" N, client_number(s, "live"),
+	     client_number(s, "opening"), client_number(s, "capacity"));
+	line(t, "connections", "%" N " released, %" N " refused, %" N " denied, %" N " closed",
+	     client_number(c, "released"), client_number(c, "refused"), client_number(c, "denied"),
+	     client_number(c, "closed"));
+	line(t, "kept in", "%" N " datagrams, %" N " packets of others, %" N " without keygated",
+	     client_number(c, "datagram"), client_number(c, "backstop"),
+	     client_number(c, "no_listener"));
+}
+
+int cmd_status(int argc, char **argv)
+{
+	struct table t = {.columns = 2};
+	struct client c;
+	json_t *a;
+	bool armed;
+	int rc = client_options(argc, argv, 0, "", &c);
+
+	if (rc != CLIENT_GO_ON)
+		return rc;
+	if (optind != argc)
+		return cmd_usage(argv[0], c.synopsis);
+	rc = client_ask(&c, json_pack("{s:s}", "verb", "status"), false, &a);
+	if (rc)
+		return rc;
+	/* Whether this host is gated is what a script asks for. */
+	armed = json_is_true(json_object_get(a, "armed"));
+	if (c.json) {
+		cmd_print_json(a);
+		return armed ? CMD_YES : CMD_NO;
+	}
+	add_self(&t, a);
+	add_tests(&t, json_object_get(a, "self_test"));
+	add_policy(&t, json_object_get(a, "policy"));
+	add_names(&t, json_object_get(a, "names"));
+	add_heads(&t, a);
+	add_counts(&t, a);
+	json_decref(a);
+	table_print(&t, "");
+	return armed ? CMD_YES : CMD_NO;
+}
+
+/* --------------------------------------------------------------------- sessions */
+
+static void add_session(struct table *t, const json_t *s, int64_t now)
+{
+	const json_t *app = json_object_get(s, "app");
+	bool live = !strcmp(client_text(s, "state"), "live");
+	char id[32], who[96], key[32] = "", left[32] = "";
+
+	snprintf(id, sizeof(id), "%" N, client_number(s, "id"));
+	snprintf(who, sizeof(who), "%.32s (pid %" N ", uid %" N ")", client_text(app, "comm"),
+	         client_number(app, "pid"), client_number(app, "uid"));
+	if (live) {
+		int64_t until = client_number(s, "until");
+
+		snprintf(key, sizeof(key), "%" N " %.12s", client_number(s, "key"),
+		         client_text(s, "key_state"));
+		snprintf(left, sizeof(left), "%llds", (long long)(until > now ? until - now : 0));
+	}
+	table_row(t, (const char *const[]){id, client_text(s, "state"),
+	                                   client_text(s, "destination"), client_text(s, "peer"),
+	                                   who, client_text(s, "cipher"), key, left});
+}
+
+int cmd_sessions(int argc, char **argv)
+{
+	struct table t = {.columns = 8};
+	const json_t *list, *s;
+	struct client c;
+	json_t *a;
+	size_t i;
+	int rc = client_options(argc, argv, 0, "", &c);
+
+	if (rc != CLIENT_GO_ON)
+		return rc;
+	if (optind != argc)
+		return cmd_usage(argv[0], c.synopsis);
+	rc = client_ask(&c, json_pack("{s:s}", "verb", "sessions"), false, &a);
+	if (rc)
+		return rc;
+	if (c.json) {
+		cmd_print_json(a);
+		return CMD_YES;
+	}
+	list = json_object_get(a, "sessions");
+	if (!json_array_size(list))
+		puts("no sessions");
+	else
+		table_row(&t, (const char *const[]){"ID", "STATE", "DESTINATION", "PEER",
+		                                    "APPLICATION", "CIPHER", "KEY", "ENDS IN"});
+	json_array_foreach(list, i, s) add_session(&t, s, time(NULL));
+	json_decref(a);
+	table_print(&t, "");
+	return CMD_YES;
+}
