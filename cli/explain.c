@@ -176,11 +176,15 @@ static void print_answer(const struct target *t, const json_t *a)
 
 static int status_of_answer(const json_t *a)
 {
-	const json_t *m;
+	const json_t *last = json_object_get(a, "last"), *m;
 	size_t i;
 
-	if (!strcmp(client_text(json_object_get(a, "last"), "outcome"), "refused"))
-		return CMD_NO;
+	/* Without a verdict, or with an unavailable one, nothing was found wrong: it could not be
+	 * told. */
+	if (!strcmp(client_text(last, "outcome"), "refused"))
+		return !strcmp(client_text(json_object_get(last, "verdict"), "verdict"), "fail")
+		               ? CMD_NO
+		               : CMD_UNKNOWN;
 	json_array_foreach(json_object_get(a, "matches"), i, m)
 	{
 		if (!strcmp(client_text(m, "action"), "deny"))

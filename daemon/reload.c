@@ -145,14 +145,14 @@ struct sweep {
 	size_t n;
 };
 
-/* Sockets that must not be: to a gated destination, and not a session's. */
+/* Sockets that must not be: to a gated or denied destination, and not a session's. */
 static bool is_stray(void *ctx, const uint8_t dst[static 16], uint16_t port, uint64_t cookie)
 {
 	const struct sweep *s = ctx;
 	const struct policy *p = s->g->now.policy;
 	int at = policy_match(p, s->names, s->n, dst, port);
 
-	return at >= 0 && p->destination[at].action == POLICY_GATE && !flow_owns(s->g, cookie);
+	return at >= 0 && p->destination[at].action != POLICY_ALLOW && !flow_owns(s->g, cookie);
 }
 
 static void sweep_old_sockets(struct gate *g)

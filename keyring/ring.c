@@ -16,8 +16,9 @@
 #include "keyring/ring.h"
 
 enum {
+	/* keyctl(1) shows a ring only to whom it may search; what it then finds guards itself. */
 	RING_PERM = KEY_POS_VIEW | KEY_POS_READ | KEY_POS_WRITE | KEY_POS_SEARCH | KEY_USR_VIEW |
-	            KEY_USR_READ,
+	            KEY_USR_READ | KEY_USR_SEARCH,
 	/* READ for possessors is implied by SEARCH; named all the same. */
 	KEY_PERM = KEY_POS_VIEW | KEY_POS_READ | KEY_POS_SEARCH | KEY_POS_SETATTR | KEY_USR_VIEW |
 	           KEY_USR_SETATTR,

@@ -21,11 +21,16 @@ from world import (Failure, V4, V6, Witness, World, listening, out, run, tlog_po
                    wait_for)
 
 MIB = 1 << 20
-CANARY = b"canary-7f3a91c2-must-not-leave"
 # Emulated AES is slow; KEYGATE_E2E_MIB raises the bulk tests to what real hardware can do.
 BULK = int(os.environ.get("KEYGATE_E2E_MIB", "32")) * MIB
 
 tests = []
+canaries = iter(range(10 ** 6))
+
+
+def canary():
+    """A word that nothing sent before."""
+    return b"canary-%06d-7f3a91c2-must-not-leave" % next(canaries)
 
 
 def test(fn):
@@ -77,22 +82,25 @@ def build_ledgers(w):
     leaf = good.statement(m)
     other = good.statement("ab" * 48, version="0.9")
     good.append(other, leaf)
-    good.publish([w.witnesses[0]])
-    p = {"few": (leaf, good.prove(leaf, "few.proof"))}
-    good.publish(w.witnesses, at=int(time.time()) - 30 * 86400)
-    p["stale"] = (leaf, good.prove(leaf, "stale.proof"))
-    good.publish(w.witnesses)
-    p["good"] = (leaf, good.prove(leaf, "good.proof"))
+    good.publish()
+    few, stale = good.copy("few"), good.copy("stale")
+    good.cosign(w.witnesses)
+    few.cosign(w.witnesses[:1])
+    stale.cosign(w.witnesses, at=int(time.time()) - 30 * 86400)
+    p = {n: (leaf, l.prove(leaf, n + ".proof"))
+         for n, l in (("good", good), ("few", few), ("stale", stale))}
     unlogged = good.statement(m, version="2.0")
     p["inclusion"] = (unlogged, p["good"][1])
     rogue = w.ledger("rogue", origin="rogue.test/log")
     rogue.append(leaf)
-    rogue.publish(w.witnesses)
+    rogue.publish()
+    rogue.cosign(w.witnesses)
     p["unlisted"] = (leaf, rogue.prove(leaf, "rogue.proof"))
     # The same origin and key, another history of the same size.
     fork = w.fork = w.ledger("fork", key=w.path("log.key"))
     fork.append(leaf, fork.statement("cd" * 48, version="evil"))
-    fork.publish(w.witnesses)
+    fork.publish()
+    fork.cosign(w.witnesses)
     p["fork"] = (leaf, fork.prove(leaf, "fork.proof"))
     w.proofs = p
 
@@ -112,7 +120,7 @@ def build_platforms(w):
 
 
 def start_attesters(w):
-    liar = os.path.join(os.path.dirname(tool("")), "..", "tests", "liar")
+    liar = os.path.abspath(os.path.join(tool("keygated"), "../../tests/liar"))
     leaf, proof = w.proofs["good"]
     for name, port in PORT.items():
         kw = dict(zip(("leaf", "proof"), w.proofs.get(name, (leaf, proof))))
@@ -213,11 +221,12 @@ def pattern_hash(n):
 
 def add_pass(host, family):
     def passes(w):
-        p = curl(host, PORT["good"], "--data-binary", CANARY.decode(), path="/upload")
+        word = canary()
+        p = curl(host, PORT["good"], "--data-binary", word.decode(), path="/upload")
         check(p.stdout == b"stored\n", "unexpected answer %r" % p.stdout)
         code, verdict, bad = w.refusal(host, PORT["good"])
         check((code, verdict, bad) == (0, "pass", []), "verdict %r" % ((code, verdict, bad),))
-        check(not w.on_wire(CANARY), "the canary is on the wire in clear")
+        check(not w.on_wire(word), "the canary is on the wire in clear")
     passes.__name__ = "%s_pass" % family
     test(passes)
 
@@ -226,13 +235,14 @@ def add_refusal(host, family, name, status, ident):
     def refuses(w):
         if name == "replay":  # the liar's first connection: what it will replay
             run("curl", "-s", "-m", "30", url(host, PORT[name]), ok=None)
-        p = curl(host, PORT[name], "--data-binary", CANARY.decode(), path="/upload", ok=None)
+        word = canary()
+        p = curl(host, PORT[name], "--data-binary", word.decode(), path="/upload", ok=None)
         check(p.returncode != 0, "curl got an answer: %r" % p.stdout)
         code, verdict, bad = w.refusal(host, PORT[name])
         check(verdict == status, "verdict is %s, not %s; refused by %s" % (verdict, status, bad))
         check(bad == [ident], "refused by %s, not by %s" % (bad, ident))
         check(code == {"fail": 2, "unavailable": 3}[status], "exit status %d" % code)
-        check(not w.on_wire(CANARY), "the canary is on the wire in clear")
+        check(not w.on_wire(word), "the canary is on the wire in clear")
     refuses.__name__ = "%s_%s" % (family, name)
     test(refuses)
 
@@ -257,7 +267,7 @@ def mapped_address_is_gated(w):
 @test
 def canary_shows_when_not_gated(w):
     """The test above could not fail if the capture saw nothing."""
-    word = CANARY + b"-control"
+    word = canary()
     curl(V4, 9999, path="/" + word.decode())
     check(w.on_wire(word), "a plain request is not in the capture")
 
@@ -353,20 +363,26 @@ def reset_by_the_service_resets_the_app(w):
 
 @test
 def concurrent_sessions(w, count=200):
+    """All open at once. They are opened a few at a time: emulated handshakes are slow, and how
+    many a host can make in a second is not what is asked here."""
     done, errors = [], []
-    gate = threading.Barrier(count)
+    opening = threading.Semaphore(12)
+    all_open = threading.Barrier(count)
 
     def one(i):
+        blob = (b"%08d" % i) * 1024
         try:
-            gate.wait(60)
-            with connect((V4, V6)[i % 2], PORT["bytes"], 300) as s:
-                s.sendall(b"E")
-                blob = (b"%08d" % i) * 1024
+            with opening:
+                s = connect((V4, V6)[i % 2], PORT["bytes"], 300)
+                s.sendall(b"E!")
+                check(s.recv(1) == b"!", "no echo")
+            with s:
+                all_open.wait(300)
                 s.sendall(blob)
-                got = s.recv(len(blob), socket.MSG_WAITALL)
-                check(got == blob, "echo differs")
+                check(s.recv(len(blob), socket.MSG_WAITALL) == blob, "echo differs")
                 done.append(i)
         except (OSError, Failure, threading.BrokenBarrierError) as e:
+            all_open.abort()
             errors.append("%d: %r" % (i, e))
     ts = [threading.Thread(target=one, args=(i,)) for i in range(count)]
     for t in ts:
@@ -378,11 +394,12 @@ def concurrent_sessions(w, count=200):
 
 @test
 def redis_client(w):
-    p = run("redis-cli", "-h", V4, "-p", PORT["redis"], "set", "k", CANARY.decode())
+    word = canary()
+    p = run("redis-cli", "-h", V4, "-p", PORT["redis"], "set", "k", word.decode())
     check(p.stdout == b"OK\n", "redis said %r" % p.stdout)
     p = run("redis-cli", "-h", V6, "-p", PORT["redis"], "get", "k")
-    check(p.stdout.strip() == CANARY, "redis said %r" % p.stdout)
-    check(not w.on_wire(CANARY), "the canary is on the wire in clear")
+    check(p.stdout.strip() == word, "redis said %r" % p.stdout)
+    check(not w.on_wire(word), "the canary is on the wire in clear")
 
 
 @test
@@ -398,26 +415,28 @@ def deny_has_the_errno_of_the_policy(w):
 
 @test
 def datagrams_are_refused(w):
+    word = canary()
     for fam, host in ((socket.AF_INET, V4), (socket.AF_INET6, V6)):
         s = socket.socket(fam, socket.SOCK_DGRAM)
-        for send in (lambda: s.sendto(CANARY, (host, PORT["good"])),
+        for send in (lambda: s.sendto(word, (host, PORT["good"])),
                      lambda: s.connect((host, PORT["good"]))):
             try:
                 send()
             except OSError:
                 continue
             raise Failure("a datagram to %s was let through" % host)
-    check(not w.on_wire(CANARY), "the canary is on the wire in clear")
+    check(not w.on_wire(word), "the canary is on the wire in clear")
 
 
 @test
 def raw_packets_are_dropped(w):
+    word = canary()
     s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 253)
     try:
-        s.sendto(CANARY + b"-raw", (V4, 0))
+        s.sendto(word, (V4, 0))
     except OSError:
         pass
-    check(not w.on_wire(CANARY + b"-raw"), "a raw packet to a gated address left")
+    check(not w.on_wire(word), "a raw packet to a gated address left")
 
 
 def download(w, host=V4):
@@ -508,17 +527,17 @@ def revoke_cuts_while_daemon_is_stopped(w):
         try:
             run("keyctl", "revoke", str(j["key"]))
             time.sleep(0.5)
-            before = wire_bytes(w)
+            before = wire_bytes()
             time.sleep(1.5)
-            grown = wire_bytes(w) - before
-            check(grown < 20000, "%d bytes of capture after the cut" % grown)
+            grown = wire_bytes() - before
+            check(grown < 20000, "%d bytes came in after the cut" % grown)
         finally:
             run("kill", "-CONT", *pids)
         wait_for("the reset", lambda: state["end"] == 104, 10)
 
 
-def wire_bytes(w):
-    return os.stat(w.pcap).st_size
+def wire_bytes():
+    return int(open("/sys/class/net/kg0/statistics/rx_bytes").read())
 
 
 @test
@@ -527,7 +546,8 @@ def reload_keeps_sessions_and_refuses_errors(w):
     with s:
         w.policy(POLICY.replace("lease", "leese"))
         code, j = w.keygate("reload", ok=(1,))
-        check("10-test.conf:" in json.dumps(j), "no file and line: %s" % j)
+        issue = j["issues"][0]
+        check(issue["file"].endswith("10-test.conf") and issue["line"] == 17, "issue %r" % issue)
         n = state["n"]
         w.policy(POLICY)
         w.keygate("reload")
@@ -551,6 +571,7 @@ def forks_keep_both_notes(w):
 @test
 def older_socket_is_destroyed_when_gated(w):
     """A connection from before the policy covers its destination doesn't survive the reload."""
+    word = canary()
     with connect(V4, 9999) as s:
         w.policy(POLICY + """
 destination "late" {
@@ -562,14 +583,14 @@ destination "late" {
         w.keygate("reload")
         s.settimeout(5)
         try:
-            s.sendall(b"GET /%s HTTP/1.0\r\n\r\n" % (CANARY + b"-late"))
+            s.sendall(b"GET /%s HTTP/1.0\r\n\r\n" % word)
             gone = s.recv(10) == b""
         except OSError:
             gone = True
         w.policy(POLICY)
         w.keygate("reload")
         check(gone, "an old connection went on")
-    check(not w.on_wire(CANARY + b"-late"), "the canary left on an old connection")
+    check(not w.on_wire(word), "the canary left on an old connection")
 
 
 @test
@@ -577,12 +598,12 @@ def killed_daemon_refuses(w):
     w.daemon.send_signal(signal.SIGKILL)
     w.daemon.wait()
     wait_for("the roles' end", lambda: run("pgrep", "-x", "keygated", ok=None).returncode == 1)
+    word = canary()
     for host in (V4, V6):
-        p = curl(host, PORT["good"], "--data-binary", CANARY.decode() + "-dead", path="/upload",
-                 ok=None, limit=10)
+        p = curl(host, PORT["good"], "--data-binary", word.decode(), path="/upload", ok=None,
+                 limit=10)
         check(p.returncode == 7, "curl ended with %d" % p.returncode)
-    # Nobody else can take the listener's place.
-    check(not w.on_wire(CANARY + b"-dead"), "the canary is on the wire in clear")
+    check(not w.on_wire(word), "the canary is on the wire in clear")
     w.gate()
     curl(V4, PORT["good"])
 
@@ -602,7 +623,7 @@ def stop_and_start_stays_closed(w):
 
 @test
 def disarm_opens_and_arm_closes(w):
-    word = CANARY + b"-disarmed"
+    word = canary()
     w.keygate("disarm")
     run("curl", "-s", "-m", "5", url(V4, PORT["good"], "/" + word.decode()), ok=None)
     check(w.on_wire(word), "disarmed, the canary is not on the wire")

@@ -233,9 +233,7 @@ http {
         """Overall result and the ids of the checks that refused in the destination's last verdict."""
         code, j = self.keygate("explain", "[%s]:%d" % (host, port) if ":" in host else
                                "%s:%d" % (host, port), ok=(0, 2, 3))
-        v = j.get("last_verdict") or j.get("verdict") or {}
-        if isinstance(v, str):
-            v = j
+        v = (j["last"] or {}).get("verdict") or {}
         return code, v.get("verdict"), [c["id"] for c in v.get("checks", [])
                                         if c["status"] in ("fail", "unavailable")]
 
@@ -262,14 +260,21 @@ class Ledger:
         run(tool("keygate-log"), "append", self.dir, "--key", self.key, *leaves)
         self.leaves += len(leaves)
 
-    def publish(self, witnesses=(), at=None):
+    def publish(self):
         run(tool("keygate-log"), "checkpoint", self.dir, "--key", self.key)
-        for w in witnesses:
-            self.cosign(w, at)
 
-    def cosign(self, witness, at=None):
-        run(tool("keygate-log"), "cosign", self.dir, "--key", witness.key, "--name", witness.name,
-            "--state", witness.state_of(self.dir), *(["--at", at] if at else []))
+    def cosign(self, witnesses, at=None):
+        for w in witnesses:
+            run(tool("keygate-log"), "cosign", self.dir, "--key", w.key, "--name", w.name, "--state",
+                w.state_of(self.dir), *(["--at", at] if at else []))
+
+    def copy(self, name):
+        """The directory as it stands, to be cosigned otherwise."""
+        other = object.__new__(Ledger)
+        other.__dict__.update(self.__dict__)
+        other.dir = self.w.path(name)
+        shutil.copytree(self.dir, other.dir)
+        return other
 
     def prove(self, leaf, name):
         p = self.w.path(name)
