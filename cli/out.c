@@ -69,7 +69,7 @@ void cmd_time_text(int64_t t, char out[static 32])
 	struct tm tm;
 
 	if (!t)
-		strcpy(out, "never");
+		snprintf(out, 32, "never");
 	else if (!gmtime_r(&when, &tm) || !strftime(out, 32, "%Y-%m-%d %H:%M:%SZ", &tm))
 		snprintf(out, 32, "%lld", (long long)t);
 }

@@ -97,7 +97,7 @@ static void open_ledger(struct policy_reader *r)
 		return;
 	r->l = &r->p->ledger[r->p->ledgers++];
 	r->l->where = r->where;
-	r->l->max_age = 24 * 3600;
+	r->l->max_age = DAY;
 }
 
 static void open_anchor(struct policy_reader *r)
@@ -125,7 +125,7 @@ static void open_destination(struct policy_reader *r)
 	r->d->binder = BINDER_CONNECTION;
 	r->d->ledger = -1;
 	r->d->require_crl = true;
-	r->d->lease = 3600;
+	r->d->lease = HOUR;
 	r->prefixes_cap = 0;
 	r->measurements_cap = 0;
 }

@@ -39,7 +39,7 @@ bool policy_take_duration(struct policy_reader *r, const struct policy_value *v,
 	static const struct {
 		char unit;
 		uint32_t seconds;
-	} units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+	} units[] = {{'s', 1}, {'m', 60}, {'h', HOUR}, {'d', DAY}};
 	size_t n = strlen(v->text);
 	uint64_t count;
 
@@ -57,7 +57,7 @@ bool policy_take_duration(struct policy_reader *r, const struct policy_value *v,
 		policy_error(r, v->line,
 		             "%s: \"%.64s\" is out of range; it goes from %" PRId64 "s to %" PRId64
 		             "d",
-		             key_name(r), v->text, min, max / 86400);
+		             key_name(r), v->text, min, max / DAY);
 		return false;
 	}
 	policy_unexpected(r, v, "a duration; write a number with a unit: 90s, 30m, 24h, 7d");
@@ -171,7 +171,7 @@ void read_ledger_policy(struct policy_reader *r, const struct policy_value *v)
 
 void read_ledger_max_age(struct policy_reader *r, const struct policy_value *v)
 {
-	policy_take_duration(r, v, 60, 7 * 86400, &r->l->max_age);
+	policy_take_duration(r, v, 60, 7 * (int64_t)DAY, &r->l->max_age);
 }
 
 void read_ledger_url(struct policy_reader *r, const struct policy_value *v)

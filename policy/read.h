@@ -11,6 +11,8 @@
 #include "policy/keys.h"
 #include "policy/policy.h"
 
+enum { HOUR = 3600, DAY = 24 * HOUR };
+
 /* A name that a destination refers to; resolved when all files are read. */
 struct policy_ref {
 	char name[POLICY_NAME_MAX];

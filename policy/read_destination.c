@@ -195,7 +195,7 @@ void read_refuse_with(struct policy_reader *r, const struct policy_value *v)
 
 void read_lease(struct policy_reader *r, const struct policy_value *v)
 {
-	policy_take_duration(r, v, 1, 30 * 86400, &r->d->lease);
+	policy_take_duration(r, v, 1, 30 * (int64_t)DAY, &r->d->lease);
 }
 
 /* --------------------------------------------------------------- what is demanded */

@@ -5,10 +5,10 @@
  *
  * The library reads more than policy files are meant to say: it puts environment variables into
  * strings, drops characters that it does not know, takes a file that ends inside a block, reads
- * "a|b" as a path into another block, and lets a second value replace the first. So the text goes
- * through a strict scan first, which also blanks the comments (the library loses count of lines in
- * some) and tells each block its first line; and every option is of pointer type, so that a value
- * comes with its line and a repetition is seen.
+ * "a|b" as a path into another block, lets a second value replace the first, and fails without a
+ * word on an empty name. So the text goes through a strict scan first, which also blanks the
+ * comments (the library loses count of lines in some) and tells each block its first line; and
+ * every option is of pointer type, so that a value comes with its line and a repetition is seen.
  *
  * The library gives its callbacks no context. What they find out stays on the tree itself: a
  * value's line in the value, the line of an option's first value in def.number, the first error
@@ -61,6 +61,9 @@ static void scan_comment(struct scan *s)
 
 static void scan_string(struct scan *s)
 {
+	/* The library has no words for a key without a name. */
+	if (s->in.left && *s->in.p == '"')
+		return scan_error(s, "an empty string");
 	buf_u8(s->out, '"');
 	while (s->in.left && *s->in.p != '\n') {
 		uint8_t c = rd_u8(&s->in);

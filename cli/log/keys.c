@@ -142,7 +142,7 @@ int log_vkey(int argc, char **argv)
 	        options, vkey_option, NULL, "Print the verifier key of a private key.",
 	        NULL,    NULL,        NULL};
 	struct vkey_args a = {0};
-	EVP_PKEY *key;
+	EVP_PKEY *key = NULL;
 	int status;
 
 	log_parse(&argp, argc, argv, &a);

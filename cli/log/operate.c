@@ -268,7 +268,7 @@ int log_append(int argc, char **argv)
 	struct operate_args a = {0};
 	struct log_note note = {0};
 	struct log_store s;
-	EVP_PKEY *key;
+	EVP_PKEY *key = NULL;
 	int status;
 	int ret;
 
@@ -360,7 +360,7 @@ int log_checkpoint(int argc, char **argv)
 	struct log_note old = {0};
 	struct checkpoint cp;
 	struct log_store s;
-	EVP_PKEY *key;
+	EVP_PKEY *key = NULL;
 	int status;
 	int ret;
 

@@ -80,7 +80,7 @@ static int make_folders(const struct log_store *s, const char *name)
 {
 	char path[TILE_PATH_MAX];
 	size_t n = strlen(name);
-	int above = dup(s->fd);
+	int above = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
 	int ret = 0;
 
 	if (above < 0)
@@ -167,7 +167,7 @@ int log_store_size(const struct log_store *s, uint64_t *out)
 	uint64_t high = 1;
 	uint64_t partial;
 
-	while (high < UINT64_MAX / (2 * TILE_WIDTH) && have_full_tile(s, high - 1)) {
+	while (high < INT64_MAX / TILE_WIDTH / 2 && have_full_tile(s, high - 1)) {
 		low = high;
 		high *= 2;
 	}

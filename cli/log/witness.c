@@ -71,10 +71,16 @@ static int state_write(const char *path, const json_t *state)
 	char *text = json_dumps(state, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_ENSURE_ASCII);
 	int ret;
 
+	struct buf line = buf_make(STATE_MAX);
+
 	if (!text)
 		return -ENOMEM;
-	ret = file_write_atomic(path, bytes_str(text), 0600);
+	buf_str(&line, text);
+	buf_u8(&line, '\n');
 	free(text);
+	/* What would be too large to be read again must not be written. */
+	ret = line.bad ? -EFBIG : file_write_atomic(path, buf_view(&line), 0600);
+	buf_free(&line);
 	return ret;
 }
 
@@ -310,36 +316,49 @@ static int lock_witness(const char *key_file)
 	return fd;
 }
 
-/* DIR stands for DIR/checkpoint. */
-static int open_store(const char *path, struct log_store *s, const char **name)
+/* DIR stands for DIR/checkpoint; a file is named within its own directory. */
+static int open_store(const char *path, struct log_store *s, char name[static NAME_MAX + 1])
 {
-	static char base[NAME_MAX + 1];
-	char *copy;
 	struct stat st;
+	char *copy;
 	int ret;
 
 	if (stat(path, &st))
 		return -errno;
-	*name = LOG_CHECKPOINT;
+	snprintf(name, NAME_MAX + 1, "%s", LOG_CHECKPOINT);
 	if (S_ISDIR(st.st_mode))
 		return log_store_open(path, true, s);
 	copy = strdup(path);
 	if (!copy)
 		return -ENOMEM;
-	snprintf(base, sizeof(base), "%s", basename(copy));
-	strcpy(copy, path);
+	snprintf(name, NAME_MAX + 1, "%s", basename(copy));
+	memcpy(copy, path, strlen(path) + 1);
 	ret = log_store_open(dirname(copy), true, s);
 	free(copy);
-	*name = base;
 	return ret;
+}
+
+/* With the witness locked and the log open. LOG_*. */
+static int with_memory(const struct cosign_args *a, EVP_PKEY *key, const struct log_store *s,
+                       const char *name)
+{
+	json_t *state = NULL;
+	int status;
+	int ret = state_read(a->state, &state);
+
+	if (ret)
+		return log_error(LOG_ERROR, "%s: %s", a->state,
+		                 ret == -EBADMSG ? "not a witness's state" : strerror(-ret));
+	status = cosign(a, key, s, name, state);
+	json_decref(state);
+	return status;
 }
 
 static int run(const struct cosign_args *a)
 {
+	char name[NAME_MAX + 1] = "";
 	struct log_store s;
-	const char *name;
-	json_t *state = NULL;
-	EVP_PKEY *key;
+	EVP_PKEY *key = NULL;
 	int status;
 	int lock;
 	int ret;
@@ -348,15 +367,11 @@ static int run(const struct cosign_args *a)
 	if (status)
 		return status;
 	lock = lock_witness(a->key);
-	ret = lock < 0 ? lock : open_store(a->path, &s, &name);
+	ret = lock < 0 ? lock : open_store(a->path, &s, name);
 	if (ret) {
 		status = log_error(LOG_ERROR, "%s: %s", a->path, strerror(-ret));
 	} else {
-		ret = state_read(a->state, &state);
-		status = ret ? log_error(LOG_ERROR, "%s: %s", a->state,
-		                         ret == -EBADMSG ? "not a witness's state" : strerror(-ret))
-		             : cosign(a, key, &s, name, state);
-		json_decref(state);
+		status = with_memory(a, key, &s, name);
 		log_store_close(&s);
 	}
 	if (lock >= 0)

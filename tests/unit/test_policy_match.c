@@ -303,7 +303,7 @@ static void hidden_ports_take_no_place(void **state)
 	size_t n = 0;
 
 	(void)state;
-	for (uint16_t i = 0; i < POLICY_PORTS_MAX; i++)
+	for (int i = 0; i < POLICY_PORTS_MAX; i++)
 		d[1].port[i] = (struct policy_port){(uint16_t)(90 + i), (uint16_t)(91 + i)};
 	d[1].port[3] = (struct policy_port){200, 201};
 	assert_int_equal(policy_compile(&p, NULL, 0, &lpm, &n), 0);

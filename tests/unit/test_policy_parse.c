@@ -302,8 +302,7 @@ static void wrong_grammar(void **state)
 	         "a.conf:2: error: the name of a destination has 1 to 63 characters "
 	         "out of a-z A-Z 0-9 _ . -\n"},
 	        {HEAD "destination \"\" { address = 10.0.0.1 action = deny }\n",
-	         "a.conf:2: error: the name of a destination has 1 to 63 characters "
-	         "out of a-z A-Z 0-9 _ . -\n"},
+	         "a.conf:2: error: an empty string\n"},
 	        {GATE("server-name = \"" HEX32 HEX32 HEX32 HEX32 HEX32 HEX32 HEX32 HEX32 HEX32 HEX32
 	                      HEX32 HEX32 HEX32 HEX32 HEX32 HEX32 "00"
 	              "\"\n"),
@@ -365,8 +364,7 @@ static void wrong_top_and_ledger(void **state)
 	         "a.conf:3: error: max-age: \"h\" is not a duration; write a number "
 	         "with a unit: 90s, 30m, 24h, 7d\n"},
 	        {HEAD "ledger a { policy = acme.policy\nmax-age = \"\" }\n",
-	         "a.conf:3: error: max-age: \"\" is not a duration; write a number "
-	         "with a unit: 90s, 30m, 24h, 7d\n"},
+	         "a.conf:3: error: an empty string\n"},
 	        {HEAD "ledger a { policy = acme.policy\nmax-age = \"-1h\" }\n",
 	         "a.conf:3: error: max-age: \"-1h\" is not a duration; write a number "
 	         "with a unit: 90s, 30m, 24h, 7d\n"},

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Policy files. What is parsed compiles (or has too many ports at one place), the compiled table
+ * decides as the plain reading does, and can be put in words; what is refused says why, in
+ * one of the files. The files that a policy refers to are cut out of the same input.
+ */
+#include "tests/fuzz/fuzz.h"
+
+#include <errno.h>
+#include <string.h>
+#include "policy/policy.h"
+
+struct input {
+	struct bytes text;     /* the policy file, up to a first line of "---" */
+	struct bytes referred; /* what any file that it names holds */
+};
+
+static int load(void *ctx, const char *path, uint8_t **out, size_t *n)
+{
+	const struct input *in = ctx;
+
+	MUST(path[0]);
+	*out = malloc(in->referred.n + 1);
+	if (!*out)
+		return -ENOMEM;
+	if (in->referred.n)
+		memcpy(*out, in->referred.p, in->referred.n);
+	*n = in->referred.n;
+	return 0;
+}
+
+static void split(const uint8_t *data, size_t size, struct input *out)
+{
+	const uint8_t *cut = memmem(data, size, "\n---\n", 5);
+
+	out->text = (struct bytes){data, cut ? (size_t)(cut - data) : size};
+	if (cut)
+		out->referred = (struct bytes){cut + 5, size - out->text.n - 5};
+}
+
+static bool in_prefix(const struct policy_prefix *x, const uint8_t addr[static 16])
+{
+	for (unsigned bit = 0; bit < x->plen; bit++)
+		if ((x->addr[bit / 8] ^ addr[bit / 8]) & 0x80 >> bit % 8)
+			return false;
+	return true;
+}
+
+static enum policy_action in_table(const struct policy_lpm *t, size_t n,
+                                   const uint8_t addr[static 16], uint16_t port)
+{
+	const struct policy_lpm *best = NULL;
+
+	for (size_t i = 0; i < n; i++)
+		if (in_prefix(&t[i].prefix, addr) &&
+		    (!best || t[i].prefix.plen > best->prefix.plen))
+			best = &t[i];
+	for (uint32_t i = 0; best && i < best->ports; i++)
+		if (port >= best->port[i].lo && port <= best->port[i].hi)
+			return best->port[i].action;
+	return POLICY_ALLOW;
+}
+
+/* At the first address of each prefix, and at the ports that the policy speaks of. */
+static void must_agree(const struct policy *p, const struct policy_lpm *t, size_t n)
+{
+	for (size_t i = 0; i < n && i < 64; i++) {
+		for (uint32_t k = 0; k < t[i].ports; k++) {
+			const uint8_t *addr = t[i].prefix.addr;
+			uint16_t port = t[i].port[k].lo;
+			int d = policy_match(p, NULL, 0, addr, port);
+
+			MUST(in_table(t, n, addr, port) ==
+			     (d < 0 ? policy_default(p, addr) : p->destination[d].action));
+		}
+	}
+}
+
+static void look_at(const struct policy *p)
+{
+	struct policy_lpm *t = NULL;
+	size_t n = 0;
+	int rc = policy_compile(p, NULL, 0, &t, &n);
+
+	MUST(rc == 0);
+	must_agree(p, t, n);
+	free(t);
+	for (uint32_t i = 0; i < p->destinations; i++) {
+		const struct policy_destination *d = &p->destination[i];
+		struct buf words = buf_make(1 << 20);
+
+		policy_explain(p, i, &words);
+		MUST(words.n && !words.bad);
+		buf_free(&words);
+		if (d->action != POLICY_GATE)
+			continue;
+		MUST(d->tees && d->ports && d->binder != BINDER_NONE && d->lease > 0);
+		MUST(d->ledger >= 0 ? (uint32_t)d->ledger < p->ledgers : d->measurements > 0);
+		MUST(d->ledger < 0 ||
+		     (p->ledger[d->ledger].tlog && p->ledger[d->ledger].max_age > 0));
+		for (uint32_t k = 0; k < d->anchors; k++)
+			MUST(d->anchor[k] < p->anchors);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct policy_issues issues;
+	struct input in = {.text = BYTES_NONE};
+	struct policy_file file = {.path = "/etc/keygate/policy.d/a.conf"};
+	struct policy *p = NULL;
+	int rc;
+
+	split(data, size, &in);
+	file.text = in.text;
+	rc = policy_parse(&file, 1, load, &in, 1750000000, &p, &issues);
+	if (rc) {
+		MUST(rc == -EINVAL && !p && issues.errors && issues.n);
+	} else {
+		MUST(p && !issues.errors);
+		look_at(p);
+		policy_free(p);
+	}
+	for (uint32_t i = 0; i < issues.n; i++)
+		MUST(issues.v[i].text[0] && issues.v[i].where.file[0]);
+	return 0;
+}
