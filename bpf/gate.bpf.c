@@ -26,6 +26,7 @@
 #include "bpf/maps.bpf.h"
 
 /* Not in the headers that a BPF object may include. */
+#define FAMILY_INET      2
 #define STREAM_SOCKETS   1
 #define RAW_SOCKETS      3
 #define PROTO_TCP        6
@@ -533,6 +534,15 @@ static __always_inline void local_addr(const volatile struct bpf_sock_ops *ctx, 
 	v6->w[3] = ctx->local_ip6[3];
 }
 
+/* Straight to keygated's port, without an intent of its own. */
+static __always_inline bool is_visit(const struct bpf_sock_ops *ctx)
+{
+	struct gate_config *cfg = config();
+	__u32 port = bpf_ntohl(ctx->remote_port);
+
+	return cfg && (port == cfg->port4 || port == cfg->port6);
+}
+
 SEC("sockops")
 int kg_sockops(struct bpf_sock_ops *ctx)
 {
@@ -548,16 +558,21 @@ int kg_sockops(struct bpf_sock_ops *ctx)
 	if (!sk)
 		return 1;
 	in = bpf_sk_storage_get(&kg_intent, sk, NULL, 0);
-	if (!in)
+	if (!in && !is_visit(ctx))
 		return 1;
 	local_addr(ctx, &v4, &src);
-	if (in->family == 4)
+	if (in ? in->family == 4 : ctx->family == FAMILY_INET)
 		addr_v4(&src, v4);
 	__builtin_memcpy(key.src, src.b, sizeof(key.src));
 	key.netns = bpf_get_netns_cookie(ctx);
 	key.src_port = (__u16)ctx->local_port;
-	/* No room: keygated finds no intent for the connection and resets it. */
-	if (bpf_map_update_elem(&kg_conn, &key, in, BPF_ANY))
+	/*
+	 * A visitor must not find what an earlier owner of its port left. No room for an intent:
+	 * keygated finds none for the connection and resets it.
+	 */
+	if (!in)
+		bpf_map_delete_elem(&kg_conn, &key);
+	else if (bpf_map_update_elem(&kg_conn, &key, in, BPF_ANY))
 		count(GATE_STAT_MAP_FULL);
 	return 1;
 }

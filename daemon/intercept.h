@@ -18,9 +18,10 @@ struct intercept;
 /*
  * Loads the programs and attaches them at the root of cgroup 2 (found by file system type, not by
  * path); links and maps are pinned under GATE_PIN_DIR, or adopted from there (programs are replaced
- * atomically through the pinned links; maps of the same ABI are kept). The keyring watch (fentry)
- * is optional: *watch tells whether it is on. On failure *step is static text. Nothing already
- * pinned is ever removed on failure.
+ * atomically through the pinned links; maps of the same ABI are kept). Sessions, keys and intents
+ * that a predecessor left are forgotten, which cuts what is still open of them; the policy, the
+ * arming and the counters stay. The keyring watch (fentry) is optional: *watch tells whether it is
+ * on. On failure *step is static text. Nothing already pinned is ever removed on failure.
  */
 int intercept_open(struct intercept **out, bool *watch, const char **step);
 /* Closes descriptors; pins stay, so the kernel goes on enforcing. */

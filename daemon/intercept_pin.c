@@ -359,6 +359,32 @@ static void find_maps(struct intercept *i)
 	i->map.stats = bpf_map__fd(i->gate->maps.kg_stats);
 }
 
+/* Deletes until nothing is left; bounded, since a program may add meanwhile. */
+static int empty_map(int fd, uint32_t max_entries)
+{
+	char key[sizeof(struct gate_conn_key)];
+	int r = 0;
+
+	for (uint64_t k = 0; !r && k < 2 * (uint64_t)max_entries; k++) {
+		r = bpf_map_get_next_key(fd, NULL, key);
+		if (!r)
+			r = bpf_map_delete_elem(fd, key);
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
+/* No socket of a predecessor is served any more, and no id or port may be mistaken for its. */
+static int forget_predecessor(const struct intercept_maps *map, const char **step)
+{
+	int r;
+
+	*step = "empty the maps of an earlier keygated";
+	r = empty_map(map->keys, GATE_SESSIONS_MAX);
+	if (!r)
+		r = empty_map(map->sessions, GATE_SESSIONS_MAX);
+	return r ? r : empty_map(map->conn, GATE_CONNS_MAX);
+}
+
 static int load_gate(struct intercept *i, const char *dir, int cgroup_fd, const char **step)
 {
 	int r;
@@ -382,7 +408,8 @@ static int load_gate(struct intercept *i, const char *dir, int cgroup_fd, const 
 	i->ring = ring_buffer__new(i->map.events, intercept_on_event, i, NULL);
 	if (!i->ring)
 		return errno ? -errno : -ENOMEM;
-	return attach_gate(i->gate, dir, cgroup_fd, step);
+	r = attach_gate(i->gate, dir, cgroup_fd, step);
+	return r ? r : forget_predecessor(&i->map, step);
 }
 
 int intercept_open_at(struct intercept **out, const char *pin_dir, const char *cgroup, bool *watch,

@@ -321,6 +321,32 @@ static void test_any_is_loopback(void **state)
 	}
 }
 
+/* Whoever connects to keygated's port by himself, from a port whose last owner's intent was never
+ * taken, is nobody. */
+static void test_visitor_finds_no_intent(void **state)
+{
+	struct lab *l = *state;
+	struct linger at_once = {.l_onoff = 1};
+	int one = 1, app = new_socket(GATED4, SOCK_STREAM, 0), conn;
+	struct sockaddr_storage peer, own;
+	struct gate_intent in;
+
+	assert_int_equal(try_connect(app, GATED4, 443, 2000), 0);
+	own = at("127.0.0.1", port_of(app));
+	setsockopt(app, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	close(app);
+	close(accepted(l->listener4, &peer, 2000));
+	app = new_socket("127.0.0.1", SOCK_STREAM, 0);
+	setsockopt(app, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	assert_int_equal(bind(app, (struct sockaddr *)&own, at_len(&own)), 0);
+	assert_int_equal(try_connect(app, "127.0.0.1", l->port4, 2000), 0);
+	conn = accepted(l->listener4, &peer, 2000);
+	assert_int_equal(port_of(app), ntohs(((struct sockaddr_in *)&peer)->sin_port));
+	assert_int_equal(intercept_take(l->i, lab_netns, &peer, &in), -ENOENT);
+	close(conn);
+	close(app);
+}
+
 static void test_mptcp(void **state)
 {
 	struct lab *l = *state;
@@ -1080,12 +1106,32 @@ static uint32_t program_of(const char *link)
 	return info.prog_id;
 }
 
+static bool is_empty(const char *map)
+{
+	char key[sizeof(struct gate_conn_key)];
+	int fd = bpf_obj_get(map), r;
+
+	assert_true(fd >= 0);
+	r = bpf_map_get_next_key(fd, NULL, key);
+	close(fd);
+	return r == -ENOENT;
+}
+
 static void test_keygated_gone_and_back(void **state)
 {
 	struct lab *l = *state;
 	int srv = server(GATED4, 443), app = new_socket(GATED4, SOCK_STREAM, 0), conn;
 	uint32_t before = program_of(LAB_PINS "/link_kg_connect4");
+	int up, up_conn, late = connected(GATED4, 443);
+	struct sockaddr_storage peer;
 	struct gate_intent in;
+
+	up = in_session(l, 9, UINT64_MAX, srv, &up_conn);
+	assert_int_equal(intercept_session_key(l->i, 9, 12345), 0);
+	conn = accepted(l->listener4, &peer, 2000);
+	close(conn);
+	assert_false(is_empty(LAB_PINS "/map_kg_keys"));
+	assert_false(is_empty(LAB_PINS "/map_kg_sessions"));
 
 	intercept_close(l->i);
 	l->i = NULL;
@@ -1098,6 +1144,15 @@ static void test_keygated_gone_and_back(void **state)
 	/* The next keygated brings its own programs, finds the gate closed, the table in force. */
 	open_gate(l);
 	assert_int_not_equal(program_of(LAB_PINS "/link_kg_connect4"), before);
+	/* Of what was under way nothing goes on. */
+	assert_true(is_empty(LAB_PINS "/map_kg_keys"));
+	assert_true(is_empty(LAB_PINS "/map_kg_sessions"));
+	assert_false(byte_passes(up, up_conn, QUIET_MS));
+	assert_int_equal(intercept_take(l->i, lab_netns, &peer, &in), -ENOENT);
+	assert_int_equal(intercept_session(l->i, 9, GATE_SESSION_LIVE, 1), 0);
+	close(late);
+	close(up);
+	close(up_conn);
 	assert_true(intercept_armed(l->i));
 	assert_true(stat_of(l, GATE_STAT_NO_LISTENER) >= 2);
 	assert_int_equal(connect_errno(GATED4, 443), ECONNREFUSED);
@@ -1255,6 +1310,7 @@ int main(void)
 	        T(test_open_destinations_pass),
 	        T(test_socket_used_again),
 	        T(test_any_is_loopback),
+	        T(test_visitor_finds_no_intent),
 	        T(test_mptcp),
 	        T(test_fast_open),
 	        T(test_io_uring),

@@ -128,6 +128,8 @@ static void test_without_keygated(void **state)
 	assert_int_equal(state_of(SESSION), GATE_SESSION_CUT);
 	open_watched();
 	assert_int_equal(revocations(), 1);
+	assert_int_equal(intercept_session(gate, OTHER, GATE_SESSION_LIVE, UINT64_MAX), 0);
+	assert_int_equal(intercept_session_key(gate, OTHER, other), 0);
 	assert_int_equal(keyctl_revoke(other), 0);
 	assert_int_equal(revocations(), 1);
 }
