@@ -4,10 +4,11 @@
  *
  * Why these permissions. A process keyring is possessed by its process alone, so "possessor" means
  * the one process that holds custody. Root elsewhere is the owner and may look at rings and keys
- * and end a key (revoke and set the timeout need SETATTR), but may neither read nor update nor
- * link it. SETATTR also lets root change a key's permissions first, on purpose and by hand; root
- * can do worse to a process by ptrace. What is kept from root is doing so unawares: printing a
- * ring, or a backup of what is readable, shows no secret.
+ * and end a key (revoke and set the timeout need SETATTR) or a ring (what may be searched may be
+ * invalidated, which takes its keys along), but may neither read nor update nor link a key. SETATTR
+ * also lets root change a key's permissions first, on purpose and by hand; root can do worse to a
+ * process by ptrace. What is kept from root is doing so unawares: printing a ring, or a backup of
+ * what is readable, shows no secret.
  */
 #include <errno.h>
 #include <keyutils.h>

@@ -274,7 +274,7 @@ static void first_session_of_a_destination(void **state)
 	(void)state;
 	ring_there = false;
 	assert_int_equal(release(), 0);
-	assert_string_equal(trace, "search mkring perm(22,0f030000) add timeout(300) "
+	assert_string_equal(trace, "search mkring perm(22,0f0b0000) add timeout(300) "
 	                           "perm(33,2b210000) arm rx tx ");
 }
 
@@ -306,17 +306,17 @@ static void failures(void **state)
 	} want[] = {
 	        {"release.keyring", "search "},
 	        {"release.keyring", "search mkring "},
-	        {"release.keyring", "search mkring perm(22,0f030000) unlink(22,11) "},
-	        {"release.keyring", "search mkring perm(22,0f030000) add "},
-	        {"release.keyring", "search mkring perm(22,0f030000) add timeout(300) revoke(33) "
+	        {"release.keyring", "search mkring perm(22,0f0b0000) unlink(22,11) "},
+	        {"release.keyring", "search mkring perm(22,0f0b0000) add "},
+	        {"release.keyring", "search mkring perm(22,0f0b0000) add timeout(300) revoke(33) "
 	                            "unlink(33,22) "},
-	        {"release.keyring", "search mkring perm(22,0f030000) add timeout(300) "
+	        {"release.keyring", "search mkring perm(22,0f0b0000) add timeout(300) "
 	                            "perm(33,2b210000) revoke(33) unlink(33,22) "},
-	        {"release.arm", "search mkring perm(22,0f030000) add timeout(300) "
+	        {"release.arm", "search mkring perm(22,0f0b0000) add timeout(300) "
 	                        "perm(33,2b210000) arm revoke(33) unlink(33,22) "},
-	        {"release.ktls", "search mkring perm(22,0f030000) add timeout(300) "
+	        {"release.ktls", "search mkring perm(22,0f0b0000) add timeout(300) "
 	                         "perm(33,2b210000) arm rx revoke(33) unlink(33,22) "},
-	        {"release.ktls", "search mkring perm(22,0f030000) add timeout(300) "
+	        {"release.ktls", "search mkring perm(22,0f0b0000) add timeout(300) "
 	                         "perm(33,2b210000) arm rx tx revoke(33) unlink(33,22) "},
 	};
 

@@ -152,6 +152,17 @@ static int do_search(int32_t ring)
 	return outcome(keyctl_search(ring, "user", "keygate:db:[2001:db8::1]:443:7", 0));
 }
 
+static int do_invalidate(int32_t ring)
+{
+	return outcome(keyctl_invalidate(ring));
+}
+
+/* What keyctl(1) asks before it shows a ring to somebody: can it be searched? */
+static int do_search_nothing(int32_t ring)
+{
+	return outcome(keyctl_search(ring, "user", "keygate:db:nobody", 0));
+}
+
 static int as_stranger(int32_t serial)
 {
 	if (setgid(65534) || setuid(65534))
@@ -215,6 +226,60 @@ static void root_elsewhere(void **state)
 	assert_int_equal(keyring_state(r.serial), KEYRING_VALID);
 
 	assert_int_equal(elsewhere(do_revoke, r.serial), 0);
+	assert_int_equal(keyring_state(r.serial), KEYRING_REVOKED);
+}
+
+/* Allowed by the permission that shows a ring; it ends what is in the ring, and opens nothing. */
+static void root_ends_a_ring(void **state)
+{
+	(void)state;
+	struct keyring_released r = release("db", 7), other = release("web", 8);
+
+	assert_int_equal(elsewhere(do_search_nothing, r.ring), ENOKEY);
+	assert_int_equal(elsewhere(do_invalidate, r.ring), 0);
+	for (int i = 0; i < 50 && keyring_state(r.serial) == KEYRING_VALID; i++)
+		tenth();
+	assert_int_equal(keyring_state(r.serial), KEYRING_GONE);
+	assert_int_equal(keyring_state(other.serial), KEYRING_VALID);
+	/* The destination goes on with a ring of its own. */
+	assert_int_equal(keyring_state(release("db", 9).serial), KEYRING_VALID);
+}
+
+/* Exit status of a shell command; what it printed is in out. */
+static int shell(char *out, size_t cap, const char *fmt, int32_t serial)
+{
+	char command[128];
+	size_t n = 0;
+
+	snprintf(command, sizeof(command), "LC_ALL=C keyctl %s %d 2>&1", fmt, serial);
+
+	FILE *f = popen(command, "re"); // NOLINT(cert-env33-c): what an administrator does
+
+	assert_non_null(f);
+	n = fread(out, 1, cap - 1, f);
+	out[n] = '\0';
+	return WEXITSTATUS(pclose(f));
+}
+
+static void root_at_a_shell(void **state)
+{
+	(void)state;
+	struct keyring_released r = release("db", 7);
+	char out[2048];
+
+	if (shell(out, sizeof(out), "describe", r.serial) == 127) {
+		puts("SKIPPED: test_keyring_ring: keyctl(1) is not installed");
+		skip();
+	}
+	assert_int_equal(shell(out, sizeof(out), "show", r.ring), 0);
+	assert_non_null(strstr(out, "keyring: keygate:db"));
+	assert_non_null(strstr(out, "user: keygate:db:[2001:db8::1]:443:7"));
+	assert_int_equal(shell(out, sizeof(out), "show", keyring.root), 0);
+	assert_non_null(strstr(out, "user: keygate:db:[2001:db8::1]:443:7"));
+	assert_int_not_equal(shell(out, sizeof(out), "print", r.serial), 0);
+	assert_int_not_equal(shell(out, sizeof(out), "pipe", r.serial), 0);
+	assert_null(strstr(out, "cccc"));
+	assert_int_equal(shell(out, sizeof(out), "revoke", r.serial), 0);
 	assert_int_equal(keyring_state(r.serial), KEYRING_REVOKED);
 }
 
@@ -287,8 +352,8 @@ static void opened_twice(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        T(custodian),   T(root_elsewhere),        T(timeout),
-	        T(nobody_else), T(ends_with_the_process), T(opened_twice),
+	        T(custodian), T(root_elsewhere), T(root_ends_a_ring),      T(root_at_a_shell),
+	        T(timeout),   T(nobody_else),    T(ends_with_the_process), T(opened_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
