@@ -71,7 +71,10 @@ static void print_names(const char *word, const json_t *names)
 	const json_t *name;
 	size_t i;
 
-	json_array_foreach(names, i, name) printf("%-8s %s\n", word, json_string_value(name));
+	json_array_foreach(names, i, name)
+	{
+		printf("%-8s %s\n", word, json_string_value(name));
+	}
 }
 
 int cmd_reload(int argc, char **argv)

@@ -56,10 +56,11 @@ static void add_address(struct target *t, const struct addrinfo *a)
 	static const uint8_t four[12] = {[10] = 0xff, [11] = 0xff};
 	struct sockaddr_in6 in6;
 	struct sockaddr_in in;
-	uint8_t *out = t->addr[t->addrs];
+	uint8_t *out;
 
 	if (t->addrs == ADDRS_MAX)
 		return;
+	out = t->addr[t->addrs];
 	if (a->ai_family == AF_INET) {
 		memcpy(&in, a->ai_addr, sizeof(in));
 		memcpy(out, four, sizeof(four));
@@ -110,7 +111,9 @@ static void print_match(const json_t *m)
 	else
 		puts(", no destination matches: the default");
 	json_array_foreach(json_object_get(m, "requirement"), i, words)
-	        printf("    %s\n", json_string_value(words));
+	{
+		printf("    %s\n", json_string_value(words));
+	}
 }
 
 static bool refuses(const json_t *check)
@@ -135,7 +138,9 @@ static void print_checks(const json_t *verdict)
 	}
 	table_print(&t, "    ");
 	json_array_foreach(json_object_get(verdict, "loosened"), i, c)
-	        printf("    loosened: %s\n", json_string_value(c));
+	{
+		printf("    loosened: %s\n", json_string_value(c));
+	}
 }
 
 static void print_last(const json_t *last)
@@ -167,7 +172,10 @@ static void print_answer(const struct target *t, const json_t *a)
 		puts("disarmed: nothing is gated, whatever stands below");
 	if (!json_array_size(matches))
 		printf("%s has no known address\n", t->host);
-	json_array_foreach(matches, i, m) print_match(m);
+	json_array_foreach(matches, i, m)
+	{
+		print_match(m);
+	}
 	if (json_object_get(a, "last"))
 		print_last(json_object_get(a, "last"));
 }

@@ -211,7 +211,10 @@ int cmd_sessions(int argc, char **argv)
 	else
 		table_row(&t, (const char *const[]){"ID", "STATE", "DESTINATION", "PEER",
 		                                    "APPLICATION", "CIPHER", "KEY", "ENDS IN"});
-	json_array_foreach(list, i, s) add_session(&t, s, time(NULL));
+	json_array_foreach(list, i, s)
+	{
+		add_session(&t, s, time(NULL));
+	}
 	json_decref(a);
 	table_print(&t, "");
 	return CMD_YES;
