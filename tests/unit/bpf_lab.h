@@ -43,10 +43,11 @@
 
 #define LAB_PINS "/sys/fs/bpf/keygate-test"
 /* On the test's loopback device, so that servers can stand there. */
-#define GATED4 "203.0.113.7"
-#define OPEN4  "198.51.100.9"
-#define GATED6 "2001:db8::7"
-#define OPEN6  "2001:db8::9"
+#define GATED4  "203.0.113.7"
+#define MAPPED4 "::ffff:203.0.113.7"
+#define OPEN4   "198.51.100.9"
+#define GATED6  "2001:db8::7"
+#define OPEN6   "2001:db8::9"
 
 static char lab_cgroup[512], lab_cgroup_outside[256];
 static uint64_t lab_netns;

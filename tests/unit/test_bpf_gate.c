@@ -238,7 +238,7 @@ static void test_tcp6(void **state)
 
 static void test_tcp_mapped(void **state)
 {
-	redirects(*state, "::ffff:" GATED4, 4);
+	redirects(*state, MAPPED4, 4);
 }
 
 static void test_open_destinations_pass(void **state)
@@ -467,7 +467,7 @@ static void test_deny_with_errno(void **state)
 
 	assert_int_equal(connect_errno(GATED4, 444), EHOSTUNREACH);
 	assert_int_equal(connect_errno(GATED6, 444), EHOSTUNREACH);
-	assert_int_equal(connect_errno("::ffff:" GATED4, 444), EHOSTUNREACH);
+	assert_int_equal(connect_errno(MAPPED4, 444), EHOSTUNREACH);
 	assert_int_equal(stat_of(l, GATE_STAT_DENIED), 3);
 	assert_int_equal(events_of(l, GATE_EVENT_DENY, &e), 3);
 	assert_int_equal(e.rule, RULE_DENY);
@@ -514,7 +514,7 @@ static void test_no_listener(void **state)
 	close(l->listener4);
 	l->listener4 = -1;
 	assert_int_equal(connect_errno(GATED4, 443), ECONNREFUSED);
-	assert_int_equal(connect_errno("::ffff:" GATED4, 443), ECONNREFUSED);
+	assert_int_equal(connect_errno(MAPPED4, 443), ECONNREFUSED);
 	assert_int_equal(stat_of(l, GATE_STAT_NO_LISTENER), 2);
 	assert_int_equal(events_of(l, GATE_EVENT_DENY, NULL), 2);
 	/* The other family's listener is still there. */
@@ -595,7 +595,7 @@ static void test_unserved_namespace(void **state)
 
 static void test_datagrams(void **state)
 {
-	static const char *const ip[] = {GATED4, GATED6, "::ffff:" GATED4};
+	static const char *const ip[] = {GATED4, GATED6, MAPPED4};
 	struct lab *l = *state;
 	struct gate_event e = {0};
 	int srv[3];

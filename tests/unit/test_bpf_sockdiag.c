@@ -88,7 +88,7 @@ static void test_tls(void **state)
 
 static void test_destroy(void **state)
 {
-	static const char *const ip[] = {GATED4, GATED6, "::ffff:" GATED4};
+	static const char *const ip[] = {GATED4, GATED6, MAPPED4};
 	struct pair near = pair_at(OPEN4, 443);
 
 	(void)state;
@@ -132,7 +132,7 @@ static void test_sweep(void **state)
 
 	(void)state;
 	close(v4.srv);
-	mapped = pair_at("::ffff:" GATED4, 443);
+	mapped = pair_at(MAPPED4, 443);
 	close(mapped.srv);
 	spared = pair_at(GATED4, 443);
 	assert_int_equal(getsockopt(spared.app, SOL_SOCKET, SO_COOKIE, &s.spare, &n), 0);
