@@ -97,7 +97,6 @@ static bool next(struct reader *r, enum item_kind kind, struct item *it)
 	struct cbor_callbacks on = cbor_empty_callbacks;
 	struct cbor_decoder_result got;
 	uint8_t shortest[HEAD_MAX];
-	size_t n;
 
 	on.uint8 = on_uint8;
 	on.uint16 = on_uint16;
@@ -113,8 +112,8 @@ static bool next(struct reader *r, enum item_kind kind, struct item *it)
 	got = cbor_stream_decode(r->p, r->left, &on, it);
 	if (got.status != CBOR_DECODER_FINISHED || it->kind != kind)
 		return false;
-	n = head(it, shortest);
-	if (n + it->content.n != got.read || memcmp(shortest, r->p, n))
+	/* A head says the same in each of its lengths: the shortest is the only one. */
+	if (head(it, shortest) + it->content.n != got.read)
 		return false;
 	return rd_take(r, got.read).p != NULL;
 }

@@ -180,6 +180,7 @@ static void each_tampering_has_its_check(void **state)
 	x.msg.p[verify + 4] = 5; /* ecdsa_secp384r1_sha384, which a P-256 key can't make */
 	judge(&x);
 	expect_only(&x.checks, "auth.signature", CHECK_FAIL);
+	assert_non_null(strstr(checks_find(&x.checks, "auth.signature")->detail, "does not fit"));
 	x.msg.p[verify + 4] = 8; /* 0x0803: nobody's scheme */
 	judge(&x);
 	expect_only(&x.checks, "auth.signature", CHECK_FAIL);
@@ -445,6 +446,7 @@ static void schemes_are_bound_to_keys(void **state)
 	x.request.p[47] = 0x06;
 	judge(&x);
 	expect_only(&x.checks, "auth.signature", CHECK_FAIL);
+	assert_non_null(strstr(checks_find(&x.checks, "auth.signature")->detail, "not asked for"));
 	chain = der_view(&party.p384.leaf);
 	assert_int_equal(authenticator_build(&x.keys, buf_view(&x.request), &chain, 1,
 	                                     party.p384.key, bytes_str("e"), &x.msg),

@@ -213,6 +213,7 @@ static const struct {
         {"snp.tcb-order", SNP_OFF_CURRENT_TCB, 1, {3}},
         {"snp.tcb-order", SNP_OFF_COMMITTED_TCB + 6, 1, {25}},
         {"snp.tcb-order", SNP_OFF_COMMITTED_TCB + 1, 1, {1}},
+        {"snp.tcb-order", SNP_OFF_COMMITTED_TCB + 2, 1, {1}},
         {"snp.tcb-order", SNP_OFF_REPORTED_TCB + 3, 1, {1}},
         {"snp.tcb-order", SNP_OFF_CURRENT_TCB + 2, 1, {1}},
         {"snp.tcb-order", SNP_OFF_LAUNCH_TCB + 5, 1, {1}},
@@ -258,10 +259,33 @@ static void fields_that_may_vary_pass(void **state)
 	}
 }
 
+static void reported_is_compared_by_itself(void **state)
+{
+	struct world w;
+	(void)state;
+
+	world_start(&w, "Milan", false, 3);
+	w.report[SNP_OFF_CURRENT_TCB + 7] = 218;
+	w.report[SNP_OFF_COMMITTED_TCB + 7] = 218;
+	world_sign(&w);
+	world_judge(&w);
+	expect_only(&w.checks, "snp.tcb-order", CHECK_FAIL);
+}
+
 static void masked_chip_is_refused(void **state)
 {
 	struct world w;
 	(void)state;
+
+	/* Even if the certificate were for the chip "zero". */
+	memset(&w, 0, sizeof(w));
+	sim_start(&w.sim, "Milan");
+	memset(w.sim.chip_id, 0, sizeof(w.sim.chip_id));
+	sim_certs(&w.sim);
+	sim_report(&w.sim, 3, w.report);
+	world_sign(&w);
+	world_judge(&w);
+	expect_only(&w.checks, "snp.chip", CHECK_FAIL);
 
 	world_start(&w, "Milan", false, 3);
 	memset(w.report + SNP_OFF_CHIP_ID, 0, 64);
@@ -590,28 +614,22 @@ static void product_stepping_and_wrapped_hwid_pass(void **state)
 
 static void a_key_of_another_kind_can_not_sign(void **state)
 {
-	EVP_PKEY *p256 = EVP_EC_gen(SN_X9_62_prime256v1);
-	const struct sim_keys *k = sim_keys();
-	struct cert_spec spec = {.cn = SNP_CN_VCEK,
-	                         .issuer = "SEV-Milan",
-	                         .key = p256,
-	                         .signer = k->ask,
-	                         .begin = SIM_BEGIN,
-	                         .end = SIM_END};
-	struct world w;
-	X509 *cert;
+	EVP_PKEY *keys[] = {EVP_EC_gen(SN_X9_62_prime256v1), EVP_RSA_gen(2048)};
 	(void)state;
 
-	world_good(&w);
-	cert = cert_begin(&spec);
-	add_ext_text(cert, SNP_OID_PRODUCT, "Milan");
-	cert_finish(cert, &spec);
-	cert_der(cert, &w.sim.vek);
-	X509_free(cert);
-	w.in = sim_input(&w.sim, w.report);
-	world_judge(&w);
-	expect_only(&w.checks, "snp.chain", CHECK_FAIL);
-	EVP_PKEY_free(p256);
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		struct world w;
+
+		memset(&w, 0, sizeof(w));
+		sim_start(&w.sim, "Milan");
+		w.sim.vek_key = keys[i];
+		sim_certs(&w.sim);
+		sim_report(&w.sim, 3, w.report);
+		world_sign(&w);
+		world_judge(&w);
+		expect_only(&w.checks, "snp.chain", CHECK_FAIL);
+		EVP_PKEY_free(keys[i]);
+	}
 }
 
 static void a_self_made_root_with_the_pinned_key_needs_its_signature(void **state)
@@ -782,6 +800,7 @@ static void revocation(void **state)
 	crl_judge(&w, &crl, CHECK_FAIL);
 	sim_crl("ARK-Milan", k->ark, begin, 0, 0, &crl); /* no nextUpdate */
 	crl_judge(&w, &crl, CHECK_FAIL);
+	assert_non_null(strstr(checks_find(&w.checks, "snp.revocation")->detail, "nextUpdate"));
 	sim_crl("ARK-Milan", k->ask, begin, end, 0, &crl);
 	crl_judge(&w, &crl, CHECK_FAIL);
 	sim_crl("ARK-Genoa", k->ark, begin, end, 0, &crl); /* another root's: none */
@@ -806,6 +825,26 @@ static void the_newest_crl_counts(void **state)
 		w.in.endorsements_n = 4;
 		world_judge(&w);
 		expect_only(&w.checks, "snp.revocation", CHECK_FAIL);
+	}
+}
+
+static void a_crl_of_the_future_does_not_count(void **state)
+{
+	const struct sim_keys *k = sim_keys();
+	struct world w;
+	struct der now, later;
+	(void)state;
+
+	world_good(&w);
+	sim_crl("ARK-Milan", k->ark, SIM_AT - 100, SIM_AT + 100, 0, &now);
+	sim_crl("ARK-Milan", k->ark, SIM_AT + 10, SIM_AT + 200, 0, &later);
+	for (int i = 0; i < 2; i++) {
+		w.in.endorsements[2] = der_view(i ? &now : &later);
+		w.in.endorsements[3] = der_view(i ? &later : &now);
+		w.in.endorsements_n = 4;
+		world_judge(&w);
+		expect_pass(&w.checks);
+		assert_int_equal(w.claims.valid_until, SIM_AT + 100);
 	}
 }
 
@@ -971,6 +1010,7 @@ static void paravisor_data_are_bound_by_their_hash(void **state)
 
 static void truncation_is_refused_everywhere(void **state)
 {
+	uint8_t longer[SNP_REPORT_LEN + 1] = {0};
 	struct world w;
 	struct buf page;
 	(void)state;
@@ -988,6 +1028,10 @@ static void truncation_is_refused_everywhere(void **state)
 		buf_free(&page);
 		free(exact);
 	}
+	memcpy(longer, w.report, SNP_REPORT_LEN);
+	w.in.evidence = BYTES_OF(longer);
+	world_judge(&w);
+	expect_only(&w.checks, "snp.format", CHECK_FAIL);
 	w.in.evidence = (struct bytes){w.report, SNP_REPORT_LEN};
 	for (size_t i = 0; i < 2; i++) {
 		struct bytes whole = w.in.endorsements[i];
@@ -1090,6 +1134,7 @@ int main(void)
 	        cmocka_unit_test(the_checks_always_come_in_one_order),
 	        cmocka_unit_test(each_signed_field_trips_its_check),
 	        cmocka_unit_test(fields_that_may_vary_pass),
+	        cmocka_unit_test(reported_is_compared_by_itself),
 	        cmocka_unit_test(masked_chip_is_refused),
 	        cmocka_unit_test(turin_has_its_own_rules),
 	        cmocka_unit_test(versions_differ_in_what_is_reserved),
@@ -1111,6 +1156,7 @@ int main(void)
 	        cmocka_unit_test(valid_until_is_the_earliest_end),
 	        cmocka_unit_test(revocation),
 	        cmocka_unit_test(the_newest_crl_counts),
+	        cmocka_unit_test(a_crl_of_the_future_does_not_count),
 	        cmocka_unit_test(endorsements_come_in_any_wrapping),
 	        cmocka_unit_test(tables_keep_their_bounds),
 	        cmocka_unit_test(paravisor_data_are_bound_by_their_hash),
