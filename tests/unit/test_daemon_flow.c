@@ -1,0 +1,851 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sessions on gate's side, with the kernel half, the keyring, relay and verify played here: what
+ * each message leads to, and that nothing but the one right order of events ends in a live key.
+ */
+#include "daemon_gate.h"
+
+static void expect_silence(int sock)
+{
+	char b[64];
+
+	assert_int_equal(recv(sock, b, sizeof(b), MSG_DONTWAIT | MSG_PEEK), -1);
+}
+
+static void from_relay(enum msg_type type, uint64_t id, int fd)
+{
+	const struct msg_head head = {.type = type, .session = id};
+
+	flow_from_relay(g, &head, fd);
+}
+
+static void accepted(uint64_t id)
+{
+	memset(g->in, 0, sizeof(*g->in));
+	from_relay(MSG_ACCEPTED, id, -1);
+}
+
+static const struct msg_connect *connecting(uint64_t id)
+{
+	accepted(id);
+	return sent(relay, MSG_CONNECT);
+}
+
+/* APPRAISE, in which relay fills what is gate's to fill. */
+static const struct msg_appraise *appraising(uint64_t id)
+{
+	struct msg_appraise *m = &g->in->appraise;
+	int fd = file_memfd("x", bytes_str("x"));
+
+	connecting(id);
+	memset(m, 0, sizeof(*m));
+	m->destination = 77;
+	m->generation = 77;
+	m->at = 77;
+	memset(m->context, 0x77, sizeof(m->context));
+	strcpy(m->server_name, "elsewhere.example");
+	from_relay(MSG_APPRAISE, id, fd);
+	close(fd);
+	return sent(verify, MSG_APPRAISE);
+}
+
+static struct msg_verdict verdict_of(uint64_t id, bool pass)
+{
+	struct msg_verdict m = {.head = {.step = HEAD_FIRST}};
+	const struct session *s = session_find(&g->sessions, id);
+
+	verdict_init(&m.verdict, "d", s ? s->at : gate_now());
+	check_add(&m.verdict.checks, "snp.signature", pass ? CHECK_PASS : CHECK_FAIL, "as told");
+	verdict_limit(&m.verdict, gate_now() + 1000);
+	verdict_seal(&m.verdict);
+	strcpy(m.head.cp.origin, LOG_NAME);
+	m.head.cp.size = 5;
+	return m;
+}
+
+static void judge(uint64_t id, const struct msg_verdict *m, const char *note)
+{
+	int fd = note ? file_memfd("note", bytes_str(note)) : -1;
+
+	flow_verdict(g, id, m, fd);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void handing_over(uint64_t id)
+{
+	struct msg_verdict m;
+
+	appraising(id);
+	m = verdict_of(id, true);
+	if (g->state.n)
+		m.head.step = HEAD_SAME;
+	judge(id, &m, "a note");
+	sent(relay, MSG_HANDOVER);
+}
+
+static void fill_secrets(struct keyring_secrets *k)
+{
+	memset(k, 0, sizeof(*k));
+	k->suite = SUITE_AES_128_GCM_SHA256;
+	k->len = 32;
+	k->have_client = k->have_server = true;
+	memset(k->client, 0xc1, 32);
+	memset(k->server, 0x5e, 32);
+}
+
+static void live(uint64_t id)
+{
+	handing_over(id);
+	fill_secrets(&g->in->release.secrets);
+	from_relay(MSG_RELEASE, id, up_fd);
+	sent(relay, MSG_LIVE);
+	assert_int_equal(session_find(&g->sessions, id)->state, SESSION_LIVE);
+}
+
+static void closed(uint64_t id, const char *code)
+{
+	memset(g->in, 0, sizeof(*g->in));
+	strcpy(g->in->closed.code, code);
+	from_relay(MSG_CLOSED, id, -1);
+}
+
+static uint64_t kid(uint64_t id)
+{
+	return (uint64_t)5 << 40 | id;
+}
+
+static json_t *last_record(void)
+{
+	assert_true(g->records > 0);
+	return g->record[(g->records - 1) % CONTROL_RECORDS_MAX];
+}
+
+static void expect_record(const char *outcome, const char *code)
+{
+	json_t *r = last_record();
+
+	assert_string_equal(json_string_value(json_object_get(r, "outcome")), outcome);
+	assert_string_equal(json_string_value(json_object_get(r, "code")), code);
+}
+
+static void expect_refuse(const char *code)
+{
+	const struct msg_refuse *m = sent(relay, MSG_REFUSE);
+
+	assert_string_equal(m->code, code);
+	expect_record("refused", code);
+}
+
+static void expect_cut(uint64_t id, const char *code)
+{
+	const struct msg_cut *m = sent(relay, MSG_CUT);
+	const struct session *s = session_find(&g->sessions, id);
+
+	assert_string_equal(m->code, code);
+	assert_int_equal(kernel_state(kid(id)), GATE_SESSION_CUT);
+	assert_int_equal(s->state, SESSION_CLOSING);
+}
+
+static void expect_fatal(void)
+{
+	assert_true(g->failed);
+	assert_true(g->stop);
+}
+
+/* ---------------------------------------------------------------------- it works */
+
+static void test_the_whole_way(void **state)
+{
+	const struct msg_live *m;
+	const struct session *s;
+
+	(void)state;
+	handing_over(1);
+	s = session_find(&g->sessions, 1);
+	assert_int_equal(kernel_state(kid(1)), GATE_SESSION_HANDSHAKE);
+	assert_int_equal(g->state.n, 1); /* the head, before anything is released */
+	fill_secrets(&g->in->release.secrets);
+	from_relay(MSG_RELEASE, 1, up_fd);
+	m = sent(relay, MSG_LIVE);
+	assert_int_equal(m->until, s->until);
+	assert_true(s->until <= gate_now() + 600);
+	assert_int_equal(kernel_state(kid(1)), GATE_SESSION_LIVE);
+	assert_int_equal(kernel.keyed, kid(1));
+	/* The kernel knew the deadline before it had a key. */
+	assert_int_equal(ring.armed, GATE_SESSION_LIVE);
+	expect_record("released", "");
+	/* The secrets went nowhere else. */
+	assert_true(bytes_all_zero(g->in->release.secrets.client, 48));
+	assert_true(bytes_all_zero(g->in->release.secrets.server, 48));
+	assert_false(g->failed);
+}
+
+static void test_gate_fills_its_own_record(void **state)
+{
+	const struct msg_appraise *m = appraising(1);
+	const struct session *s = session_find(&g->sessions, 1);
+
+	(void)state;
+	assert_int_equal(m->destination, 0);
+	assert_int_equal(m->generation, 1);
+	assert_int_equal(m->at, s->at);
+	assert_memory_equal(m->context, s->context, 32);
+	assert_false(bytes_all_zero(m->context, 32));
+	assert_string_equal(m->server_name, "");
+}
+
+static void test_nonces_differ(void **state)
+{
+	uint8_t first[32];
+
+	(void)state;
+	memcpy(first, connecting(1)->context, 32);
+	assert_memory_not_equal(first, connecting(2)->context, 32);
+}
+
+static void test_a_clean_end_lets_the_tail_out(void **state)
+{
+	(void)state;
+	live(1);
+	closed(1, "session.end");
+	assert_null(session_find(&g->sessions, 1));
+	assert_int_equal(kernel_state(kid(1)), GATE_SESSION_LIVE);
+	assert_int_equal(g->linger_n, 1);
+	assert_true(flow_owns(g, g->linger[0].cookie));
+	assert_true(ring.unlinked);
+	assert_false(ring.revoked); /* a revoked key cuts */
+	assert_int_equal(kernel.key, 0);
+	/* And then it is over. */
+	g->linger[0].end_ns = 1;
+	flow_tick(g);
+	assert_int_equal(kernel_state(kid(1)), GATE_SESSION_CUT);
+	assert_int_equal(g->linger_n, 0);
+}
+
+static void test_an_unclean_end_lets_nothing_out(void **state)
+{
+	(void)state;
+	live(1);
+	closed(1, "relay.truncated");
+	assert_int_equal(kernel_state(kid(1)), GATE_SESSION_CUT);
+	assert_int_equal(g->linger_n, 0);
+	assert_true(ring.revoked);
+}
+
+/* ----------------------------------------------------------------------- refusals */
+
+static void test_no_intent(void **state)
+{
+	(void)state;
+	kernel.take = -ENOENT;
+	accepted(1);
+	expect_refuse("gate.no-intent");
+	closed(1, "session.end");
+	assert_null(session_find(&g->sessions, 1));
+	assert_false(g->failed);
+}
+
+static void test_not_gated_any_more(void **state)
+{
+	(void)state;
+	kernel.intent.dst_port = 444;
+	accepted(1);
+	expect_refuse("policy.changed");
+}
+
+static void test_no_socket(void **state)
+{
+	(void)state;
+	kernel.mark = -ENOMEM;
+	accepted(1);
+	expect_refuse("gate.socket");
+	assert_int_equal(kernel_state(kid(1)), GATE_SESSION_CUT);
+	kernel.mark = 0;
+	kernel.session = -E2BIG;
+	accepted(2);
+	expect_refuse("gate.socket");
+}
+
+static void test_overload(void **state)
+{
+	(void)state;
+	g->sessions.open = SESSIONS_MAX;
+	accepted(1);
+	expect_refuse("gate.overload");
+	g->sessions.open = 0;
+}
+
+static void test_a_failed_verdict(void **state)
+{
+	struct msg_verdict m;
+
+	(void)state;
+	appraising(1);
+	m = verdict_of(1, false);
+	judge(1, &m, NULL);
+	expect_cut(1, "snp.signature");
+	expect_record("refused", "snp.signature");
+	assert_true(json_is_object(json_object_get(last_record(), "verdict")));
+	assert_int_equal(g->state.n, 0);
+	assert_ptr_equal(json_object_get(g->last, "d"), last_record());
+	/* What crossed the CUT is dropped, and so is what it would have released. */
+	fill_secrets(&g->in->release.secrets);
+	from_relay(MSG_RELEASE, 1, up_fd);
+	expect_silence(relay);
+	assert_int_equal(kernel.key, 0);
+	closed(1, "session.revoked");
+	assert_false(g->failed);
+	assert_int_equal(g->count.refused, 1);
+}
+
+static void test_an_unsealed_or_spent_verdict(void **state)
+{
+	struct msg_verdict m;
+
+	(void)state;
+	appraising(1);
+	m = verdict_of(1, true);
+	m.verdict.sealed = 0;
+	judge(1, &m, "a note");
+	expect_cut(1, "verdict.expired");
+	appraising(2);
+	m = verdict_of(2, true);
+	m.verdict.valid_until = gate_now();
+	judge(2, &m, "a note");
+	expect_cut(2, "verdict.expired");
+}
+
+static void test_no_key_when_the_kernel_refuses(void **state)
+{
+	(void)state;
+	handing_over(1);
+	ring.ktls = ENOENT;
+	fill_secrets(&g->in->release.secrets);
+	from_relay(MSG_RELEASE, 1, up_fd);
+	expect_cut(1, "release.ktls");
+	assert_true(ring.revoked);
+	assert_true(bytes_all_zero(g->in->release.secrets.client, 48));
+	expect_record("refused", "release.ktls");
+	handing_over(2);
+	memset(&g->in->release, 0, sizeof(g->in->release));
+	from_relay(MSG_RELEASE, 2, up_fd);
+	expect_cut(2, "release.secrets");
+}
+
+/* -------------------------------------------------------------------------- heads */
+
+static void test_a_head_that_cannot_be_saved(void **state)
+{
+	struct msg_verdict m;
+	const struct msg_head_known *back;
+
+	(void)state;
+	appraising(1);
+	m = verdict_of(1, true);
+	judge(1, &m, NULL); /* no note */
+	expect_cut(1, "state.head");
+	back = sent(verify, MSG_HEAD);
+	assert_string_equal(back->origin, LOG_NAME);
+	assert_false(back->last.known);
+	appraising(2);
+	strcpy(g->state.dir, "/nowhere");
+	m = verdict_of(2, true);
+	judge(2, &m, "a note");
+	expect_cut(2, "state.head");
+}
+
+static void test_verify_and_disk_disagree(void **state)
+{
+	struct msg_verdict m;
+
+	(void)state;
+	appraising(1);
+	m = verdict_of(1, true);
+	m.head.step = HEAD_SAME; /* nothing is known here */
+	judge(1, &m, NULL);
+	expect_cut(1, "state.head");
+	appraising(2);
+	m = verdict_of(2, true);
+	m.head.step = HEAD_AHEAD;
+	judge(2, &m, "a note");
+	expect_cut(2, "state.head");
+	appraising(3);
+	m = verdict_of(3, true);
+	m.head.step = HEAD_REFUSE;
+	judge(3, &m, NULL);
+	expect_cut(3, "state.head");
+	appraising(4);
+	m = verdict_of(4, true);
+	m.head.ledger = 9;
+	judge(4, &m, "a note");
+	expect_cut(4, "state.head");
+	handing_over(1000);
+	appraising(1001);
+	m = verdict_of(1001, true);
+	m.head.step = HEAD_FIRST; /* one is known here */
+	m.head.cp.size = 6;
+	judge(1001, &m, "a note");
+	expect_cut(1001, "state.head");
+	assert_int_equal(g->state.head[0].cp.size, 5);
+}
+
+static void seed_head(void)
+{
+	struct checkpoint cp = {.origin = LOG_NAME, .size = 5};
+
+	assert_int_equal(state_advance(&g->state, &cp, bytes_str("a note"), 1), 0);
+}
+
+static void test_ahead_is_proved_later(void **state)
+{
+	struct msg_consistent proof = {.n = 1};
+	const struct msg_consistency *ask;
+	const struct msg_advance *adv;
+	struct msg_verdict m;
+
+	(void)state;
+	seed_head();
+	strcpy(g->now.policy->ledger[0].url, "https://log.example/");
+	appraising(1);
+	m = verdict_of(1, true);
+	m.head.step = HEAD_AHEAD;
+	m.head.cp.size = 9;
+	m.head.cp.root.v[0] = 9;
+	judge(1, &m, "newer");
+	sent(relay, MSG_HANDOVER);
+	assert_int_equal(g->state.head[0].cp.size, 5); /* state stays */
+	ask = sent(fetch, MSG_CONSISTENCY);
+	assert_string_equal(ask->url, "https://log.example/");
+	assert_int_equal(ask->from, 5);
+	assert_int_equal(ask->to, 9);
+	assert_int_equal(ask->to_root.v[0], 9);
+	heads_consistent(g, g->head.request, &proof);
+	adv = sent(verify, MSG_ADVANCE);
+	assert_int_equal(adv->proof_n, 1);
+	m.head.step = HEAD_ADVANCE;
+	verdict_init(&m.verdict, "", gate_now());
+	check_add(&m.verdict.checks, "ledger.fork", CHECK_PASS, "x");
+	verdict_seal(&m.verdict);
+	heads_advanced(g, &m, got_fd);
+	assert_int_equal(g->state.head[0].cp.size, 9);
+	assert_false(session_find(&g->sessions, 1)->ahead);
+	assert_false(g->head.busy);
+	assert_false(g->failed);
+}
+
+static void test_ahead_turns_out_a_fork(void **state)
+{
+	struct msg_consistent proof = {.n = 1};
+	struct msg_verdict m;
+
+	(void)state;
+	seed_head();
+	strcpy(g->now.policy->ledger[0].url, "https://log.example/");
+	appraising(1);
+	m = verdict_of(1, true);
+	m.head.step = HEAD_AHEAD;
+	m.head.cp.size = 9;
+	judge(1, &m, "newer");
+	sent(relay, MSG_HANDOVER);
+	sent(fetch, MSG_CONSISTENCY);
+	heads_consistent(g, g->head.request, &proof);
+	sent(verify, MSG_ADVANCE);
+	m.head.step = HEAD_REFUSE;
+	verdict_init(&m.verdict, "", gate_now());
+	check_add(&m.verdict.checks, "ledger.fork", CHECK_FAIL, "two trees");
+	verdict_seal(&m.verdict);
+	heads_advanced(g, &m, got_fd);
+	expect_cut(1, "ledger.fork");
+	assert_int_equal(g->state.head[0].forks, 1);
+	assert_int_equal(g->state.head[0].cp.size, 5);
+	/* And from now on nothing that is only ahead is taken. */
+	appraising(2);
+	m = verdict_of(2, true);
+	m.head.step = HEAD_AHEAD;
+	m.head.cp.size = 10;
+	judge(2, &m, "newer");
+	expect_cut(2, "ledger.fork");
+}
+
+static void test_no_proof_to_be_had(void **state)
+{
+	struct msg_consistent proof = {.err = -ETIMEDOUT};
+	struct msg_verdict m;
+
+	(void)state;
+	seed_head();
+	strcpy(g->now.policy->ledger[0].url, "https://log.example/");
+	for (uint64_t id = 1; id < 3; id++) {
+		appraising(id);
+		m = verdict_of(id, true);
+		m.head.step = HEAD_AHEAD;
+		m.head.cp.size = 9;
+		judge(id, &m, "newer");
+		sent(relay, MSG_HANDOVER);
+		if (id == 1) {
+			sent(fetch, MSG_CONSISTENCY);
+			heads_consistent(g, g->head.request, &proof);
+		}
+	}
+	expect_silence(fetch); /* not again at once */
+	assert_int_equal(g->state.head[0].forks, 0);
+	assert_false(g->failed);
+}
+
+static void test_a_fork_is_kept(void **state)
+{
+	struct msg_verdict m;
+
+	(void)state;
+	seed_head();
+	appraising(1);
+	m = verdict_of(1, false);
+	check_add(&m.verdict.checks, "ledger.fork", CHECK_FAIL, "two roots");
+	verdict_seal(&m.verdict);
+	m.head.step = HEAD_REFUSE;
+	judge(1, &m, "the other");
+	assert_int_equal(g->state.head[0].forks, 1);
+	expect_cut(1, "snp.signature");
+}
+
+/* ----------------------------------------------------------------------- protocol */
+
+static void test_relay_out_of_order(void **state)
+{
+	(void)state;
+	connecting(1);
+	fill_secrets(&g->in->release.secrets);
+	from_relay(MSG_RELEASE, 1, up_fd);
+	expect_fatal();
+	assert_int_equal(kernel.key, 0);
+}
+
+static void test_relay_unknown_session(void **state)
+{
+	(void)state;
+	closed(7, "session.end");
+	expect_fatal();
+}
+
+static void test_relay_reuses_a_number(void **state)
+{
+	(void)state;
+	connecting(1);
+	closed(1, "session.end");
+	accepted(1);
+	expect_fatal();
+}
+
+static void test_relay_number_too_large(void **state)
+{
+	(void)state;
+	accepted(UINT64_C(1) << 40);
+	expect_fatal();
+}
+
+static void test_relay_appraises_twice(void **state)
+{
+	(void)state;
+	appraising(1);
+	from_relay(MSG_APPRAISE, 1, got_fd);
+	expect_fatal();
+}
+
+static void test_relay_brings_another_socket(void **state)
+{
+	int other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	handing_over(1);
+	fill_secrets(&g->in->release.secrets);
+	from_relay(MSG_RELEASE, 1, other);
+	close(other);
+	expect_fatal();
+	assert_int_equal(kernel.key, 0);
+	expect_silence(relay);
+}
+
+static void test_verify_out_of_order(void **state)
+{
+	struct msg_verdict m;
+
+	(void)state;
+	connecting(1);
+	m = verdict_of(1, true);
+	judge(1, &m, "a note");
+	expect_fatal();
+	expect_silence(relay);
+}
+
+static void test_verify_judges_twice(void **state)
+{
+	struct msg_verdict m;
+
+	(void)state;
+	handing_over(1);
+	m = verdict_of(1, true);
+	judge(1, &m, "a note");
+	expect_fatal();
+}
+
+/* A verdict for another destination, or of another time, opens nothing. */
+static void test_verify_answers_another_question(void **state)
+{
+	struct msg_verdict m;
+
+	(void)state;
+	appraising(1);
+	m = verdict_of(1, true);
+	strcpy(m.verdict.requirement, "e");
+	judge(1, &m, "a note");
+	expect_fatal();
+	expect_silence(relay);
+	g->failed = g->stop = false;
+	appraising(2);
+	m = verdict_of(2, true);
+	m.verdict.made_at--;
+	judge(2, &m, "a note");
+	expect_fatal();
+	expect_silence(relay);
+}
+
+static void test_the_app_leaves_during_appraisal(void **state)
+{
+	struct msg_verdict m;
+
+	(void)state;
+	appraising(1);
+	m = verdict_of(1, true);
+	closed(1, "session.app-gone");
+	expect_record("refused", "session.app-gone");
+	assert_non_null(session_find(&g->sessions, 1)); /* verify still has it */
+	judge(1, &m, "a note");
+	assert_null(session_find(&g->sessions, 1));
+	assert_int_equal(g->state.n, 0);
+	assert_false(g->failed);
+}
+
+static void test_relays_words(void **state)
+{
+	(void)state;
+	connecting(1);
+	memset(g->in, 0, sizeof(*g->in));
+	memset(g->in->closed.code, 'x', sizeof(g->in->closed.code));
+	memset(g->in->closed.detail, '\n', sizeof(g->in->closed.detail));
+	from_relay(MSG_CLOSED, 1, -1);
+	expect_record("refused", "gate.relay");
+	assert_null(strchr(json_string_value(json_object_get(last_record(), "detail")), '\n'));
+}
+
+/* ------------------------------------------------------------------ time and keys */
+
+static void test_deadlines(void **state)
+{
+	(void)state;
+	connecting(1);
+	session_find(&g->sessions, 1)->deadline_ns = 1;
+	flow_tick(g);
+	expect_cut(1, "gate.timeout");
+	appraising(2);
+	session_find(&g->sessions, 2)->deadline_ns = 1;
+	flow_tick(g);
+	expect_cut(2, "verify.timeout");
+	handing_over(3);
+}
+
+static void test_handover_deadline(void **state)
+{
+	(void)state;
+	handing_over(1);
+	session_find(&g->sessions, 1)->deadline_ns = 1;
+	flow_tick(g);
+	expect_cut(1, "gate.timeout");
+	expect_record("refused", "gate.timeout");
+	assert_false(g->failed);
+	/* relay does not obey. */
+	session_find(&g->sessions, 1)->deadline_ns = 1;
+	flow_tick(g);
+	expect_fatal();
+}
+
+static void test_revoked(void **state)
+{
+	(void)state;
+	live(1);
+	flow_tick(g);
+	assert_int_equal(session_find(&g->sessions, 1)->state, SESSION_LIVE);
+	ring.error = EKEYREVOKED;
+	flow_tick(g);
+	expect_cut(1, "session.revoked");
+	assert_int_equal(kernel.swept, 1);
+	assert_int_equal(g->count.revoked, 1);
+}
+
+static void test_key_is_gone(void **state)
+{
+	(void)state;
+	live(1);
+	ring.error = ENOKEY;
+	flow_tick(g);
+	expect_cut(1, "session.revoked");
+}
+
+static void test_lease_is_over(void **state)
+{
+	(void)state;
+	live(1);
+	ring.error = EKEYEXPIRED;
+	flow_tick(g);
+	expect_cut(1, "session.lease-over");
+}
+
+static void test_lease_is_over_by_the_clock(void **state)
+{
+	(void)state;
+	live(1);
+	session_find(&g->sessions, 1)->until = gate_now();
+	flow_tick(g);
+	expect_cut(1, "session.lease-over");
+}
+
+static void test_kernel_events(void **state)
+{
+	struct gate_event e = {.kind = GATE_EVENT_REVOKED, .session = kid(1)};
+
+	(void)state;
+	live(1);
+	e.session = (uint64_t)4 << 40 | 1; /* of an earlier keygated */
+	flow_event(g, &e);
+	assert_int_equal(session_find(&g->sessions, 1)->state, SESSION_LIVE);
+	e.session = kid(1);
+	flow_event(g, &e);
+	expect_cut(1, "session.revoked");
+	flow_event(g, &e); /* its echo */
+	expect_silence(relay);
+	live(2);
+	e = (struct gate_event){.kind = GATE_EVENT_DEADLINE, .session = kid(2)};
+	flow_event(g, &e);
+	expect_cut(2, "session.lease-over");
+}
+
+/* -------------------------------------------------------------------------- policy */
+
+static uint32_t change_policy(const char *text)
+{
+	struct policy_set old = g->now;
+	uint32_t cut;
+
+	put_policy(&g->now, text, old.generation + 1);
+	cut = flow_policy_changed(g, &old);
+	policy_set_free(&old);
+	return cut;
+}
+
+static void test_policy_stays(void **state)
+{
+	(void)state;
+	live(1);
+	connecting(2);
+	/* Another block before it, and another line: the same requirement. */
+	assert_int_equal(change_policy(GATE_HEAD "destination x { address = 198.51.100.1 "
+	                                         "action = deny }\n"
+	                                         "destination d {\n" GATE_MUST "lease = 10m\n}\n"),
+	                 0);
+	expect_silence(relay);
+	assert_int_equal(session_find(&g->sessions, 1)->destination, 1);
+	assert_int_equal(session_find(&g->sessions, 2)->generation, 2);
+}
+
+static void test_policy_withdrawn(void **state)
+{
+	static const char *const texts[] = {
+	        GATE("lease = 9m\n"),                                       /* changed */
+	        GATE_HEAD "destination e {\n" GATE_MUST "lease = 10m\n}\n", /* another name */
+	        GATE_HEAD,                                                  /* gone */
+	        /* another one comes first */
+	        GATE_HEAD "destination x { address = 192.0.2.7 action = allow }\n"
+	                  "destination d {\n" GATE_MUST "lease = 10m\n}\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		uint64_t id = i + 1;
+
+		live(id);
+		assert_int_equal(change_policy(texts[i]), 1);
+		expect_cut(id, "policy.withdrawn");
+		closed(id, "policy.withdrawn");
+		change_policy(policy_text);
+	}
+}
+
+/* Whatever was judged under the policy before is thrown away. */
+static void test_verdicts_of_an_old_policy(void **state)
+{
+	struct msg_verdict m;
+
+	(void)state;
+	appraising(1);
+	m = verdict_of(1, true);
+	change_policy(policy_text);
+	expect_cut(1, "policy.changed");
+	judge(1, &m, "a note");
+	expect_silence(relay);
+	handing_over(2);
+	change_policy(policy_text);
+	expect_cut(2, "policy.changed");
+	fill_secrets(&g->in->release.secrets);
+	from_relay(MSG_RELEASE, 2, up_fd);
+	expect_silence(relay);
+	assert_int_equal(kernel.key, 0);
+	assert_false(g->failed);
+}
+
+int main(void)
+{
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+	const struct CMUnitTest tests[] = {
+	        T(test_the_whole_way),
+	        T(test_gate_fills_its_own_record),
+	        T(test_nonces_differ),
+	        T(test_a_clean_end_lets_the_tail_out),
+	        T(test_an_unclean_end_lets_nothing_out),
+	        T(test_no_intent),
+	        T(test_not_gated_any_more),
+	        T(test_no_socket),
+	        T(test_overload),
+	        T(test_a_failed_verdict),
+	        T(test_an_unsealed_or_spent_verdict),
+	        T(test_no_key_when_the_kernel_refuses),
+	        T(test_a_head_that_cannot_be_saved),
+	        T(test_verify_and_disk_disagree),
+	        T(test_ahead_is_proved_later),
+	        T(test_ahead_turns_out_a_fork),
+	        T(test_no_proof_to_be_had),
+	        T(test_a_fork_is_kept),
+	        T(test_relay_out_of_order),
+	        T(test_relay_unknown_session),
+	        T(test_relay_reuses_a_number),
+	        T(test_relay_number_too_large),
+	        T(test_relay_appraises_twice),
+	        T(test_relay_brings_another_socket),
+	        T(test_verify_out_of_order),
+	        T(test_verify_judges_twice),
+	        T(test_verify_answers_another_question),
+	        T(test_the_app_leaves_during_appraisal),
+	        T(test_relays_words),
+	        T(test_deadlines),
+	        T(test_handover_deadline),
+	        T(test_revoked),
+	        T(test_key_is_gone),
+	        T(test_lease_is_over),
+	        T(test_lease_is_over_by_the_clock),
+	        T(test_kernel_events),
+	        T(test_policy_stays),
+	        T(test_policy_withdrawn),
+	        T(test_verdicts_of_an_old_policy),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
