@@ -679,7 +679,7 @@ static __always_inline bool parse6(struct __sk_buff *skb, struct packet *p)
 	p->src = h.src;
 	p->dst = h.dst;
 	p->proto = h.next;
-	for (int i = 0; i < EXT_MAX; i++) {
+	for (int i = 0; i <= EXT_MAX; i++) {
 		if (p->proto != EXT_HOPS && p->proto != EXT_DSTOPTS && p->proto != EXT_FRAGMENT) {
 			parse_transport(skb, off, false, p);
 			return true;

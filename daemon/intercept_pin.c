@@ -191,7 +191,8 @@ static int adopt_maps(struct gate_bpf *gate, const char *dir, const char **step)
 	struct bpf_map *map;
 	int r;
 
-	*step = "pinned maps are of another version: run `keygate disarm`, then start again";
+	*step = "pinned maps are of another version: remove the pin directory, which opens the host, "
+	        "and start again";
 	r = check_abi(dir);
 	if (r)
 		return r;

@@ -808,8 +808,8 @@ static void test_raw6(void **state)
 	assert_int_equal(raw6(NULL, 0, IPPROTO_UDP, 8080, 0), 0);
 	assert_int_equal(raw6(hop, 2, IPPROTO_UDP, 443, 0), EPERM);
 	assert_int_equal(raw6(hop, 2, IPPROTO_UDP, 8080, 0), 0);
-	assert_int_equal(raw6(opts, 5, IPPROTO_UDP, 443, 0), EPERM);
-	assert_int_equal(raw6(opts, 5, IPPROTO_UDP, 8080, 0), 0);
+	assert_int_equal(raw6(opts, 6, IPPROTO_UDP, 443, 0), EPERM);
+	assert_int_equal(raw6(opts, 6, IPPROTO_UDP, 8080, 0), 0);
 	/* More headers than are followed, a later fragment, a routing header, an unknown one. */
 	assert_int_equal(raw6(opts, 7, IPPROTO_UDP, 8080, 0), EPERM);
 	assert_int_equal(raw6(frag, 1, IPPROTO_UDP, 8080, 8), EPERM);
@@ -1188,7 +1188,7 @@ static void test_other_abi(void **state)
 	write_config(&cfg);
 	assert_int_equal(intercept_open_at(&second, LAB_PINS, lab_cgroup, &watch, &step), -EPROTO);
 	assert_null(second);
-	assert_non_null(strstr(step, "disarm"));
+	assert_non_null(strstr(step, "another version"));
 	/* Still gated. */
 	assert_int_equal(connect_errno(GATED4, 443), 0);
 	drain(l->listener4);
