@@ -292,6 +292,8 @@ static MAYBE_UNUSED int setup(void **state)
 	strcpy(dir, "/tmp/keygate-flow.XXXXXX");
 	assert_non_null(mkdtemp(dir));
 	assert_int_equal(state_open(dir, &g->state, bad), 0);
+	snprintf(bad, sizeof(bad), "%s/audit.jsonl", dir);
+	assert_int_equal(audit_open(bad, &g->audit), 0);
 	relay = role(ROLE_RELAY, "relay");
 	verify = role(ROLE_VERIFY, "verify");
 	fetch = role(ROLE_FETCH, "fetch");
@@ -317,6 +319,7 @@ static MAYBE_UNUSED int teardown(void **state)
 	for (size_t i = 0; i < CONTROL_RECORDS_MAX; i++)
 		json_decref(g->record[i]);
 	json_decref(g->last);
+	audit_close(g->audit);
 	free(g->head.note);
 	secret_free(g->in, sizeof(*g->in));
 	free(g);

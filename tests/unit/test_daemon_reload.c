@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Policies coming into force step by step, what is in force when a step fails, names that change,
+ * and what the control socket's verbs answer.
+ */
+#include "daemon_gate.h"
+
+#include <sys/stat.h>
+
+static struct gate_options opt;
+static char config[128], policy_dir[128];
+
+static void put(const char *name, const char *text)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	assert_int_equal(file_write_atomic(path, bytes_str(text), 0600), 0);
+}
+
+static int setup_files(void **state)
+{
+	struct buf text = buf_make(8192);
+	int ret = setup(state);
+
+	snprintf(config, sizeof(config), "%s/keygate.conf", dir);
+	snprintf(policy_dir, sizeof(policy_dir), "%s/policy.d", dir);
+	snprintf(g->names_path, sizeof(g->names_path), "%s/names.json", dir);
+	assert_int_equal(mkdir(policy_dir, 0700), 0);
+	opt = (struct gate_options){.paths = {.config = config, .policy_dir = policy_dir},
+	                            .user = "keygate"};
+	g->opt = &opt;
+	put_tlog_policy(&text, "two");
+	buf_u8(&text, 0);
+	put("policy.d/acme.policy", (const char *)text.p);
+	buf_free(&text);
+	put("policy.d/a.conf", policy_text);
+	return ret;
+}
+
+static json_t *begin(void)
+{
+	json_t *error = NULL;
+
+	(void)reload_begin(g, 0, &error);
+	return error;
+}
+
+static void done(uint32_t generation, int err)
+{
+	const struct msg_policy_done m = {.err = err, .generation = generation};
+
+	reload_policy_done(g, &m);
+}
+
+/* verify gets a bundle that parses. */
+static void verify_gets(uint32_t generation)
+{
+	const struct msg_policy *m = sent(verify, MSG_POLICY);
+	struct bundle b = {0};
+	uint8_t *bytes = NULL;
+	size_t n = 0;
+
+	assert_int_equal(m->generation, generation);
+	assert_int_equal(file_read_fd(got_fd, BUNDLE_MAX, &bytes, &n), 0);
+	assert_int_equal(bundle_read((struct bytes){bytes, n}, &b), 0);
+	assert_true(b.n >= 2);
+	bundle_free(&b);
+	free(bytes);
+}
+
+static void expect_in_force(uint32_t generation)
+{
+	assert_int_equal(g->now.generation, generation);
+	assert_int_equal(g->coming.stage, COMING_NONE);
+	assert_false(g->failed);
+}
+
+/* -------------------------------------------------------------------------- reload */
+
+static void test_in_force_when_all_agree(void **state)
+{
+	(void)state;
+	put("policy.d/a.conf", GATE("lease = 9m\n"));
+	assert_null(begin());
+	verify_gets(2);
+	/* Not before verify said so. */
+	assert_int_equal(kernel.generation, 0);
+	assert_int_equal(g->now.generation, 1);
+	done(2, 0);
+	expect_in_force(2);
+	assert_int_equal(kernel.generation, 2);
+	assert_true(kernel.prefixes >= 1);
+	assert_int_equal(kernel.swept, 1);
+	assert_int_equal(g->now.policy->destination[0].lease, 540);
+}
+
+static void test_one_at_a_time(void **state)
+{
+	json_t *error;
+
+	(void)state;
+	assert_null(begin());
+	error = begin();
+	assert_string_equal(json_string_value(json_object_get(error, "kind")), "unavailable");
+	json_decref(error);
+	verify_gets(2);
+	done(2, 0);
+	assert_null(begin());
+}
+
+static void test_wrong_files_change_nothing(void **state)
+{
+	json_t *error;
+	json_t *issue;
+
+	(void)state;
+	put("policy.d/b.conf", "\ndestination x {\n\taddress = 300.1.1.1\n\taction = deny\n}\n");
+	error = begin();
+	assert_string_equal(json_string_value(json_object_get(error, "kind")), "usage");
+	issue = json_array_get(json_object_get(error, "issues"), 0);
+	assert_non_null(strstr(json_string_value(json_object_get(issue, "file")), "b.conf"));
+	assert_int_equal(json_integer_value(json_object_get(issue, "line")), 3);
+	json_decref(error);
+	expect_in_force(1);
+	assert_int_equal(kernel.generation, 0);
+	assert_non_null(g->last_error);
+	/* And it is no longer the last word once a good one came. */
+	put("policy.d/b.conf", "");
+	assert_null(begin());
+	verify_gets(2);
+	done(2, 0);
+	assert_null(g->last_error);
+}
+
+static void test_verify_refuses(void **state)
+{
+	(void)state;
+	assert_null(begin());
+	verify_gets(2);
+	done(2, -EINVAL);
+	expect_in_force(1);
+	assert_int_equal(kernel.generation, 0);
+}
+
+static void test_the_kernel_refuses(void **state)
+{
+	struct policy *same = NULL;
+
+	(void)state;
+	kernel.policy = -E2BIG;
+	assert_null(begin());
+	verify_gets(2);
+	assert_int_equal(bundle_load(&opt.paths, 1, &g->now.bundle, &same, &issues), 0);
+	policy_free(same);
+	done(2, 0);
+	expect_in_force(1);
+	/* verify judges by what is in force again. */
+	verify_gets(1);
+	done(1, 0);
+	expect_in_force(1);
+}
+
+static void test_verify_of_another_mind(void **state)
+{
+	(void)state;
+	assert_null(begin());
+	verify_gets(2);
+	done(3, 0);
+	assert_true(g->failed);
+	assert_int_equal(kernel.generation, 0);
+}
+
+static void test_unasked(void **state)
+{
+	(void)state;
+	done(2, 0);
+	assert_true(g->failed);
+}
+
+static void start_without_policy(void)
+{
+	policy_set_free(&g->now);
+	snprintf(g->control_path, sizeof(g->control_path), "%s/control.sock", dir);
+}
+
+static void test_start_arms_and_answers(void **state)
+{
+	(void)state;
+	start_without_policy();
+	assert_null(begin());
+	verify_gets(1);
+	assert_null(g->control);
+	assert_false(kernel.armed);
+	done(1, 0);
+	expect_in_force(1);
+	assert_true(kernel.armed);
+	assert_non_null(g->control);
+	control_close(g->control);
+	g->control = NULL;
+}
+
+static void test_start_fails_whole(void **state)
+{
+	(void)state;
+	start_without_policy();
+	kernel.policy = -EPERM;
+	assert_null(begin());
+	verify_gets(1);
+	done(1, 0);
+	assert_true(g->failed);
+	assert_false(kernel.armed);
+	assert_null(g->control);
+}
+
+/* --------------------------------------------------------------------------- names */
+
+#define BY_NAME(host) \
+	GATE_HEAD "destination d { name = " host " port = 443 action = gate tee = snp " \
+	          "ledger = acme }\n"
+
+static void resolved(const char *host, const char *addr, int err)
+{
+	const struct msg_resolve *m = sent(fetch, MSG_RESOLVE);
+	struct msg_resolved r = {.err = err};
+
+	assert_string_equal(m->host, host);
+	if (addr)
+		assert_true(names_address_parse(addr, r.addr[r.n++]));
+	reload_resolved(g, g->resolve_request, &r);
+}
+
+static void test_names_first(void **state)
+{
+	(void)state;
+	put("policy.d/a.conf", BY_NAME("a.example"));
+	assert_null(begin());
+	assert_int_equal(g->coming.stage, COMING_NAMES);
+	resolved("a.example", "192.0.2.9", 0);
+	verify_gets(2);
+	done(2, 0);
+	expect_in_force(2);
+	assert_int_equal(kernel.prefixes, 1);
+	assert_int_equal(g->now.names.v[0].n, 1);
+	/* Known names need not be asked for again before the next policy. */
+	assert_null(begin());
+	verify_gets(3);
+}
+
+static void test_names_that_answer_late(void **state)
+{
+	struct msg_resolved r = {.n = 0};
+
+	(void)state;
+	put("policy.d/a.conf", BY_NAME("a.example"));
+	assert_null(begin());
+	sent(fetch, MSG_RESOLVE);
+	g->coming.deadline_ns = 1;
+	reload_tick(g);
+	verify_gets(2);
+	done(2, 0);
+	expect_in_force(2);
+	assert_int_equal(kernel.prefixes, 0);
+	/* When the answer comes, it is gated at once. */
+	kernel.swept = 0;
+	assert_true(names_address_parse("192.0.2.9", r.addr[r.n++]));
+	reload_resolved(g, g->resolve_request, &r);
+	assert_int_equal(kernel.prefixes, 1);
+	assert_int_equal(kernel.swept, 1);
+}
+
+static void test_names_that_change(void **state)
+{
+	(void)state;
+	test_names_first(state);
+	done(3, 0);
+	g->names_next_ns = 1;
+	reload_tick(g);
+	resolved("a.example", "192.0.2.10", 0);
+	/* The old answer stays gated for a while. */
+	assert_int_equal(kernel.prefixes, 2);
+	assert_int_equal(kernel.generation, 3);
+	g->names_next_ns = 1;
+	reload_tick(g);
+	resolved("a.example", NULL, -2);
+	assert_int_equal(g->now.names.v[0].n, 2);
+	assert_false(g->failed);
+}
+
+static void test_names_unasked(void **state)
+{
+	const struct msg_resolved r = {.n = 0};
+
+	(void)state;
+	reload_resolved(g, 1, &r);
+	assert_true(g->failed);
+}
+
+/* --------------------------------------------------------------------------- verbs */
+
+static json_t *ask(const char *text)
+{
+	json_t *request = json_loads(text, 0, NULL);
+	json_t *answer;
+
+	assert_non_null(request);
+	answer = verbs_answer(g, 1, request);
+	json_decref(request);
+	assert_non_null(answer);
+	return answer;
+}
+
+static void expect_kind(const char *request, const char *kind)
+{
+	json_t *a = ask(request);
+
+	assert_true(json_is_false(json_object_get(a, "ok")));
+	assert_string_equal(json_string_value(json_object_get(a, "kind")), kind);
+	assert_true(strlen(json_string_value(json_object_get(a, "error"))) > 8);
+	json_decref(a);
+}
+
+static void expect_ok(json_t *a)
+{
+	if (!json_is_true(json_object_get(a, "ok")))
+		fail_msg("%s", json_string_value(json_object_get(a, "error")));
+}
+
+static void test_wrong_requests(void **state)
+{
+	(void)state;
+	expect_kind("{}", "usage");
+	expect_kind("{\"verb\":1}", "usage");
+	expect_kind("{\"verb\":\"dance\"}", "usage");
+	expect_kind("{\"verb\":\"status\",\"more\":1}", "usage");
+	expect_kind("{\"verb\":\"explain\"}", "usage");
+	expect_kind("{\"verb\":\"explain\",\"host\":\"192.0.2.1\",\"port\":0}", "usage");
+	expect_kind("{\"verb\":\"explain\",\"host\":\"192.0.2.1\",\"port\":65536}", "usage");
+	expect_kind("{\"verb\":\"explain\",\"host\":\"192.0.2.1\",\"port\":\"443\"}", "usage");
+	expect_kind("{\"verb\":\"explain\",\"host\":\"a\",\"port\":443,\"addresses\":[\"x\"]}",
+	            "usage");
+	expect_kind("{\"verb\":\"verdicts\",\"limit\":0}", "usage");
+	expect_kind("{\"verb\":\"verdicts\",\"limit\":257}", "usage");
+	expect_kind("{\"verb\":\"revoke\"}", "usage");
+	expect_kind("{\"verb\":\"revoke\",\"session\":1,\"destination\":\"d\"}", "usage");
+	expect_kind("{\"verb\":\"revoke\",\"session\":1}", "no");
+	expect_kind("{\"verb\":\"revoke\",\"session\":-1}", "no");
+	expect_kind("{\"verb\":\"revoke\",\"destination\":\"x\"}", "no");
+}
+
+static void test_status(void **state)
+{
+	json_t *a;
+	json_t *counters;
+
+	(void)state;
+	g->now.issues = calloc(1, sizeof(*g->now.issues));
+	g->selftest[0] = g->selftest[1] = g->selftest[2] = (struct selftest){"ktls.x", true, ""};
+	a = ask("{\"verb\":\"status\"}");
+	expect_ok(a);
+	assert_string_equal(
+	        json_string_value(json_object_get(json_object_get(a, "policy"), "default")),
+	        "allow");
+	assert_int_equal(json_array_size(json_object_get(a, "self_test")), SELFTESTS);
+	assert_int_equal(json_array_size(json_object_get(a, "roles")), ROLES + 1);
+	counters = json_object_get(a, "counters");
+	assert_true(json_is_integer(json_object_get(counters, "no_listener")));
+	assert_true(json_is_integer(json_object_get(counters, "revoked_sessions")));
+	json_decref(a);
+}
+
+static void test_explain(void **state)
+{
+	json_t *a = ask("{\"verb\":\"explain\",\"host\":\"192.0.2.7\",\"port\":443}");
+	json_t *m;
+
+	(void)state;
+	expect_ok(a);
+	m = json_array_get(json_object_get(a, "matches"), 0);
+	assert_string_equal(json_string_value(json_object_get(m, "action")), "gate");
+	assert_string_equal(json_string_value(json_object_get(m, "destination")), "d");
+	assert_int_equal(json_integer_value(json_object_get(m, "line")), 3);
+	assert_true(json_array_size(json_object_get(m, "requirement")) > 3);
+	assert_true(json_is_null(json_object_get(a, "last")));
+	json_decref(a);
+	a = ask("{\"verb\":\"explain\",\"host\":\"b.example\",\"port\":443,"
+	        "\"addresses\":[\"198.51.100.1\",\"2001:db8::1\",\"198.51.100.1\"]}");
+	expect_ok(a);
+	assert_int_equal(json_array_size(json_object_get(a, "matches")), 2);
+	m = json_array_get(json_object_get(a, "matches"), 0);
+	assert_string_equal(json_string_value(json_object_get(m, "action")), "allow");
+	assert_true(json_is_null(json_object_get(m, "destination")));
+	json_decref(a);
+	a = ask("{\"verb\":\"explain\",\"host\":\"b.example\",\"port\":443}");
+	assert_int_equal(json_array_size(json_object_get(a, "matches")), 0);
+	json_decref(a);
+}
+
+static void refuse_one(uint64_t id)
+{
+	const struct msg_head head = {.type = MSG_ACCEPTED, .session = id};
+
+	memset(g->in, 0, sizeof(*g->in));
+	kernel.mark = -ENOMEM; /* behind the policy, before the handshake */
+	flow_from_relay(g, &head, -1);
+	sent(relay, MSG_REFUSE);
+}
+
+static void test_records(void **state)
+{
+	json_t *a;
+	json_t *v;
+
+	(void)state;
+	for (uint64_t id = 1; id <= 260; id++) {
+		struct session *s;
+
+		refuse_one(id);
+		s = session_find(&g->sessions, id);
+		session_drop(&g->sessions, s);
+		kernel.n = 0;
+	}
+	a = ask("{\"verb\":\"verdicts\",\"limit\":3}");
+	v = json_object_get(a, "verdicts");
+	assert_int_equal(json_array_size(v), 3);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(v, 0), "session")), 260);
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(v, 2), "session")), 258);
+	json_decref(a);
+	a = ask("{\"verb\":\"verdicts\"}");
+	assert_int_equal(json_array_size(json_object_get(a, "verdicts")), CONTROL_RECORDS_MAX);
+	json_decref(a);
+	a = ask("{\"verb\":\"explain\",\"host\":\"192.0.2.7\",\"port\":443}");
+	v = json_object_get(a, "last");
+	assert_int_equal(json_integer_value(json_object_get(v, "session")), 260);
+	assert_string_equal(json_string_value(json_object_get(v, "code")), "gate.socket");
+	assert_true(strlen(json_string_value(json_object_get(v, "advice"))) > 8);
+	json_decref(a);
+}
+
+/* A session in this state, without the way there. */
+static struct session *put_session(uint64_t id, enum session_state state)
+{
+	struct session *s = NULL;
+
+	assert_int_equal(session_new(&g->sessions, id, &s), 0);
+	session_enter(&g->sessions, s, state);
+	strcpy(s->name, "d");
+	s->generation = 1;
+	s->serial = KEY;
+	s->ring = RING;
+	s->until = gate_now() + 60;
+	s->verdict = calloc(1, sizeof(*s->verdict));
+	verdict_init(s->verdict, "d", gate_now());
+	strcpy(s->verdict->binder, "connection");
+	return s;
+}
+
+static void test_sessions(void **state)
+{
+	json_t *a;
+	json_t *one;
+
+	(void)state;
+	put_session(1, SESSION_LIVE);
+	put_session(2, SESSION_APPRAISING);
+	a = ask("{\"verb\":\"sessions\"}");
+	expect_ok(a);
+	one = json_array_get(json_object_get(a, "sessions"), 0);
+	assert_string_equal(json_string_value(json_object_get(one, "state")), "live");
+	assert_string_equal(json_string_value(json_object_get(one, "binder")), "connection");
+	assert_string_equal(json_string_value(json_object_get(one, "key_state")), "valid");
+	assert_int_equal(json_integer_value(json_object_get(one, "key")), KEY);
+	one = json_array_get(json_object_get(a, "sessions"), 1);
+	assert_string_equal(json_string_value(json_object_get(one, "state")), "appraising");
+	assert_null(json_object_get(one, "key"));
+	json_decref(a);
+}
+
+static void test_revoke(void **state)
+{
+	json_t *a;
+
+	(void)state;
+	put_session(1, SESSION_LIVE);
+	put_session(2, SESSION_LIVE);
+	put_session(3, SESSION_LIVE);
+	a = ask("{\"verb\":\"revoke\",\"session\":2}");
+	expect_ok(a);
+	assert_int_equal(json_integer_value(json_object_get(a, "revoked")), 1);
+	json_decref(a);
+	assert_string_equal(((const struct msg_cut *)sent(relay, MSG_CUT))->code,
+	                    "session.revoked");
+	assert_true(ring.revoked);
+	expect_kind("{\"verb\":\"revoke\",\"session\":2}", "no"); /* already */
+	a = ask("{\"verb\":\"revoke\",\"destination\":\"d\"}");
+	assert_int_equal(json_integer_value(json_object_get(a, "revoked")), 2);
+	json_decref(a);
+	for (uint64_t id = 1; id <= 3; id++)
+		assert_int_equal(session_find(&g->sessions, id)->state, SESSION_CLOSING);
+}
+
+static void test_arm(void **state)
+{
+	json_t *a = ask("{\"verb\":\"arm\"}");
+
+	(void)state;
+	assert_true(json_is_true(json_object_get(a, "armed")));
+	assert_true(kernel.armed);
+	json_decref(a);
+	a = ask("{\"verb\":\"disarm\"}");
+	assert_true(json_is_false(json_object_get(a, "armed")));
+	assert_false(kernel.armed);
+	json_decref(a);
+}
+
+static int teardown_files(void **state)
+{
+	policy_set_free(&g->coming.set);
+	free(g->resolving);
+	json_decref(g->last_error);
+	return teardown(state);
+}
+
+int main(void)
+{
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup_files, teardown_files)
+	const struct CMUnitTest tests[] = {
+	        T(test_in_force_when_all_agree),
+	        T(test_one_at_a_time),
+	        T(test_wrong_files_change_nothing),
+	        T(test_verify_refuses),
+	        T(test_the_kernel_refuses),
+	        T(test_verify_of_another_mind),
+	        T(test_unasked),
+	        T(test_start_arms_and_answers),
+	        T(test_start_fails_whole),
+	        T(test_names_first),
+	        T(test_names_that_answer_late),
+	        T(test_names_that_change),
+	        T(test_names_unasked),
+	        T(test_wrong_requests),
+	        T(test_status),
+	        T(test_explain),
+	        T(test_records),
+	        T(test_sessions),
+	        T(test_revoke),
+	        T(test_arm),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
