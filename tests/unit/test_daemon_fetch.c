@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The fetch role behind its socket: tiles from files, proofs that hold, and what is refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <ftw.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "core/file.h"
+#include "daemon/msg.h"
+#include "daemon/role.h"
+#include "ledger/ledger.h"
+
+enum { LEAVES = 700 };
+
+static struct {
+	int sock, role_end;
+	pthread_t thread;
+	int status;
+	char dir[64];
+	struct hash leaf[LEAVES];
+} w;
+
+static int node(void *ctx, unsigned level, uint64_t index, struct hash *out)
+{
+	struct hash a, b;
+
+	(void)ctx;
+	if (!level) {
+		*out = w.leaf[index];
+		return 0;
+	}
+	node(NULL, level - 1, 2 * index, &a);
+	node(NULL, level - 1, 2 * index + 1, &b);
+	ledger_node_hash(&a, &b, out);
+	return 0;
+}
+
+static void make_parents(const char *path)
+{
+	char part[256];
+
+	for (const char *s = strchr(path + 1, '/'); s; s = strchr(s + 1, '/')) {
+		snprintf(part, sizeof(part), "%.*s", (int)(s - path), path);
+		(void)mkdir(part, 0700);
+	}
+}
+
+/* The tile as it stands for a tree of this size. */
+static void put_tile(unsigned level, uint64_t n, unsigned width)
+{
+	struct hash h[TILE_WIDTH];
+	char path[256];
+	char name[TILE_PATH_MAX];
+
+	for (unsigned i = 0; i < width; i++)
+		node(NULL, level * 8, n * TILE_WIDTH + i, &h[i]);
+	assert_int_equal(ledger_tile_path(level, n, width, name, sizeof(name)), 0);
+	snprintf(path, sizeof(path), "%s/%s", w.dir, name);
+	make_parents(path);
+	assert_int_equal(file_write_atomic(path, (struct bytes){h[0].v, width * HASH_LEN}, 0600),
+	                 0);
+}
+
+static void put_tree(uint64_t size)
+{
+	for (unsigned level = 0; size >> (8 * level); level++) {
+		uint64_t have = size >> (8 * level);
+
+		for (uint64_t n = 0; n * TILE_WIDTH < have; n++) {
+			uint64_t width = have - n * TILE_WIDTH;
+
+			put_tile(level, n, width > TILE_WIDTH ? TILE_WIDTH : (unsigned)width);
+		}
+	}
+}
+
+static void *run_role(void *arg)
+{
+	(void)arg;
+	w.status = role_fetch(w.role_end);
+	close(w.role_end);
+	return NULL;
+}
+
+static int setup(void **state)
+{
+	int sv[2];
+
+	(void)state;
+	strcpy(w.dir, "/tmp/keygate-fetch.XXXXXX");
+	assert_non_null(mkdtemp(w.dir));
+	for (size_t i = 0; i < LEAVES; i++)
+		ledger_leaf_hash((struct bytes){(const uint8_t *)&i, sizeof(i)}, &w.leaf[i]);
+	put_tree(LEAVES);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
+	w.sock = sv[0];
+	w.role_end = sv[1];
+	assert_int_equal(pthread_create(&w.thread, NULL, run_role, NULL), 0);
+	return 0;
+}
+
+static int rm_one(const char *path, const struct stat *sb, int type, struct FTW *f)
+{
+	(void)sb, (void)type, (void)f;
+	return remove(path);
+}
+
+static void join(int status)
+{
+	pthread_join(w.thread, NULL);
+	w.thread = 0;
+	assert_int_equal(w.status, status);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	close(w.sock);
+	if (w.thread)
+		join(0);
+	return nftw(w.dir, rm_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void *receive(enum msg_type type, uint64_t request)
+{
+	static union msg_any in;
+	struct msg_head head;
+	int fd = -1;
+
+	assert_int_equal(msg_recv(w.sock, &head, &in, sizeof(in), &fd), 0);
+	assert_int_equal(head.type, type);
+	assert_int_equal(head.session, request);
+	assert_int_equal(fd, -1);
+	return &in;
+}
+
+static const struct msg_consistent *prove(const char *url, uint64_t from, uint64_t to, bool lie)
+{
+	static uint64_t request;
+	struct msg_consistency m = {.from = from, .to = to};
+
+	snprintf(m.url, sizeof(m.url), "%s", url);
+	assert_int_equal(ledger_root(node, NULL, to, &m.to_root), 0);
+	if (lie)
+		m.to_root.v[5] ^= 1;
+	assert_int_equal(msg_send(w.sock, MSG_CONSISTENCY, ++request, &m, -1), 0);
+	return receive(MSG_CONSISTENT, request);
+}
+
+static void expect_proof(const char *url, uint64_t from, uint64_t to)
+{
+	const struct msg_consistent *c = prove(url, from, to, false);
+	struct hash a, b;
+
+	assert_int_equal(c->err, 0);
+	assert_int_equal(ledger_root(node, NULL, from, &a), 0);
+	assert_int_equal(ledger_root(node, NULL, to, &b), 0);
+	assert_int_equal(ledger_consistency(from, &a, to, &b, c->proof, c->n), 0);
+}
+
+static const char *url_of(const char *tail)
+{
+	static char url[256];
+
+	snprintf(url, sizeof(url), "file://%s%s", w.dir, tail);
+	return url;
+}
+
+static void test_proofs_hold(void **state)
+{
+	(void)state;
+	expect_proof(url_of(""), 1, LEAVES);
+	expect_proof(url_of("/"), 255, LEAVES);
+	expect_proof(url_of(""), 256, LEAVES);
+	expect_proof(url_of(""), 513, LEAVES);
+	expect_proof(url_of(""), LEAVES - 1, LEAVES);
+}
+
+/* The partial tile of an older tree is gone, the full one is there. */
+static void test_partial_tile_is_gone(void **state)
+{
+	(void)state;
+	put_tile(1, 0, 1);
+	expect_proof(url_of(""), 100, 300);
+}
+
+static void test_tiles_of_another_tree(void **state)
+{
+	(void)state;
+	assert_int_equal(prove(url_of(""), 5, LEAVES, true)->err, -EBADMSG);
+}
+
+static void test_tile_of_wrong_size(void **state)
+{
+	char path[256];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/tile/0/000", w.dir);
+	assert_int_equal(truncate(path, TILE_BYTES - 1), 0);
+	assert_int_equal(prove(url_of(""), 5, LEAVES, false)->err, -EBADMSG);
+	assert_int_equal(truncate(path, TILE_BYTES + 1), 0);
+	assert_true(prove(url_of(""), 5, LEAVES, false)->err < 0);
+}
+
+static void test_no_tiles(void **state)
+{
+	(void)state;
+	assert_int_equal(prove("file:///nonexistent", 5, LEAVES, false)->err, -ENOENT);
+	assert_true(prove("gopher://127.0.0.1/", 5, LEAVES, false)->err < 0);
+	assert_true(prove("ftp://127.0.0.1:1/", 5, LEAVES, false)->err < 0);
+	assert_true(prove("", 5, LEAVES, false)->err < 0);
+}
+
+static const struct msg_resolved *resolve(const char *host)
+{
+	struct msg_resolve m = {.host = ""};
+
+	snprintf(m.host, sizeof(m.host), "%s", host);
+	assert_int_equal(msg_send(w.sock, MSG_RESOLVE, 9, &m, -1), 0);
+	return receive(MSG_RESOLVED, 9);
+}
+
+static void test_resolve(void **state)
+{
+	static const uint8_t mapped[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1};
+	const struct msg_resolved *r = resolve("127.0.0.1");
+
+	(void)state;
+	assert_int_equal(r->err, 0);
+	assert_int_equal(r->n, 1); /* one, though TCP and others were there to choose from */
+	assert_memory_equal(r->addr[0], mapped, 16);
+	r = resolve("::1");
+	assert_int_equal(r->n, 1);
+	assert_int_equal(r->addr[0][15], 1);
+	r = resolve("");
+	assert_int_not_equal(r->err, 0);
+	assert_int_equal(r->n, 0);
+}
+
+static void test_strange_messages_end_it(void **state)
+{
+	const struct msg_live live = {.until = 1};
+
+	(void)state;
+	assert_int_equal(msg_send(w.sock, MSG_LIVE, 1, &live, -1), 0);
+	join(1);
+}
+
+int main(void)
+{
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+	const struct CMUnitTest tests[] = {
+	        T(test_proofs_hold),
+	        T(test_partial_tile_is_gone),
+	        T(test_tiles_of_another_tree),
+	        T(test_tile_of_wrong_size),
+	        T(test_no_tiles),
+	        T(test_resolve),
+	        T(test_strange_messages_end_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
