@@ -21,19 +21,17 @@ void policy_unexpected(struct policy_reader *r, const struct policy_value *v, co
 	policy_error(r, v->line, "%s: \"%.64s\" is not %s", key_name(r), v->text, expected);
 }
 
-bool policy_take_bool(struct policy_reader *r, const struct policy_value *v, bool *out)
+void policy_take_bool(struct policy_reader *r, const struct policy_value *v, bool *out)
 {
-	bool yes = !strcmp(v->text, "true");
-
-	if (!yes && strcmp(v->text, "false")) {
+	if (!strcmp(v->text, "true"))
+		*out = true;
+	else if (!strcmp(v->text, "false"))
+		*out = false;
+	else
 		policy_unexpected(r, v, "true or false");
-		return false;
-	}
-	*out = yes;
-	return true;
 }
 
-bool policy_take_duration(struct policy_reader *r, const struct policy_value *v, int64_t min,
+void policy_take_duration(struct policy_reader *r, const struct policy_value *v, int64_t min,
                           int64_t max, int64_t *out)
 {
 	static const struct {
@@ -52,16 +50,15 @@ bool policy_take_duration(struct policy_reader *r, const struct policy_value *v,
 		seconds = (int64_t)count * units[i].seconds;
 		if (seconds >= min && seconds <= max) {
 			*out = seconds;
-			return true;
+			return;
 		}
 		policy_error(r, v->line,
 		             "%s: \"%.64s\" is out of range; it goes from %" PRId64 "s to %" PRId64
 		             "d",
 		             key_name(r), v->text, min, max / DAY);
-		return false;
+		return;
 	}
 	policy_unexpected(r, v, "a duration; write a number with a unit: 90s, 30m, 24h, 7d");
-	return false;
 }
 
 enum tee policy_take_tee(struct policy_reader *r, const struct policy_value *v)

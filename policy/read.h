@@ -90,10 +90,10 @@ void policy_prefix_text(const struct policy_prefix *x, char out[static 80]);
 
 /* An issue "KEY: "TEXT" is not EXPECTED" at the value's line. */
 void policy_unexpected(struct policy_reader *r, const struct policy_value *v, const char *expected);
-/* True with *out set for "true" and "false", else an issue. */
-bool policy_take_bool(struct policy_reader *r, const struct policy_value *v, bool *out);
+/* "true" and "false", else an issue. */
+void policy_take_bool(struct policy_reader *r, const struct policy_value *v, bool *out);
 /* A number and one of s, m, h, d; in [min, max] seconds, else an issue. */
-bool policy_take_duration(struct policy_reader *r, const struct policy_value *v, int64_t min,
+void policy_take_duration(struct policy_reader *r, const struct policy_value *v, int64_t min,
                           int64_t max, int64_t *out);
 /* A TEE's name, else an issue and TEE_NONE. */
 enum tee policy_take_tee(struct policy_reader *r, const struct policy_value *v);

@@ -221,7 +221,7 @@ void read_binder(struct policy_reader *r, const struct policy_value *v)
 
 static void take_ref(struct policy_reader *r, const struct policy_value *v, struct policy_ref *out)
 {
-	if (!v->text[0] || strlen(v->text) >= sizeof(out->name)) {
+	if (strlen(v->text) >= sizeof(out->name)) {
 		policy_unexpected(r, v, "the name of a block");
 		return;
 	}

@@ -589,6 +589,18 @@ static void wrong_destination(void **state)
 	                   "= tdx ledger = acme measurement = " HEX48 " }",
 	         "a.conf:3: error: the measurement list of destination \"d\" is of "
 	         "snp, which its tee does not name; add it there or remove the list\n"},
+	        {HEAD "destination a { action = deny\naddress = \"" HEX48 "\" }\n",
+	         "a.conf:3: error: address: \"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\" "
+	         "is not an address or prefix, like 192.0.2.7, 10.1.0.0/16 or 2001:db8::/32; host "
+	         "names go into name =\n"},
+	        {HEAD "destination a { action = gate address = 10.0.0.1 port = 443 tee = snp\n"
+	              "ledger = " HEX32 " }\n",
+	         "a.conf:3: error: ledger: \"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\" "
+	         "is not the name of a block\n"},
+	        {HEAD "destination a { action = gate address = 10.0.0.1 port = 443 tee = snp\n"
+	              "ledger = none measurement = " HEX48
+	              " anchor = {a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,\na} }\n",
+	         "a.conf:4: error: anchor: more than 16 in one destination\n"},
 	};
 
 	(void)state;
@@ -768,6 +780,57 @@ static void list_bounds(void **state)
 	}
 }
 
+/* The first and the last value of a range are in it. */
+static void durations(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t seconds;
+	} leases[] = {{"1s", 1},
+	              {"59m", 3540},
+	              {"24h", 86400},
+	              {"30d", 30 * 86400},
+	              {"2592000s", 2592000}};
+	struct policy *p;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(leases); i++) {
+		char text[512];
+
+		snprintf(text, sizeof(text), GATE("lease = %s\n"), leases[i].text);
+		p = parse_good(text);
+		assert_int_equal(p->destination[0].lease, leases[i].seconds);
+		policy_free(p);
+	}
+	p = parse_good(HEAD "ledger a { policy = acme.policy max-age = 60s }\n"
+	                    "ledger b { policy = acme.policy max-age = 7d }\n"
+	                    "destination a { address = 10.0.0.1 port = 443 action = gate tee = snp "
+	                    "ledger = a }\n"
+	                    "destination b { address = 10.0.0.2 port = 443 action = gate tee = snp "
+	                    "ledger = b }\n");
+	assert_int_equal(p->ledger[0].max_age, 60);
+	assert_int_equal(p->ledger[1].max_age, 7 * 86400);
+	policy_free(p);
+}
+
+/* Larger than any file of people, and refused before it is read. */
+static void large_file(void **state)
+{
+	size_t n = POLICY_FILE_MAX + 1;
+	char *text = malloc(n);
+	struct policy_file f = {FILE_A, {(const uint8_t *)text, n}};
+	struct policy_issues issues;
+	struct policy *p = NULL;
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, '\n', n);
+	assert_int_equal(policy_parse(&f, 1, NULL, NULL, TEST_NOW, &p, &issues), -EINVAL);
+	assert_int_equal(issues.n, 1);
+	assert_string_equal(issues.v[0].text, "the file is larger than 4194304 bytes");
+	free(text);
+}
+
 /* A zero byte does not end a file early. */
 static void zero_byte(void **state)
 {
@@ -812,6 +875,8 @@ int main(void)
 	        cmocka_unit_test(many_issues),
 	        cmocka_unit_test(list_bounds),
 	        cmocka_unit_test(zero_byte),
+	        cmocka_unit_test(durations),
+	        cmocka_unit_test(large_file),
 	        cmocka_unit_test(collateral_bound),
 	};
 
