@@ -59,8 +59,9 @@ static const struct policy_key destination_keys[] = {
          "what they resolve to.",
          read_name},
         {"port", KEY_LIST | KEY_MUST_GATE, "list of ports and ranges", "every port", "{\"443\"}",
-         "TCP ports, `\"443\"` or `\"8000-8010\"`. A gated destination says which ports "
-         "are gated; at most 16 entries.",
+         "Ports, `\"443\"` or `\"8000-8010\"`. A gated destination says which ports "
+         "are gated. At most 16 entries; and where several destinations meet at one address, at "
+         "most 16 of all of them count there.",
          read_port},
         {"action", KEY_MUST, "`gate`, `allow` or `deny`", NULL, "gate",
          "`gate`: a connection is made only to a peer that satisfies what this block demands. "

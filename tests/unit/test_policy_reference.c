@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The book against the table that the parser runs on: the reference in docs/policy.md is what the
+ * table prints, each example there parses without an issue, and so does the example of each key.
+ * With --print it prints the reference.
+ */
+#include "policy_files.h"
+#include <openssl/pem.h>
+#include "core/file.h"
+#include "policy/keys.h"
+
+static const char begin[] = "<!-- reference: begin ";
+static const char end[] = "<!-- reference: end -->";
+
+static char *book(void)
+{
+	uint8_t *text;
+	size_t n;
+
+	assert_int_equal(file_read("docs/policy.md", 1 << 20, &text, &n), 0);
+	assert_int_equal(strlen((char *)text), n);
+	return (char *)text;
+}
+
+static void reference_is_the_table(void **state)
+{
+	struct buf is = buf_make(1 << 20);
+	char *text = book(), *from, *to;
+
+	(void)state;
+	policy_reference(&is);
+	buf_u8(&is, 0);
+	from = strstr(text, begin);
+	assert_non_null(from);
+	from = strchr(from, '\n') + 1;
+	to = strstr(from, end);
+	assert_non_null(to);
+	*to = '\0';
+	if (strcmp(from, (char *)is.p))
+		fail_msg(
+		        "docs/policy.md is not what policy/keys.c says; put what \"--print\" prints "
+		        "between the marks");
+	free(text);
+	buf_free(&is);
+}
+
+/* ---------------------------------------------------------------------- examples */
+
+/* A tlog-policy for what is named so, a public key for everything else. */
+static int load_any(void *ctx, const char *path, uint8_t **out, size_t *n)
+{
+	struct buf text = buf_make(1 << 16);
+
+	(void)ctx;
+	if (strstr(path, ".policy")) {
+		put_tlog_policy(&text, "two");
+	} else {
+		BIO *bio = BIO_new(BIO_s_mem());
+		EVP_PKEY *key = key_of(1);
+		char *pem;
+		long len;
+
+		assert_int_equal(PEM_write_bio_PUBKEY(bio, key), 1);
+		len = BIO_get_mem_data(bio, &pem);
+		buf_put(&text, pem, (size_t)len);
+		EVP_PKEY_free(key);
+		BIO_free(bio);
+	}
+	*out = text.p;
+	*n = text.n;
+	return 0;
+}
+
+static void must_parse(const char *text)
+{
+	struct policy_file in = {FILE_A, bytes_str(text)};
+	struct policy_issues issues;
+	struct policy *p = NULL;
+
+	if (policy_parse(&in, 1, load_any, NULL, TEST_NOW, &p, &issues) || issues.n) {
+		print_issues(&issues);
+		fail_msg("in:\n%s", text);
+	}
+	policy_free(p);
+}
+
+static void examples_parse(void **state)
+{
+	static const char fence[] = "```conf\n";
+	char *text = book(), *at = text;
+	int n = 0;
+
+	(void)state;
+	while ((at = strstr(at, fence))) {
+		char *stop;
+
+		at += strlen(fence);
+		stop = strstr(at, "```");
+		assert_non_null(stop);
+		*stop = '\0';
+		must_parse(at);
+		at = stop + 1;
+		n++;
+	}
+	assert_true(n >= 4);
+	free(text);
+}
+
+/* "<96 hexadecimal digits>" in an example becomes that many. */
+static void put_example(struct buf *out, const struct policy_key *k)
+{
+	const char *at = k->example;
+
+	buf_printf(out, "%s = ", k->name);
+	for (; *at; at++) {
+		if (*at == '<') {
+			for (long n = strtol(at + 1, NULL, 10); n > 0; n--)
+				buf_str(out, "1");
+			at = strchr(at, '>');
+		} else {
+			buf_u8(out, (uint8_t)*at);
+		}
+	}
+	buf_str(out, "\n");
+}
+
+/* The example of each key, in a block that has what such a block must have. */
+static void key_examples_parse(void **state)
+{
+	const struct policy_section *sec = &policy_sections[SECTION_DESTINATION];
+
+	(void)state;
+	for (uint32_t i = 0; i < sec->n; i++) {
+		struct buf text = buf_make(1 << 16);
+
+		buf_str(&text,
+		        "default-action = allow\nledger acme { policy = a.policy }\n"
+		        "destination other { address = 198.51.100.1 port = 1 action = gate tee "
+		        "= snp ledger = acme\n");
+		buf_str(&text, strcmp(sec->keys[i].name, "anchor") ? "}\n" : "anchor = lab }\n");
+		if (!strcmp(sec->keys[i].name, "anchor"))
+			buf_str(&text, "anchor lab { tee = snp file = lab.pem }\n");
+		buf_str(&text, "destination d {\n");
+		for (uint32_t k = 0; k < sec->n; k++)
+			if (k == i || sec->keys[k].flags & (KEY_MUST | KEY_MUST_GATE) ||
+			    (!strcmp(sec->keys[k].name, "address")))
+				put_example(&text, &sec->keys[k]);
+		buf_str(&text, "}\n");
+		buf_u8(&text, 0);
+		must_parse((char *)text.p);
+		buf_free(&text);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(reference_is_the_table),
+	        cmocka_unit_test(examples_parse),
+	        cmocka_unit_test(key_examples_parse),
+	};
+
+	if (argc > 1 && !strcmp(argv[1], "--print")) {
+		struct buf out = buf_make(1 << 20);
+
+		policy_reference(&out);
+		fwrite(out.p, 1, out.n, stdout);
+		buf_free(&out);
+		return 0;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
