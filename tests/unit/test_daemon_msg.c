@@ -195,6 +195,7 @@ static void descriptors_that_do_not_belong(void **state)
 	struct msg_head bare = {.type = MSG_HANDOVER};
 
 	assert_malformed(&bare, sizeof(bare), 1);
+	assert_malformed(&bare, sizeof(bare), 2);
 	bare.type = MSG_LISTEN;
 	assert_malformed(&bare, sizeof(bare), 0);
 	assert_malformed(&bare, sizeof(bare), 2);

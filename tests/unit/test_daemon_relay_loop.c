@@ -64,6 +64,8 @@ static int setup(void **state)
 		return -1;
 	gate = pair[0];
 	theirs = pair[1];
+	/* Little room towards gate, so that one that does not read can be had. */
+	setsockopt(theirs, SOL_SOCKET, SO_SNDBUF, &(int){1}, sizeof(int));
 	door = lab_listen(&door_at, 64);
 	if (pthread_create(&relay, NULL, run, &theirs))
 		return -1;
@@ -519,6 +521,24 @@ static void gate_that_is_not_gate(void **state)
 	}
 }
 
+/* It takes no message any more, but its own still count: the end comes through. */
+static void gate_that_does_not_read(void **state)
+{
+	(void)state;
+	int app[SESSIONS];
+	void *failed;
+
+	for (int i = 0; i < SESSIONS; i++)
+		app[i] = app_connect();
+	lab_sleep_ms(200);
+	assert_int_equal(send(gate, "?", 1, 0), 1);
+	assert_int_equal(pthread_join(relay, &failed), 0);
+	assert_non_null(failed);
+	running = false;
+	for (int i = 0; i < SESSIONS; i++)
+		assert_app_reset(app[i]);
+}
+
 /* gate dies with sessions in every state; all apps are reset, nothing hangs. */
 static void gate_dies(void **state)
 {
@@ -573,6 +593,7 @@ int main(void)
 	        T(app_gone_while_appraised),
 	        T(live_without_keys),
 	        T(gate_that_is_not_gate),
+	        T(gate_that_does_not_read),
 	        T(gate_dies),
 	};
 

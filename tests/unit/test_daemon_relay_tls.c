@@ -508,6 +508,18 @@ static void stopped_while_waiting(void **state)
 	pthread_join(t, NULL);
 }
 
+/* What no peer can show from outside, or only by being fast. */
+static void context(void **state)
+{
+	(void)state;
+	assert_int_equal(SSL_CTX_get_mode(client) & SSL_MODE_AUTO_RETRY, 0);
+	assert_int_equal(SSL_CTX_get_read_ahead(client), 0);
+	assert_int_equal(SSL_CTX_get_session_cache_mode(client), SSL_SESS_CACHE_OFF);
+	assert_int_equal(SSL_CTX_get_max_early_data(client), 0);
+	assert_int_equal(SSL_CTX_get_min_proto_version(client), TLS1_3_VERSION);
+	assert_int_equal(SSL_CTX_get_max_proto_version(client), TLS1_3_VERSION);
+}
+
 static void no_alpn(void **state)
 {
 	(void)state;
@@ -564,13 +576,12 @@ static void no_route(void **state)
 	assert_int_equal(attached, 0);
 }
 
-/* A backlog that is full: nobody answers the SYN. */
+/* A backlog that is full: nobody answers the SYN. A stop that came first counts even so. */
 static void no_answer(void **state)
 {
 	(void)state;
 	struct sockaddr_storage at;
 	int full = lab_listen(&at, 0), filler[4];
-	uint64_t from = relay_now_ms();
 
 	for (int i = 0; i < 4; i++) {
 		filler[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -579,6 +590,16 @@ static void no_answer(void **state)
 	lab_sleep_ms(50);
 	to.dst = at;
 	deadline_ms = 500;
+
+	uint64_t from = relay_now_ms();
+
+	atomic_store(&stop, true);
+	assert_int_equal(attest(), -ECANCELED);
+	assert_true(relay_now_ms() - from < 400);
+	atomic_store(&stop, false);
+	close(fd);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	from = relay_now_ms();
 	assert_why(attest(), "connect.timeout");
 	assert_in_range(relay_now_ms() - from, 500, 1500);
 	for (int i = 0; i < 4; i++)
@@ -617,6 +638,7 @@ static int group_teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        T(context),
 	        T(good),
 	        T(without_a_name),
 	        T(counts_tickets),
