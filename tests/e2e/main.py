@@ -3,6 +3,7 @@
 
 Prints a line a test and closes with a line of counts. Run it through tests/e2e/run.
 """
+import glob
 import hashlib
 import json
 import os
@@ -52,7 +53,7 @@ def check(cond, what):
 # Ports of the destination, by what the attester there does.
 PORT = {n: 8443 + i for i, n in enumerate(
     ["good", "swapped", "debug", "other-key", "replay", "none", "unlisted", "inclusion", "few",
-     "stale", "no-proof", "no-vcek", "fork", "bytes", "banner", "redis"])}
+     "stale", "no-proof", "no-vcek", "fork", "bytes", "banner", "redis", "postgres"])}
 
 # What has to refuse in each case, and how.
 MATRIX = {
@@ -134,14 +135,27 @@ def start_attesters(w):
             kw = {}
         elif name in ("other-key", "replay", "none"):
             kw["program"] = [liar, name]
-        forward = {"bytes": 9001, "banner": 9002, "redis": 6379}.get(name, 8080)
+        forward = {"bytes": 9001, "banner": 9002, "redis": 6379,
+                   "postgres": 5432}.get(name, 8080)
         w.attester(port, forward=forward, **kw)
+
+
+def postgres(w):
+    data, bin_dir = w.path("pg"), sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
+    os.mkdir(data, 0o700)
+    shutil.chown(data, "postgres", "postgres")
+    run("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", bin_dir + "/initdb",
+        "-N", "-A", "trust", "-U", "e2e", "-D", data)
+    w.start("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups",
+            bin_dir + "/postgres", "-D", data, "-c", "fsync=off", "-c",
+            "unix_socket_directories=" + data, "-h", "127.0.0.1", ns="dst", log="postgres.log")
 
 
 POLICY = """
 ledger "e2e" {
 	policy = "../tlog-policy"
 	max-age = "24h"
+	url = "file://@WORLD@/log"
 }
 anchor "sim" {
 	tee = snp
@@ -174,10 +188,11 @@ def build(w):
             ns="dst", log="redis.log")
     w.start("/usr/bin/python3", "-m", "http.server", "--bind", "::", "9999", "--directory",
             w.path("www"), ns="dst", log="plain.log")
+    postgres(w)
     build_platforms(w)
     build_ledgers(w)
     start_attesters(w)
-    for port in (9001, 9002, 6379, 9999):
+    for port in (9001, 9002, 6379, 5432, 9999):
         wait_for("service on %d" % port, lambda: listening(port, "dst"))
     w.write("etc/tlog-policy", tlog_policy([w.log.vkey], w.witnesses, 2))
     w.policy(POLICY)
@@ -547,7 +562,7 @@ def reload_keeps_sessions_and_refuses_errors(w):
         w.policy(POLICY.replace("lease", "leese"))
         code, j = w.keygate("reload", ok=(1,))
         issue = j["issues"][0]
-        check(issue["file"].endswith("10-test.conf") and issue["line"] == 17, "issue %r" % issue)
+        check(issue["file"].endswith("10-test.conf") and issue["line"] == 18, "issue %r" % issue)
         n = state["n"]
         w.policy(POLICY)
         w.keygate("reload")
@@ -629,6 +644,39 @@ def disarm_opens_and_arm_closes(w):
     check(w.on_wire(word), "disarmed, the canary is not on the wire")
     w.keygate("arm")
     curl(V4, PORT["good"])
+
+
+@test
+def postgres_client(w):
+    word = canary().decode()
+    psql = lambda host, sql: run("psql", "-h", host, "-p", PORT["postgres"], "-U", "e2e", "-d",
+                                 "postgres", "-Atc", sql).stdout.decode().strip()
+    psql(V4, "create table t as select '%s' as word, generate_series(1, 2000) as n" % word)
+    got = psql(V6, "select word, count(*) from t group by word")
+    check(got == word + "|2000", "psql said %r" % got)
+    check(not w.on_wire(word.encode()), "the canary is on the wire in clear")
+
+
+@test
+def head_advances_by_consistency_and_never_back(w):
+    """Last, for it moves the head that the other tests count on."""
+    head = lambda: [h["size"] for h in w.keygate("status")[1]["heads"]
+                    if h["origin"] == w.log.origin]
+    leaf, proof = w.proofs["good"]
+    old = open(proof).read()
+    check(head() == [2], "the head is at %s" % head())
+    w.log.append(w.log.statement("ef" * 48, version="3.0"))
+    w.log.publish()
+    w.log.cosign(w.witnesses)
+    w.log.prove(leaf, os.path.basename(proof))
+    curl(V4, PORT["good"])
+    wait_for("the head to advance", lambda: head() == [3])
+    curl(V4, PORT["good"])
+    with open(proof, "w") as f:
+        f.write(old)
+    curl(V4, PORT["good"], ok=None)
+    _, verdict, bad = w.refusal(V4, PORT["good"])
+    check((verdict, bad) == ("fail", ["ledger.rollback"]), "%s by %s" % (verdict, bad))
 
 
 # ---------------------------------------------------------------------- main
