@@ -201,7 +201,7 @@ static int bound(int family)
 
 static int port_of(int fd, uint16_t *port)
 {
-	struct sockaddr_storage a;
+	struct sockaddr_storage a = {.ss_family = AF_UNSPEC};
 	struct sockaddr_in in;
 	struct sockaddr_in6 in6;
 	socklen_t n = sizeof(a);
@@ -503,7 +503,7 @@ static void end_roles(struct gate *g)
 		}
 		if (!left)
 			return;
-		usleep(20000);
+		(void)poll(NULL, 0, 20);
 	}
 	for (size_t i = 0; i < ROLES; i++) {
 		if (g->role[i].pid > 0) {

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <openssl/crypto.h>
+#include "core/bytes.h"
 #include "core/version.h"
 #include "daemon/gate.h"
 #include "daemon/log.h"
@@ -35,8 +36,8 @@ enum option_key {
 struct options {
 	struct gate_options gate;
 	bool check;
-	const char *role; /* NULL: gate */
-	unsigned uid, gid;
+	const char *role;  /* NULL: gate */
+	uint64_t uid, gid; /* of a role */
 	char policy_dir[PATH_MAX];
 	char collateral[PATH_MAX];
 };
@@ -55,10 +56,18 @@ static const struct argp_option options[] = {
         {0},
 };
 
+static bool parse_ids(const char *arg, struct options *o)
+{
+	const char *colon = strchr(arg, ':');
+	struct bytes uid = {(const uint8_t *)arg, colon ? (size_t)(colon - arg) : 0};
+
+	return colon && !decimal_u64(uid, INT32_MAX, &o->uid) &&
+	       !decimal_u64(bytes_str(colon + 1), INT32_MAX, &o->gid);
+}
+
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
 	struct options *o = state->input;
-	char rest;
 
 	switch (key) {
 	case OPT_CONFIG:
@@ -86,7 +95,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		o->role = arg;
 		return 0;
 	case OPT_IDS:
-		if (sscanf(arg, "%u:%u%c", &o->uid, &o->gid, &rest) != 2)
+		if (!parse_ids(arg, o))
 			argp_error(state, "--ids takes UID:GID");
 		return 0;
 	case ARGP_KEY_ARG:
@@ -122,7 +131,7 @@ static int run_role(const struct options *o)
 	/* relay first gives OpenSSL another allocator; spawn.c's environment does it for it. */
 	if (strcmp(o->role, "relay") != 0 && !no_openssl_config())
 		return 1;
-	ret = role_confine(o->role, o->uid, o->gid);
+	ret = role_confine(o->role, (uid_t)o->uid, (gid_t)o->gid);
 	if (ret) {
 		log_event("role-failed", "role: %s, error: can't be confined: %s", o->role,
 		          strerror(-ret));

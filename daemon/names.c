@@ -217,31 +217,38 @@ static int name_from_json(const char *host, json_t *o, struct name *out)
 	return 0;
 }
 
+static int names_from_json(json_t *o, struct names *out)
+{
+	const char *host;
+	json_t *v;
+
+	if (!json_is_object(o))
+		return -EBADMSG;
+	out->v = calloc(json_object_size(o) + 1, sizeof(*out->v));
+	if (!out->v)
+		return -ENOMEM;
+	json_object_foreach(o, host, v)
+	{
+		int ret = name_from_json(host, v, &out->v[out->n++]);
+
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
 int names_load(const char *path, struct names *out)
 {
 	struct names t = {0};
 	uint8_t *text = NULL;
 	size_t n = 0;
-	const char *host;
-	json_t *v;
-	json_t *o = NULL;
+	json_t *o;
 	int ret = file_read(path, NAMES_FILE_MAX, &text, &n);
 
 	if (ret)
 		return ret;
 	o = json_loadb((const char *)text, n, JSON_REJECT_DUPLICATES, NULL);
-	if (!json_is_object(o))
-		ret = -EBADMSG;
-	else if (!(t.v = calloc(json_object_size(o) + 1, sizeof(*t.v))))
-		ret = -ENOMEM;
-	if (!ret) {
-		json_object_foreach(o, host, v)
-		{
-			if (!ret)
-				ret = name_from_json(host, v, &t.v[t.n]);
-			t.n++;
-		}
-	}
+	ret = names_from_json(o, &t);
 	if (ret)
 		names_free(&t);
 	else

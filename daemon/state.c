@@ -108,7 +108,9 @@ static int head_read(const struct state *s, const char *name, struct state_head 
 	size_t n = 0;
 	int ret;
 
-	if (snprintf(bad, PATH_MAX, "%s/%s/head.json", s->dir, name) >= PATH_MAX)
+	int at = snprintf(bad, PATH_MAX, "%s/%s/head.json", s->dir, name);
+
+	if (at < 0 || at >= PATH_MAX)
 		return -ENAMETOOLONG;
 	ret = file_read(bad, HEAD_FILE_MAX, &text, &n);
 	if (ret == -ENOENT)
@@ -118,7 +120,7 @@ static int head_read(const struct state *s, const char *name, struct state_head 
 	free(text);
 	if (ret)
 		return ret;
-	*strrchr(bad, '/') = '\0';
+	bad[(size_t)at - sizeof("head.json")] = '\0'; /* its directory */
 	out->forks = count_forks(bad);
 	return 0;
 }
@@ -128,7 +130,7 @@ static int read_all(struct state *s, char bad[static PATH_MAX])
 	DIR *d = opendir(s->dir);
 	int ret = d ? 0 : -errno;
 
-	for (struct dirent *e; !ret && (e = readdir(d));) {
+	for (struct dirent *e; d && !ret && (e = readdir(d));) {
 		struct state_head h;
 
 		if (strlen(e->d_name) != DIR_NAME_LEN)
