@@ -152,12 +152,50 @@ static void key_examples_parse(void **state)
 	}
 }
 
+/* keygate-policy(5) has each key of each section, and no other; a section begins with ".Ss". */
+static void man_page_has_each_key(void **state)
+{
+	uint8_t *page;
+	size_t n, items = 0, keys = 0;
+	char *at;
+
+	(void)state;
+	assert_int_equal(file_read("docs/man/keygate-policy.5", 1 << 20, &page, &n), 0);
+	for (enum policy_section_id s = SECTION_TOP; s < SECTION_MAX; s++) {
+		const struct policy_section *sec = &policy_sections[s];
+		char head[64];
+
+		snprintf(head, sizeof(head), "\n.Ss %s\n",
+		         s == SECTION_TOP ? "Outside of any block" : sec->name);
+		head[strlen(head) - 1] = '\0';
+		at = strstr((char *)page, head);
+		if (!at)
+			fail_msg("no section%s in keygate-policy(5)", head);
+		for (uint32_t k = 0; k < sec->n; k++) {
+			char item[80];
+			char *next = strstr(at + 1, "\n.Ss "), *found;
+
+			snprintf(item, sizeof(item), "\n.It Cm %s\n", sec->keys[k].name);
+			found = strstr(at, item);
+			if (!found || (next && found > next))
+				fail_msg("keygate-policy(5) does not have %s of %s",
+				         sec->keys[k].name, head);
+			keys++;
+		}
+	}
+	for (at = (char *)page; (at = strstr(at, "\n.It Cm ")); at++)
+		items++;
+	assert_int_equal(items, keys);
+	free(page);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(reference_is_the_table),
 	        cmocka_unit_test(examples_parse),
 	        cmocka_unit_test(key_examples_parse),
+	        cmocka_unit_test(man_page_has_each_key),
 	};
 
 	if (argc > 1 && !strcmp(argv[1], "--print")) {
