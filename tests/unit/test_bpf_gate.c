@@ -828,6 +828,41 @@ static void test_raw6(void **state)
 	assert_int_equal(raw6(NULL, 0, IPPROTO_ICMP, 8080, 0), 0);
 }
 
+/* A TCP segment by a raw socket like the kernel's own. Returns the errno of sending it. */
+static int raw_segment(uint8_t flags, size_t payload)
+{
+	struct sockaddr_storage dst = at(GATED4, 0);
+	struct tcphdr h = {.source = htons(4000), .dest = htons(443), .doff = 5};
+	int fd = new_socket(GATED4, SOCK_RAW, IPPROTO_TCP), r;
+	uint8_t segment[64] = {0};
+
+	h.th_flags = flags;
+	memcpy(segment, &h, sizeof(h));
+	r = sendto(fd, segment, sizeof(h) + payload, 0, (struct sockaddr *)&dst, at_len(&dst)) < 0
+	            ? errno
+	            : 0;
+	close(fd);
+	return r;
+}
+
+/* Resets and last acknowledgements of the kernel pass; a segment that opens or carries does not. */
+static void test_kernel_tcp(void **state)
+{
+	struct sockaddr_storage from = at(GATED6, 443);
+	int one = 1, visitor = socket_outside(GATED6);
+
+	(void)state;
+	setsockopt(visitor, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	assert_int_equal(bind(visitor, (struct sockaddr *)&from, at_len(&from)), 0);
+	assert_int_equal(try_connect(visitor, OPEN6, 4000, 2000), ECONNREFUSED);
+	close(visitor);
+	assert_int_equal(raw_segment(TH_RST, 0), 0);
+	assert_int_equal(raw_segment(TH_ACK, 0), 0);
+	assert_int_equal(raw_segment(TH_ACK, 1), EPERM);
+	assert_int_equal(raw_segment(TH_SYN, 0), EPERM);
+	assert_int_equal(raw_segment(TH_SYN | TH_ACK, 0), EPERM);
+}
+
 /* A policy that denies by default still lets keygated serve and local servers answer. */
 static void test_default_deny(void **state)
 {
@@ -1326,6 +1361,7 @@ int main(void)
 	        T(test_raw4),
 	        T(test_no_port_in_sight),
 	        T(test_raw6),
+	        T(test_kernel_tcp),
 	        T(test_default_deny),
 	        T(test_other_device),
 	        T(test_own_sockets),
