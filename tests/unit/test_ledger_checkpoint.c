@@ -3,6 +3,7 @@
 #include "tests/unit/ledger_vectors.h"
 
 #include <errno.h>
+#include <openssl/x509.h>
 
 /* A log's name and origin may differ; the index says where. */
 static void origin_of(const char *fields, char out[static NOTE_NAME_MAX + 1])
@@ -600,6 +601,208 @@ static void fresh_alone(void **state)
 	world_free(&w);
 }
 
+/* A cosignature by hand, at any time: our own signing refuses what means nothing. */
+static void cosign_at(struct buf *note, const struct world *w, int i, uint64_t ts)
+{
+	uint8_t payload[4 + 8 + 64];
+	struct buf m = buf_make(NOTE_MAX);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	const char *end = memmem(note->p, note->n, "\n\n", 2);
+	size_t n = 64;
+	char text[128];
+	struct vkey k;
+
+	assert_int_equal(ledger_vkey_of(w->witness[i], witness_name(i), NOTE_COSIGNATURE, &k), 0);
+	memcpy(payload, k.id, 4);
+	for (int b = 0; b < 8; b++)
+		payload[4 + b] = (uint8_t)(ts >> (56 - 8 * b));
+	buf_printf(&m, "cosignature/v1\ntime %" PRIu64 "\n", ts);
+	buf_put(&m, note->p, (size_t)(end - (const char *)note->p) + 1);
+	assert_int_equal(EVP_DigestSignInit(ctx, NULL, NULL, NULL, w->witness[i]), 1);
+	assert_int_equal(EVP_DigestSign(ctx, payload + 12, &n, m.p, m.n), 1);
+	base64_encode(BYTES_OF(payload), text);
+	buf_printf(note, "\xe2\x80\x94 %s %s\n", k.name, text);
+	EVP_MD_CTX_free(ctx);
+	buf_free(&m);
+}
+
+static void odd_times(void **state)
+{
+	struct ledger_head head;
+	struct world w;
+	struct checks c;
+
+	(void)state;
+	world_make(&w);
+
+	/* The helper makes what ledger_note_cosign makes. */
+	struct buf note = world_note(&w, LOG_NAME, 1, TEST_TIME);
+
+	cosign_at(&note, &w, 1, TEST_TIME);
+	c = judge(&w, &note, TEST_TIME, 60, &head);
+	assert_overall("by hand", &c, CHECK_PASS);
+	buf_free(&note);
+
+	/* Time zero says nothing of time: counted without freshness, never fresh. */
+	note = world_note(&w, LOG_NAME, 1, 50);
+	cosign_at(&note, &w, 1, 0);
+	c = judge(&w, &note, 100, -1, &head);
+	assert_overall("time zero", &c, CHECK_PASS);
+	c = judge(&w, &note, 100, 3600, &head);
+	assert_only(&c, "ledger.fresh", CHECK_FAIL);
+	buf_free(&note);
+
+	/* Beyond 2^63 - 1 there is no time. */
+	note = world_note(&w, LOG_NAME, 2, TEST_TIME);
+	cosign_at(&note, &w, 2, (uint64_t)INT64_MAX + 1);
+	c = judge(&w, &note, VERDICT_FOREVER, -1, &head);
+	assert_only(&c, "ledger.witness-signature", CHECK_FAIL);
+	buf_free(&note);
+
+	/* The newest line counts, in whatever order; the quorum ends with the second newest. */
+	note = world_note(&w, LOG_NAME, 1, TEST_TIME);
+	cosign_at(&note, &w, 1, TEST_TIME - 100);
+	cosign_at(&note, &w, 1, TEST_TIME - 5000);
+	cosign_at(&note, &w, 2, TEST_TIME - 1000);
+	c = judge(&w, &note, TEST_TIME, 3600, &head);
+	assert_overall("orders", &c, CHECK_PASS);
+	assert_int_equal(head.fresh_until, TEST_TIME - 100 + 3600);
+	buf_free(&note);
+	world_free(&w);
+}
+
+/* An RFC 6962 tree head by an EC key of our own; bend says which byte of the struct to bend. */
+static struct buf rfc6962_note(EVP_PKEY *key, const struct vkey *k, const struct checkpoint *cp,
+                               const char *extension, size_t bend)
+{
+	struct buf m = buf_make(128);
+	struct buf note = buf_make(NOTE_MAX);
+	struct buf payload = buf_make(256);
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	uint8_t sig[128];
+	char text[512];
+	size_t n = sizeof(sig);
+
+	buf_be16(&m, 0x0001); /* v1, tree_hash */
+	buf_be64(&m, 1234);
+	buf_be64(&m, cp->size);
+	buf_put(&m, cp->root.v, HASH_LEN);
+	assert_int_equal(EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, key), 1);
+	assert_int_equal(EVP_DigestSign(ctx, sig, &n, m.p, m.n), 1);
+	buf_put(&payload, k->id, 4);
+	buf_be64(&payload, 1234);
+	buf_be16(&payload, 0x0403); /* SHA-256, ECDSA */
+	buf_be16(&payload, (uint16_t)n);
+	buf_put(&payload, sig, n);
+	payload.p[bend] ^= bend ? 1 : 0;
+	assert_int_equal(ledger_checkpoint_format(cp, &note), 0);
+	buf_str(&note, extension);
+	base64_encode(buf_view(&payload), text);
+	buf_printf(&note, "\n\xe2\x80\x94 %s %s\n", k->name, text);
+	EVP_MD_CTX_free(ctx);
+	buf_free(&m);
+	buf_free(&payload);
+	return note;
+}
+
+/* The vkey of an EC key for a type: 2 (the hash of the key alone) or 5 (over the log id). */
+static struct vkey ec_vkey(EVP_PKEY *key, const char *name, uint8_t alg)
+{
+	uint8_t *der = NULL;
+	int n = i2d_PUBKEY(key, &der);
+	struct buf raw = buf_make(512);
+	struct buf id = buf_make(512);
+	uint8_t digest[32];
+	char b64[512];
+	char text[1024];
+	struct vkey k;
+
+	assert_true(n > 0);
+	EVP_Digest(der, (size_t)n, digest, NULL, EVP_sha256(), NULL);
+	if (alg == NOTE_RFC6962) {
+		buf_printf(&id, "%s\n%c", name, alg);
+		buf_put(&id, digest, sizeof(digest));
+		EVP_Digest(id.p, id.n, digest, NULL, EVP_sha256(), NULL);
+	}
+	buf_u8(&raw, alg);
+	buf_put(&raw, der, (size_t)n);
+	base64_encode(buf_view(&raw), b64);
+	snprintf(text, sizeof(text), "%s+%02x%02x%02x%02x+%s", name, digest[0], digest[1],
+	         digest[2], digest[3], b64);
+	assert_int_equal(ledger_vkey_parse(bytes_str(text), &k), 0);
+	OPENSSL_free(der);
+	buf_free(&raw);
+	buf_free(&id);
+	return k;
+}
+
+static void rfc6962_head(void **state)
+{
+	static const struct {
+		const char *extension;
+		size_t bend;
+		bool ok;
+	} cases[] = {
+	        {"", 0, true},   {"extension\n", 0, false}, /* not covered, so not accepted */
+	        {"", 11, false},                            /* time */
+	        {"", 12, false},                            /* hash algorithm */
+	        {"", 13, false},                            /* signature algorithm */
+	        {"", 15, false},                            /* length */
+	        {"", 40, false},                            /* signature */
+	};
+	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+	struct ledger_head head;
+	struct world w;
+
+	(void)state;
+	world_make(&w);
+
+	struct vkey k = ec_vkey(key, LOG_NAME, NOTE_RFC6962);
+
+	assert_int_equal(ledger_policy_flat(w.policy, &k, 1, NULL, 0, 0), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct buf note = rfc6962_note(key, &k, &w.cp, cases[i].extension, cases[i].bend);
+		struct checks c = judge(&w, &note, VERDICT_FOREVER, -1, &head);
+
+		if (cases[i].ok)
+			assert_overall("tree head", &c, CHECK_PASS);
+		else
+			assert_only(&c, "ledger.log-signature", CHECK_FAIL);
+		buf_free(&note);
+	}
+	EVP_PKEY_free(key);
+	world_free(&w);
+}
+
+/* Curves: P-256 loads, one that no log may use does not. */
+static void other_curves(void **state)
+{
+	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "secp256k1");
+	EVP_PKEY *good = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384");
+	struct buf raw = buf_make(512);
+	uint8_t *der = NULL;
+	uint8_t digest[32];
+	char b64[512];
+	char text[1024];
+	struct vkey k = ec_vkey(good, "k.example", NOTE_ECDSA);
+	int n = i2d_PUBKEY(key, &der);
+
+	(void)state;
+	assert_int_equal(k.alg, NOTE_ECDSA);
+	assert_true(n > 0);
+	EVP_Digest(der, (size_t)n, digest, NULL, EVP_sha256(), NULL);
+	buf_u8(&raw, NOTE_ECDSA);
+	buf_put(&raw, der, (size_t)n);
+	base64_encode(buf_view(&raw), b64);
+	snprintf(text, sizeof(text), "k.example+%02x%02x%02x%02x+%s", digest[0], digest[1],
+	         digest[2], digest[3], b64);
+	assert_int_equal(ledger_vkey_parse(bytes_str(text), &k), -EINVAL);
+	OPENSSL_free(der);
+	buf_free(&raw);
+	EVP_PKEY_free(key);
+	EVP_PKEY_free(good);
+}
+
 /* Without a quorum nobody states a time, so freshness can't be had; else it is only skipped. */
 static void no_quorum(void **state)
 {
@@ -726,8 +929,9 @@ int main(void)
 	        cmocka_unit_test(format_alone),        cmocka_unit_test(log_key_alone),
 	        cmocka_unit_test(log_signature_alone), cmocka_unit_test(witness_signature_alone),
 	        cmocka_unit_test(quorum_alone),        cmocka_unit_test(fresh_alone),
-	        cmocka_unit_test(no_quorum),           cmocka_unit_test(mldsa_witness),
-	        cmocka_unit_test(mldsa_vectors),
+	        cmocka_unit_test(odd_times),           cmocka_unit_test(rfc6962_head),
+	        cmocka_unit_test(other_curves),        cmocka_unit_test(no_quorum),
+	        cmocka_unit_test(mldsa_witness),       cmocka_unit_test(mldsa_vectors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -452,11 +452,15 @@ static void bounds(void **state)
 {
 	struct hash path[64] = {0};
 	struct hash h = {{1}};
+	struct hash root;
 	size_t n;
 
 	(void)state;
 	assert_int_equal(ledger_inclusion(0, 0, &h, NULL, 0, &h), -EINVAL);
 	assert_int_equal(ledger_inclusion(1, 1, &h, NULL, 0, &h), -EINVAL);
+	/* Not even where a path of that length would lead to the root. */
+	ledger_node_hash(&path[0], &h, &root);
+	assert_int_equal(ledger_inclusion(1, 1, &h, path, 1, &root), -EINVAL);
 	assert_int_equal(ledger_inclusion(UINT64_MAX, 1, &h, NULL, 0, &h), -EINVAL);
 	assert_int_equal(ledger_inclusion(0, UINT64_MAX, &h, path, 64, &h), -EINVAL);
 	assert_int_equal(ledger_inclusion(0, (uint64_t)INT64_MAX + 1, &h, path, 63, &h), -EINVAL);

@@ -217,14 +217,16 @@ static void limits(void **state)
 	buf_str(&b, LINE);
 	assert_int_equal(ledger_note_parse(buf_view(&b), n), -EINVAL);
 
-	buf_reset(&b);
-	for (int i = 0; i < NOTE_MAX - 64; i++)
-		buf_u8(&b, 'a');
-	buf_str(&b, "\n\n" LINE);
-	assert_int_equal(ledger_note_parse(buf_view(&b), n), 0);
-	for (int i = 0; i < 64; i++)
-		buf_str(&b, LINE);
-	assert_int_equal(ledger_note_parse(buf_view(&b), n), -EINVAL);
+	/* The largest note, and one byte more. */
+	for (size_t n_max = NOTE_MAX; n_max <= NOTE_MAX + 1; n_max++) {
+		buf_reset(&b);
+		while (b.n < n_max - strlen("\n\n" LINE))
+			buf_u8(&b, 'a');
+		buf_str(&b, "\n\n" LINE);
+		assert_int_equal(b.n, n_max);
+		assert_int_equal(ledger_note_parse(buf_view(&b), n),
+		                 n_max == NOTE_MAX ? 0 : -EINVAL);
+	}
 	buf_free(&b);
 	free(n);
 }

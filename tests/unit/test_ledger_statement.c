@@ -158,6 +158,10 @@ static void refused(void **state)
 	        /* the subject */
 	        WITH(TYPE, "\"subject\":[]", PTYPE, SNP "," VERSION),
 	        WITH(TYPE, "\"subject\":{}", PTYPE, SNP "," VERSION),
+	        WITH(TYPE,
+	             "\"subject\":[{\"digest\":{\"sha256\":\"" H64 "\"},\"name\":\"a\"},"
+	             "{\"digest\":{\"sha256\":\"" H64 "\"},\"name\":\"b\"}]",
+	             PTYPE, SNP "," VERSION),
 	        WITH(TYPE, "\"subject\":[1]", PTYPE, SNP "," VERSION),
 	        WITH(TYPE, "\"subject\":[{\"name\":\"a\"}]", PTYPE, SNP "," VERSION),
 	        WITH(TYPE, "\"subject\":[{\"digest\":{\"sha256\":\"" H64 "\"}}]", PTYPE,
