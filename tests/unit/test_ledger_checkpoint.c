@@ -778,13 +778,13 @@ static void rfc6962_head(void **state)
 static void other_curves(void **state)
 {
 	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "secp256k1");
-	EVP_PKEY *good = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384");
+	EVP_PKEY *p384 = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384");
 	struct buf raw = buf_make(512);
 	uint8_t *der = NULL;
 	uint8_t digest[32];
 	char b64[512];
 	char text[1024];
-	struct vkey k = ec_vkey(good, "k.example", NOTE_ECDSA);
+	struct vkey k = ec_vkey(p384, "k.example", NOTE_ECDSA);
 	int n = i2d_PUBKEY(key, &der);
 
 	(void)state;
@@ -800,7 +800,7 @@ static void other_curves(void **state)
 	OPENSSL_free(der);
 	buf_free(&raw);
 	EVP_PKEY_free(key);
-	EVP_PKEY_free(good);
+	EVP_PKEY_free(p384);
 }
 
 /* Without a quorum nobody states a time, so freshness can't be had; else it is only skipped. */
