@@ -91,16 +91,24 @@ demo bench:
 vm-shell: all
 	$(Q)tests/vm/shell
 
-# The daemons go to sbin, the tools to bin; what is not built or not written yet is left out.
+# The daemons go to sbin, the tools to bin. The units name /usr: PREFIX is put in its place.
 SBIN := keygated keygate-attester
-UNITS := $(wildcard packaging/*.service packaging/*.socket)
+UNITS := keygated.service keygate-attester.service
 MANS := $(wildcard docs/man/*.[1-8])
+COMPLETION := packaging/keygate.bash-completion
 install: all
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system
 	$(foreach b,$(BINS),install -m 755 $(b) \
 		$(DESTDIR)$(PREFIX)/$(if $(filter $(SBIN),$(notdir $(b))),sbin,bin)/ &&) true
-	$(if $(UNITS),install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system $(UNITS))
+	$(foreach u,$(UNITS),sed 's,/usr/\(s\?bin/keygate\),$(PREFIX)/\1,' packaging/$(u) \
+		>$(DESTDIR)$(PREFIX)/lib/systemd/system/$(u) && \
+		chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/$(u) &&) true
+	install -D -m 644 packaging/sysusers.d/keygate.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/keygate.conf
+	install -D -m 644 packaging/modules-load.d/keygate.conf \
+		$(DESTDIR)$(PREFIX)/lib/modules-load.d/keygate.conf
 	$(foreach m,$(MANS),install -D -m 644 -t \
 		$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(m))) $(m) &&) true
-	install -d -m 755 $(DESTDIR)/etc/keygate
+	$(if $(wildcard $(COMPLETION)),install -D -m 644 $(COMPLETION) \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/keygate)
+	install -d -m 755 $(DESTDIR)/etc/keygate $(DESTDIR)/etc/keygate/policy.d
 	install -d -m 700 $(DESTDIR)/var/lib/keygate
