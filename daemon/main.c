@@ -15,7 +15,9 @@
 #include <openssl/crypto.h>
 #include "core/bytes.h"
 #include "core/version.h"
+#include "daemon/audit.h"
 #include "daemon/gate.h"
+#include "daemon/intercept.h"
 #include "daemon/log.h"
 #include "daemon/role.h"
 
@@ -27,15 +29,15 @@ enum option_key {
 	OPT_STATE = 's',
 	OPT_RUN = 'r',
 	OPT_USER = 'u',
-	OPT_FOREGROUND = 'f',
 	OPT_CHECK = 0x100,
+	OPT_DISARM,
 	OPT_ROLE,
 	OPT_IDS,
 };
 
 struct options {
 	struct gate_options gate;
-	bool check;
+	bool check, disarm;
 	const char *role;  /* NULL: gate */
 	uint64_t uid, gid; /* of a role */
 	char policy_dir[PATH_MAX];
@@ -48,9 +50,11 @@ static const struct argp_option options[] = {
         {"state", OPT_STATE, "DIR", 0, "Ledger heads and audit record (/var/lib/keygate)", 0},
         {"run", OPT_RUN, "DIR", 0, "Control socket (/run/keygate)", 0},
         {"user", OPT_USER, "NAME", 0, "User of the unprivileged roles (keygate)", 0},
-        {"foreground", OPT_FOREGROUND, NULL, 0, "Stay in the foreground, as keygated always does",
-         0},
         {"check", OPT_CHECK, NULL, 0, "Parse the configuration, say what is wrong, and exit", 0},
+        {"disarm", OPT_DISARM, NULL, 0,
+         "Take what keygated left in the kernel away, so that nothing is gated, and exit. For when "
+         "keygated does not run; \"keygate disarm\" is for when it does",
+         0},
         {"role", OPT_ROLE, "ROLE", OPTION_HIDDEN, NULL, 0},
         {"ids", OPT_IDS, "UID:GID", OPTION_HIDDEN, NULL, 0},
         {0},
@@ -86,10 +90,11 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPT_USER:
 		o->gate.user = arg;
 		return 0;
-	case OPT_FOREGROUND:
-		return 0;
 	case OPT_CHECK:
 		o->check = true;
+		return 0;
+	case OPT_DISARM:
+		o->disarm = true;
 		return 0;
 	case OPT_ROLE:
 		o->role = arg;
@@ -174,6 +179,26 @@ static int find_user(struct gate_options *g)
 	return 0;
 }
 
+/* By hand and on purpose, so it is said in the audit record too. */
+static int disarm(const struct options *o)
+{
+	struct audit *audit = NULL;
+	char path[PATH_MAX];
+	int ret;
+
+	snprintf(path, sizeof(path), "%s/audit.jsonl", o->gate.state_dir);
+	(void)audit_open(path, &audit);
+	ret = intercept_remove();
+	if (ret)
+		audit_emit(
+		        audit, "fatal",
+		        json_pack("{s:s, s:s}", "reason", "can't disarm", "error", strerror(-ret)));
+	else
+		audit_emit(audit, "removed", json_pack("{s:s}", "pins", GATE_PIN_DIR));
+	audit_close(audit);
+	return ret ? 1 : 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = {.gate = {.paths = {.config = "/etc/keygate/keygate.conf"},
@@ -201,6 +226,8 @@ int main(int argc, char **argv)
 	}
 	umask(077);
 	(void)signal(SIGPIPE, SIG_IGN);
+	if (o.disarm)
+		return disarm(&o);
 	if (find_user(&o.gate))
 		return 1;
 	return gate_run(&o.gate);

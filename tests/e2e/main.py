@@ -647,6 +647,20 @@ def disarm_opens_and_arm_closes(w):
 
 
 @test
+def disarm_without_the_daemon(w):
+    w.stop(w.daemon)
+    check(curl(V4, PORT["good"], ok=None, limit=10).returncode == 7, "not refused before")
+    run(tool("keygated"), "--disarm", "--state", w.state)
+    check(not os.path.exists("/sys/fs/bpf/keygate"), "pins are left")
+    word = canary()
+    run("curl", "-s", "-m", "5", url(V4, PORT["good"], "/" + word.decode()), ok=None)
+    check(w.on_wire(word), "the host is still closed")
+    check('"removed"' in open(os.path.join(w.state, "audit.jsonl")).read(), "not audited")
+    w.gate()
+    curl(V4, PORT["good"])
+
+
+@test
 def postgres_client(w):
     word = canary().decode()
     psql = lambda host, sql: run("psql", "-h", host, "-p", PORT["postgres"], "-U", "e2e", "-d",
