@@ -191,7 +191,7 @@ static int adopt_maps(struct gate_bpf *gate, const char *dir, const char **step)
 	struct bpf_map *map;
 	int r;
 
-	*step = "pinned maps are of another version: remove the pin directory, which opens the host, "
+	*step = "pinned maps are of another version: run keygated --disarm, which opens the host, "
 	        "and start again";
 	r = check_abi(dir);
 	if (r)
