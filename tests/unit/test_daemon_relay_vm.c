@@ -876,6 +876,32 @@ static void idle_app_resets(void **state)
 	assert_false(p.closed);
 }
 
+static void serve_mute(struct peer *p, SSL *ssl)
+{
+	peer_receive(p, ssl, UINT64_MAX);
+	await_go(p);
+}
+
+/* Its direction is over, the other one silent: the reset is still seen. */
+static void half_closed_app_resets(void **state)
+{
+	(void)state;
+	struct peer p = {0};
+	struct session s = open_session(&p, serve_mute);
+	struct linger l = {.l_onoff = 1};
+
+	app_send(s.app, 1000, 1000);
+	shutdown(s.app, SHUT_WR);
+	lab_sleep_ms(500);
+	setsockopt(s.app, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
+	close(s.app);
+	expect_closed(s.id, "session.app-gone");
+	assert_true(msg.closed.app_to_peer == 1000);
+	atomic_store(&p.go, true);
+	peer_join(&p);
+	assert_peer_got(&p, 1000);
+}
+
 static void serve_slowly(struct peer *p, SSL *ssl)
 {
 	peer_send(ssl, 4 * MIB);
@@ -1115,6 +1141,7 @@ int main(void)
 	        T(pauses_are_no_stalls),
 	        T(app_resets),
 	        T(idle_app_resets),
+	        T(half_closed_app_resets),
 	        T(slow_app_loses_nothing),
 	        T(half_a_record),
 	        T(many_sessions),
