@@ -12,17 +12,19 @@
  *   role-started     role, pid
  *   policy-loaded    generation, destinations, prefixes
  *   policy-refused   errors, issues
- *   names-changed    host, addresses
+ *   names-changed    host, addresses, error (empty, or why the old table stays)
+ *   names-forgotten  error (STATE/names.json can't be read; names are learnt anew)
  *   name-unresolved  host, error
  *   armed / disarmed
- *   swept            sockets
+ *   swept            sockets, or error
  *   session-refused  the RECORD of control.h
  *   session-released the RECORD of control.h, key, ring, until, cipher
  *   session-cut      session, destination, code
  *   session-closed   session, destination, code, detail, app_to_peer, peer_to_app
  *   key-revoked      session, key (seen by the kernel's watch or by the poll)
  *   head-saved       origin, size, root
- *   ledger-fork      origin, size, root, file
+ *   head-not-saved   origin, size, root, error
+ *   ledger-fork      origin, size, root, file (or why there is none)
  *   ledger-pending   origin, from, to, error (a consistency proof that could not be had)
  *   kernel-refused   kind, destination, peer, app
  *   suppressed       count (kernel-refused events beyond AUDIT_KERNEL_EVENTS a second)

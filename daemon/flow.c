@@ -303,10 +303,8 @@ static bool is_of(const struct session *s, const struct verdict *v)
 
 static void passed(struct gate *g, struct session *s, const struct msg_verdict *m, int fd)
 {
-	const char *code = s->generation == g->now.generation ? NULL : "policy.changed";
+	const char *code = heads_take(g, s, m, fd);
 
-	if (!code)
-		code = heads_take(g, s, m, fd);
 	if (code) {
 		end(g, s, code, "", &m->verdict);
 		return;
@@ -333,15 +331,20 @@ void flow_verdict(struct gate *g, uint64_t id, const struct msg_verdict *m, int 
 	}
 	s->with_verify = false;
 	if (move == MOVE_IGNORE) {
+		heads_left(g, m, s->generation == g->now.generation, fd);
 		if (s->closed)
 			session_drop(&g->sessions, s);
 		return;
 	}
 	if (!verdict_passed(&m->verdict, gate_now())) {
+		heads_left(g, m, true, fd);
 		heads_refused(g, m, fd);
 		refuse_by(g, s, &m->verdict);
 	} else if (!is_of(s, &m->verdict)) {
 		gate_fatal(g, "verify made a verdict that was not asked for");
+	} else if (s->generation != g->now.generation) {
+		heads_left(g, m, false, fd);
+		end(g, s, "policy.changed", "", &m->verdict);
 	} else {
 		passed(g, s, m, fd);
 	}

@@ -456,6 +456,15 @@ static int open_signals(struct gate *g)
 	return g->signals < 0 ? -errno : 0;
 }
 
+static void recall_names(struct gate *g)
+{
+	int ret = names_load(g->names_path, &g->now.names);
+
+	if (ret && ret != -ENOENT)
+		audit_emit(g->audit, "names-forgotten",
+		           json_pack("{s:s}", "error", strerror(-ret)));
+}
+
 static int start(struct gate *g)
 {
 	json_t *error = NULL;
@@ -479,8 +488,7 @@ static int start(struct gate *g)
 	if (!ret)
 		ret = brief_roles(g);
 	if (!ret) {
-		/* Not there, or not readable: then the names are learnt anew. */
-		(void)names_load(g->names_path, &g->now.names);
+		recall_names(g);
 		ret = reload_begin(g, 0, &error);
 		json_decref(error);
 	}

@@ -196,6 +196,12 @@ const char *flow_suite_name(uint16_t suite);
 /* heads.c */
 /* For a passed verdict: state on disk agrees with it. 0, or the code that refuses it. */
 const char *heads_take(struct gate *g, struct session *s, const struct msg_verdict *m, int fd);
+/*
+ * For a verdict that nobody waits for any more, or that is thrown away: if verify moved a head by
+ * it, that is saved all the same (current: the policy it was made under is in force), or verify
+ * moves it back.
+ */
+void heads_left(struct gate *g, const struct msg_verdict *m, bool current, int fd);
 /* For a failed one: keeps both sides of a fork. */
 void heads_refused(struct gate *g, const struct msg_verdict *m, int fd);
 void heads_consistent(struct gate *g, uint64_t request, const struct msg_consistent *m);

@@ -49,7 +49,7 @@ int heads_tell_verify(struct gate *g)
 
 /* --------------------------------------------------------------------- save */
 
-/* verify already counts on this head; if it can't be saved, it is told to go back. */
+/* verify already counts on this head: if it can't be saved, the caller tells it to go back. */
 static int save(struct gate *g, const struct checkpoint *cp, struct bytes note)
 {
 	int ret = note.n ? state_advance(&g->state, cp, note, gate_now()) : -EPROTO;
@@ -64,7 +64,6 @@ static int save(struct gate *g, const struct checkpoint *cp, struct bytes note)
 	if (o)
 		(void)json_object_set_new(o, "error", json_string(strerror(-ret)));
 	audit_emit(g->audit, "head-not-saved", o);
-	(void)tell_verify(g, cp->origin);
 	return ret;
 }
 
@@ -74,7 +73,7 @@ static int save_from(struct gate *g, const struct checkpoint *cp, int fd)
 	size_t n = 0;
 	int ret;
 
-	/* Without its note a head is not saved, and verify has to hear of that too. */
+	/* Without its note a head is not saved. */
 	if (fd >= 0 && file_read_fd(fd, NOTE_MAX, &note, &n))
 		n = 0;
 	ret = save(g, cp, (struct bytes){note, n});
@@ -216,6 +215,8 @@ void heads_advanced(struct gate *g, const struct msg_verdict *m, int fd)
 	    (m->head.step == HEAD_ADVANCE || m->head.step == HEAD_SAME)) {
 		if (m->head.step == HEAD_SAME || !save_from(g, &g->head.cp, fd))
 			settle(g, g->head.ledger, false);
+		else
+			(void)tell_verify(g, g->head.cp.origin);
 		pending_end(g);
 		return;
 	}
@@ -233,20 +234,13 @@ void heads_advanced(struct gate *g, const struct msg_verdict *m, int fd)
 
 /* ------------------------------------------------------------------ verdict */
 
-const char *heads_take(struct gate *g, struct session *s, const struct msg_verdict *m, int fd)
+static const char *take(struct gate *g, struct session *s, const struct msg_verdict *m, int fd)
 {
 	const struct checkpoint *cp = &m->head.cp;
-	int32_t ledger = g->now.policy->destination[s->destination].ledger;
 	const bool *forked;
 	struct ledger_last last;
 
-	if (ledger < 0)
-		return NULL;
-	if (m->head.ledger != (uint32_t)ledger || !cp->origin[0] ||
-	    !memchr(cp->origin, 0, sizeof(cp->origin)))
-		return "state.head";
 	state_last(&g->state, cp->origin, &last);
-	s->ledger = m->head.ledger;
 	switch (m->head.step) {
 	case HEAD_FIRST:
 	case HEAD_ADVANCE:
@@ -273,4 +267,38 @@ const char *heads_take(struct gate *g, struct session *s, const struct msg_verdi
 		break;
 	}
 	return "state.head";
+}
+
+static bool origin_ok(const struct checkpoint *cp)
+{
+	return cp->origin[0] && memchr(cp->origin, 0, sizeof(cp->origin));
+}
+
+const char *heads_take(struct gate *g, struct session *s, const struct msg_verdict *m, int fd)
+{
+	int32_t ledger = g->now.policy->destination[s->destination].ledger;
+	const char *code;
+
+	if (ledger < 0)
+		return NULL;
+	if (m->head.ledger != (uint32_t)ledger || !origin_ok(&m->head.cp))
+		return "state.head";
+	s->ledger = m->head.ledger;
+	code = take(g, s, m, fd);
+	/* What verify believes is made what is on disk. */
+	if (code && !strcmp(code, "state.head"))
+		(void)tell_verify(g, m->head.cp.origin);
+	return code;
+}
+
+void heads_left(struct gate *g, const struct msg_verdict *m, bool current, int fd)
+{
+	bool moved = m->head.step == HEAD_FIRST || m->head.step == HEAD_ADVANCE;
+	struct ledger_last last;
+
+	if (!moved || m->verdict.overall != CHECK_PASS || !origin_ok(&m->head.cp))
+		return;
+	state_last(&g->state, m->head.cp.origin, &last);
+	if (!current || (last.known && m->head.step == HEAD_FIRST) || save_from(g, &m->head.cp, fd))
+		(void)tell_verify(g, m->head.cp.origin);
 }

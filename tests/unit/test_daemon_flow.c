@@ -147,6 +147,17 @@ static void expect_cut(uint64_t id, const char *code)
 	assert_int_equal(s->state, SESSION_CLOSING);
 }
 
+static uint32_t change_policy(const char *text)
+{
+	struct policy_set old = g->now;
+	uint32_t cut;
+
+	put_policy(&g->now, text, old.generation + 1);
+	cut = flow_policy_changed(g, &old);
+	policy_set_free(&old);
+	return cut;
+}
+
 static void expect_fatal(void)
 {
 	assert_true(g->failed);
@@ -365,16 +376,19 @@ static void test_verify_and_disk_disagree(void **state)
 	m.head.step = HEAD_SAME; /* nothing is known here */
 	judge(1, &m, NULL);
 	expect_cut(1, "state.head");
+	sent(verify, MSG_HEAD); /* it is told what is on disk */
 	appraising(2);
 	m = verdict_of(2, true);
 	m.head.step = HEAD_AHEAD;
 	judge(2, &m, "a note");
 	expect_cut(2, "state.head");
+	sent(verify, MSG_HEAD);
 	appraising(3);
 	m = verdict_of(3, true);
 	m.head.step = HEAD_REFUSE;
 	judge(3, &m, NULL);
 	expect_cut(3, "state.head");
+	sent(verify, MSG_HEAD);
 	appraising(4);
 	m = verdict_of(4, true);
 	m.head.ledger = 9;
@@ -622,7 +636,35 @@ static void test_the_app_leaves_during_appraisal(void **state)
 	assert_non_null(session_find(&g->sessions, 1)); /* verify still has it */
 	judge(1, &m, "a note");
 	assert_null(session_find(&g->sessions, 1));
+	/* verify moved its head by it: so does the disk. */
+	assert_int_equal(g->state.n, 1);
+	expect_silence(verify);
+	assert_false(g->failed);
+}
+
+/* Or verify is told to move it back. */
+static void test_a_head_that_nobody_takes(void **state)
+{
+	const struct msg_head_known *back;
+	struct msg_verdict m;
+
+	(void)state;
+	appraising(1);
+	m = verdict_of(1, true);
+	change_policy(policy_text);
+	expect_cut(1, "policy.changed");
+	judge(1, &m, "a note");
+	back = sent(verify, MSG_HEAD);
+	assert_string_equal(back->origin, LOG_NAME);
+	assert_false(back->last.known);
 	assert_int_equal(g->state.n, 0);
+	/* A clock that went back makes a verdict void, not a head. */
+	appraising(2);
+	session_find(&g->sessions, 2)->at += 5;
+	m = verdict_of(2, true);
+	judge(2, &m, "a note");
+	expect_cut(2, "verdict.expired");
+	assert_int_equal(g->state.n, 1);
 	assert_false(g->failed);
 }
 
@@ -731,17 +773,6 @@ static void test_kernel_events(void **state)
 
 /* -------------------------------------------------------------------------- policy */
 
-static uint32_t change_policy(const char *text)
-{
-	struct policy_set old = g->now;
-	uint32_t cut;
-
-	put_policy(&g->now, text, old.generation + 1);
-	cut = flow_policy_changed(g, &old);
-	policy_set_free(&old);
-	return cut;
-}
-
 static void test_policy_stays(void **state)
 {
 	(void)state;
@@ -792,6 +823,7 @@ static void test_verdicts_of_an_old_policy(void **state)
 	expect_cut(1, "policy.changed");
 	judge(1, &m, "a note");
 	expect_silence(relay);
+	sent(verify, MSG_HEAD);
 	handing_over(2);
 	change_policy(policy_text);
 	expect_cut(2, "policy.changed");
@@ -834,6 +866,7 @@ int main(void)
 	        T(test_verify_judges_twice),
 	        T(test_verify_answers_another_question),
 	        T(test_the_app_leaves_during_appraisal),
+	        T(test_a_head_that_nobody_takes),
 	        T(test_relays_words),
 	        T(test_deadlines),
 	        T(test_handover_deadline),
