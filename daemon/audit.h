@@ -19,14 +19,13 @@
  *   swept            sockets, or error
  *   session-refused  the RECORD of control.h
  *   session-released the RECORD of control.h, key, ring, until, cipher
- *   session-cut      session, destination, code
+ *   session-cut      session, destination, code, detail
  *   session-closed   session, destination, code, detail, app_to_peer, peer_to_app
- *   key-revoked      session, key (seen by the kernel's watch or by the poll)
  *   head-saved       origin, size, root
  *   head-not-saved   origin, size, root, error
  *   ledger-fork      origin, size, root, file (or why there is none)
  *   ledger-pending   origin, from, to, error (a consistency proof that could not be had)
- *   kernel-refused   kind, destination, peer, app
+ *   kernel-refused   kind ("connect", "datagram", "packet"), destination, peer, protocol, app
  *   suppressed       count (kernel-refused events beyond AUDIT_KERNEL_EVENTS a second)
  */
 #ifndef KEYGATE_DAEMON_AUDIT_H

@@ -62,28 +62,6 @@ static void kernel_cut(struct gate *g, const struct session *s)
 		intercept_session_end(g->ic, kernel_id(g, s), s->serial);
 }
 
-struct one_cookie {
-	uint64_t cookie;
-};
-
-static bool is_cookie(void *ctx, const uint8_t dst[static 16], uint16_t port, uint64_t cookie)
-{
-	(void)dst, (void)port;
-	return cookie == ((const struct one_cookie *)ctx)->cookie;
-}
-
-/*
- * gate keeps no descriptor of the upstream socket: whoever holds one can ask the kernel for the
- * session's keys, and the keys live until the last one is closed. So it is found by cookie.
- */
-static void destroy_socket(const struct session *s)
-{
-	struct one_cookie one = {s->cookie};
-	const struct sockdiag_match m = {is_cookie, &one};
-
-	(void)sockdiag_sweep(&m);
-}
-
 static void key_end(struct session *s)
 {
 	if (!s->serial)
@@ -121,7 +99,7 @@ static void end(struct gate *g, struct session *s, const char *code, const char 
 		record_session(g, s, code, detail, v, NULL);
 		return;
 	}
-	destroy_socket(s);
+	s->doomed = g->doomed = true;
 	key_end(s);
 	audit_emit(g->audit, "session-cut",
 	           json_pack("{s:I, s:o, s:s, s:o}", "session", (json_int_t)s->id, "destination",
@@ -732,6 +710,35 @@ uint32_t flow_policy_changed(struct gate *g, const struct policy_set *old)
 	}
 	free(names);
 	return cut;
+}
+
+static bool is_doomed(void *ctx, const uint8_t dst[static 16], uint16_t port, uint64_t cookie)
+{
+	const struct gate *g = ctx;
+
+	(void)dst, (void)port;
+	for (uint32_t i = 0; i < g->sessions.n; i++) {
+		if (g->sessions.slot[i]->doomed && g->sessions.slot[i]->cookie == cookie)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * gate keeps no descriptor of an upstream socket: whoever holds one can ask the kernel for the
+ * session's keys, and the keys live until the last one is closed. So they are found by cookie, all
+ * that were cut in one turn of the loop by one walk over the kernel's sockets.
+ */
+void flow_destroy(struct gate *g)
+{
+	const struct sockdiag_match m = {is_doomed, g};
+
+	if (!g->doomed)
+		return;
+	(void)sockdiag_sweep(&m);
+	g->doomed = false;
+	for (uint32_t i = 0; i < g->sessions.n; i++)
+		g->sessions.slot[i]->doomed = false;
 }
 
 bool flow_owns(const struct gate *g, uint64_t cookie)

@@ -412,6 +412,7 @@ static void loop(struct gate *g)
 			control_handle(g->control, p + FIXED, n);
 		if (!g->stop)
 			tick(g);
+		flow_destroy(g);
 	}
 }
 

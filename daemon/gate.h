@@ -132,6 +132,7 @@ struct gate {
 	json_t *last_error; /* of a refused reload; NULL */
 
 	struct session_table sessions;
+	bool doomed;                         /* one of them at least is */
 	uint64_t epoch;                      /* upper bits of the kernel's session ids */
 	struct lingering linger[LINGER_MAX]; /* a ring, oldest first */
 	uint32_t linger_at, linger_n;
@@ -188,6 +189,8 @@ void flow_event(void *ctx, const struct gate_event *e);
 /* After a policy came into force in place of old: remaps, cuts. How many live ones were cut. */
 uint32_t flow_policy_changed(struct gate *g, const struct policy_set *old);
 void flow_cut(struct gate *g, struct session *s, const char *code, const char *detail);
+/* Destroys the upstream sockets of sessions that were cut while live; once a turn of the loop. */
+void flow_destroy(struct gate *g);
 /* For the sweep of old sockets: is this one of ours? */
 bool flow_owns(const struct gate *g, uint64_t cookie);
 void flow_stop(struct gate *g);

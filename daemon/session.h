@@ -48,6 +48,7 @@ struct session {
 	char server_name[254];
 	struct sockaddr_storage dst;
 	uint64_t cookie; /* of the upstream socket */
+	bool doomed;     /* which is to be destroyed */
 	uint8_t context[32];
 	int64_t at;              /* at which it is being appraised */
 	struct verdict *verdict; /* owned; passed */

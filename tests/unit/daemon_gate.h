@@ -17,6 +17,8 @@
 #include "core/secret.h"
 #include "daemon/gate.h"
 
+static struct gate *g;
+
 /* ----------------------------------------------------------------- the kernel half */
 
 enum { KERNEL_MAX = 64 };
@@ -30,7 +32,7 @@ static struct {
 	int32_t key;
 	int take, mark, session; /* what these calls return */
 	struct gate_intent intent;
-	unsigned swept;
+	unsigned swept, destroyed;
 	int policy;
 	size_t prefixes;
 	uint32_t generation;
@@ -174,6 +176,8 @@ int sockdiag_sweep(const struct sockdiag_match *m)
 	static const uint8_t dst[16];
 
 	assert_false(m->fn(m->ctx, dst, 0, 1));
+	for (uint32_t i = 0; i < g->sessions.n; i++)
+		kernel.destroyed += m->fn(m->ctx, dst, 0, g->sessions.slot[i]->cookie);
 	kernel.swept++;
 	return 0;
 }
@@ -236,7 +240,6 @@ static const struct keyring_syscalls fake = {fake_setsockopt, fake_getsockopt, f
 
 /* ------------------------------------------------------------------------ the gate */
 
-static struct gate *g;
 static int relay, verify, fetch;
 static char dir[64];
 static struct policy_issues issues;

@@ -720,6 +720,12 @@ static void test_revoked(void **state)
 	ring.error = EKEYREVOKED;
 	flow_tick(g);
 	expect_cut(1, "session.revoked");
+	ring.error = 0;
+	live(2);
+	assert_int_equal(kernel.swept, 0);
+	flow_destroy(g);
+	assert_int_equal(kernel.destroyed, 1); /* that one, not the other */
+	flow_destroy(g);
 	assert_int_equal(kernel.swept, 1);
 	assert_int_equal(g->count.revoked, 1);
 }
