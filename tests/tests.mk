@@ -82,8 +82,9 @@ fuzz-build: $(patsubst %,$(O)/fuzz/%,$(FUZZ_RUN))
 .PHONY: check docs-check demo bench vm-shell install
 check:
 	$(Q)MAKE='$(MAKE)' tests/check
-docs-check:
+docs-check: all
 	$(Q)tests/docs-check
+	$(Q)tests/man-check
 demo bench:
 	$(Q)packaging/install-build-deps
 	$(Q)$(MAKE) all $(O)/tests/liar
