@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 #include <time.h>
+#include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -17,8 +18,33 @@
 
 /* --------------------------------------------------------------------- bag */
 
+/*
+ * No vendor's key is larger, and the cost of a signature check grows with the key: whoever sends
+ * certificates must not choose how long we work. RSA with an exponent of at most 32 bits.
+ */
+static bool cheap_key(const X509 *cert)
+{
+	const EVP_PKEY *key = X509_get0_pubkey(cert);
+	BIGNUM *e = NULL;
+	bool ok = false;
+
+	if (key && EVP_PKEY_is_a(key, "RSA"))
+		ok = EVP_PKEY_get_bits(key) <= PKI_RSA_BITS_MAX &&
+		     EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) == 1 &&
+		     BN_num_bits(e) <= 32;
+	else if (key)
+		ok = EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_bits(key) <= PKI_EC_BITS_MAX;
+	BN_free(e);
+	return ok;
+}
+
+/* One with a key that no vendor uses is not kept, as if it had not been sent. */
 static int bag_cert(struct pki_bag *bag, X509 *cert)
 {
+	if (!cheap_key(cert)) {
+		X509_free(cert);
+		return 0;
+	}
 	if (bag->certs == PKI_CERTS_MAX) {
 		X509_free(cert);
 		return -ENOSPC;

@@ -14,6 +14,10 @@
 
 enum { PKI_CERTS_MAX = 32, PKI_CRLS_MAX = 8, PKI_OTHERS_MAX = 16, PKI_INPUT_MAX = 1 << 20 };
 
+/* What a certificate's key may be to be looked at; and how many certificates of one issuer's name
+ * are tried. */
+enum { PKI_RSA_BITS_MAX = 4096, PKI_EC_BITS_MAX = 521, PKI_ISSUERS_MAX = 4 };
+
 struct pki_bag {
 	X509 *cert[PKI_CERTS_MAX];
 	uint32_t certs;

@@ -270,11 +270,14 @@ static X509 *find_vek(const struct pki_bag *bag, const struct snp_report *report
 /* Looks for the issuer; *named says whether there was a certificate of its name at all. */
 static X509 *find_issuer(const struct pki_bag *bag, X509 *cert, bool *named)
 {
+	uint32_t tried = 0;
+
 	*named = false;
-	for (uint32_t i = 0; i < bag->certs; i++) {
+	for (uint32_t i = 0; i < bag->certs && tried < PKI_ISSUERS_MAX; i++) {
 		if (X509_NAME_cmp(X509_get_subject_name(bag->cert[i]), X509_get_issuer_name(cert)))
 			continue;
 		*named = true;
+		tried++;
 		if (pki_issued(cert, bag->cert[i]))
 			return bag->cert[i];
 	}
