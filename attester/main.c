@@ -53,6 +53,8 @@ static const struct argp_option serve_options[] = {
          0},
         {"measure", 'm', "FILE", 0,
          "With --simulate-tee: the file whose hash stands for the launch measurement", 0},
+        {"idle-timeout", 'i', "SECONDS", 0,
+         "Reset a connection on which nothing moves for so long (default 3600; 0: never)", 0},
         {"max-connections", 'c', "N", 0, "At most so many connections at once (default 1024)", 0},
         {0}};
 
@@ -91,6 +93,11 @@ static error_t serve_option(int key, char *arg, struct argp_state *state)
 		a->config.max_connections = (unsigned)strtoul(arg, NULL, 10);
 		if (a->config.max_connections == 0 || a->config.max_connections > 100000)
 			argp_error(state, "--max-connections wants a number from 1 to 100000");
+		return 0;
+	case 'i':
+		a->config.idle_s = (unsigned)strtoul(arg, NULL, 10);
+		if (a->config.idle_s > 1000000)
+			argp_error(state, "--idle-timeout wants seconds, at most 1000000");
 		return 0;
 	case ARGP_KEY_END:
 		if (!a->listen || !a->forward)
@@ -210,7 +217,7 @@ static int cmd_serve(int argc, char **argv)
 	        NULL,
 	        NULL};
 	/* Outlives this call: connections may run until the process has ended. */
-	static struct serve_args a = {.config.max_connections = 1024};
+	static struct serve_args a = {.config = {.max_connections = 1024, .idle_s = 3600}};
 	struct sigaction sa = {.sa_handler = on_signal};
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &a))

@@ -168,7 +168,7 @@ static int pump_step(struct pump *p)
 	return rc;
 }
 
-int pump_run(SSL *ssl, int service)
+int pump_run(SSL *ssl, int service, unsigned idle_s)
 {
 	struct pump *p = calloc(1, sizeof(*p));
 	int rc = p ? 0 : -ENOMEM;
@@ -187,7 +187,11 @@ int pump_run(SSL *ssl, int service)
 			        {.fd = p->tls_wait ? p->tls : -1, .events = p->tls_wait},
 			        {.fd = p->service_wait ? service : -1, .events = p->service_wait}};
 
-			if (poll(fds, 2, -1) == -1 && errno != EINTR)
+			int n = poll(fds, 2, idle_s ? (int)idle_s * 1000 : -1);
+
+			if (n == 0)
+				rc = -ETIMEDOUT;
+			else if (n == -1 && errno != EINTR)
 				rc = -errno;
 		}
 	}

@@ -9,7 +9,10 @@
 
 #include <openssl/ssl.h>
 
-/* 0 when both sides closed cleanly; -errno otherwise: the caller resets both sides. */
-int pump_run(SSL *ssl, int service);
+/*
+ * 0 when both sides closed cleanly; -errno otherwise: the caller resets both sides. -ETIMEDOUT
+ * when no byte moved for idle_s seconds; 0 waits for ever.
+ */
+int pump_run(SSL *ssl, int service, unsigned idle_s);
 
 #endif

@@ -169,7 +169,7 @@ static void serve_one(struct connection *c)
 	}
 	setsockopt(service, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	step = "relay";
-	rc = pump_run(ssl, service);
+	rc = pump_run(ssl, service, c->config->idle_s);
 out:
 	if (rc) {
 		fprintf(stderr, "event: connection-failed, step: %s, error: %s\n", step,

@@ -32,6 +32,7 @@ struct serve_config {
 	        proof; /* path of its tlog-proof, or NULL; both are read anew for each connection */
 	const char *endorsement; /* extra endorsements file, or NULL */
 	unsigned max_connections;
+	unsigned idle_s; /* a connection on which nothing moves for so long is reset; 0: never */
 	const struct evidence_source *source;
 };
 

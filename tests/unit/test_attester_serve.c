@@ -4,6 +4,7 @@
  * listener answers a real TLS client with an authenticator that verifies on that connection only.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -24,6 +25,7 @@
 #include "attest/authenticator.h"
 #include "attest/binding.h"
 #include "attest/cmw.h"
+#include "attester/pump.h"
 #include "attester/serve.h"
 #include "attester/sim.h"
 #include "core/file.h"
@@ -343,6 +345,50 @@ static void test_refuses_what_is_no_request(void **state)
 	assert_string_equal(s.step, "request");
 }
 
+static void *idle_pump(void *arg)
+{
+	struct server *s = arg;
+	SSL *ssl = SSL_new(s->ctx);
+	int service[2];
+
+	SSL_set_fd(ssl, s->fd);
+	s->rc = serve_attest(&s->config, ssl, &s->step);
+	if (s->rc == 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, service) == 0) {
+		fcntl(s->fd, F_SETFL, O_NONBLOCK);
+		s->rc = pump_run(ssl, service[0], 1);
+		close(service[0]);
+		close(service[1]);
+	}
+	SSL_free(ssl);
+	close(s->fd);
+	return NULL;
+}
+
+static void test_an_idle_connection_is_given_up(void **state)
+{
+	struct server s = {.config.source = &source};
+	struct client c = {0};
+	pthread_t t;
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	s.fd = pair[0];
+	c.fd = pair[1];
+	s.ctx = serve_tls_context("test");
+	assert_int_equal(pthread_create(&t, NULL, idle_pump, &s), 0);
+	client_tls(&c, AUTHENTICATOR_ALPN);
+	ask(&c, "");
+	pthread_join(t, NULL);
+	assert_int_equal(s.rc, -ETIMEDOUT);
+	close(c.fd);
+	SSL_free(c.ssl);
+	SSL_CTX_free(c.ctx);
+	SSL_CTX_free(s.ctx);
+	buf_free(&c.request);
+	buf_free(&c.answer);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -354,6 +400,7 @@ int main(void)
 	        cmocka_unit_test(test_declines_a_name_that_is_not_its_own),
 	        cmocka_unit_test(test_refuses_another_protocol),
 	        cmocka_unit_test(test_refuses_what_is_no_request),
+	        cmocka_unit_test(test_an_idle_connection_is_given_up),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
