@@ -522,6 +522,11 @@ static void test_evidence_of_another_connection(void **state)
 	memset(s.m.context, 0xc1, sizeof(s.m.context));
 	make_message(buf_view(&cmw));
 	expect_refusal("snp.report-data");
+	/* Its proof was good, but a refused peer moves no head. */
+	assert_int_equal(v.head.step, HEAD_FIRST);
+	memset(s.m.context, 0xc0, sizeof(s.m.context));
+	make_message(buf_view(&cmw));
+	passes(HEAD_FIRST);
 	buf_free(&cmw);
 }
 
