@@ -347,11 +347,31 @@ static __always_inline bool remember(struct bpf_sock_addr *ctx, const struct tar
 	return true;
 }
 
-static __always_inline bool is_own_upstream(struct bpf_sock_addr *ctx)
+static __always_inline struct gate_own *own_upstream(struct bpf_sock *sk)
 {
-	struct gate_own *own = bpf_sk_storage_get(&kg_own, ctx->sk, NULL, 0);
+	struct gate_own *own = bpf_sk_storage_get(&kg_own, sk, NULL, 0);
 
-	return own && own->kind == GATE_OWN_UPSTREAM;
+	return own && own->kind == GATE_OWN_UPSTREAM ? own : NULL;
+}
+
+static __always_inline bool goes_to(const struct gate_own *own, const union addr *dst, __u16 port)
+{
+	union addr want;
+
+	__builtin_memcpy(want.b, own->dst, sizeof(want.b));
+	return own->dst_port == port && want.w[0] == dst->w[0] && want.w[1] == dst->w[1] &&
+	       want.w[2] == dst->w[2] && want.w[3] == dst->w[3];
+}
+
+/* Who holds an own socket may open it to the destination that it was made for, and no other. */
+static __always_inline enum steer steer_own(const struct gate_own *own, const struct target *t)
+{
+	struct hit hit = {.rule = GATE_RULE_DEFAULT};
+
+	if (goes_to(own, &t->dst, t->port))
+		return STEER_PASS;
+	event_of_task(GATE_EVENT_DENY, PROTO_TCP, t, &hit);
+	return refuse(GATE_STAT_DENIED, EPERM);
 }
 
 static __always_inline enum steer gate_stream(struct bpf_sock_addr *ctx, const struct target *t,
@@ -374,11 +394,15 @@ static __always_inline enum steer steer(struct bpf_sock_addr *ctx, struct target
 {
 	bool stream = ctx->type == STREAM_SOCKETS &&
 	              (ctx->protocol == PROTO_TCP || ctx->protocol == PROTO_MPTCP);
+	struct gate_own *own;
 	struct hit hit;
 
 	/* What an earlier connect of this socket left must not name its next peer. */
 	bpf_sk_storage_delete(&kg_intent, ctx->sk);
-	if (!cfg->armed || is_own_upstream(ctx))
+	own = own_upstream(ctx->sk);
+	if (own)
+		return steer_own(own, t);
+	if (!cfg->armed)
 		return STEER_PASS;
 	addr_any_is_loopback(&t->dst);
 	policy_find(&t->dst, t->port, &hit);
@@ -728,9 +752,9 @@ static __always_inline void event_of_packet(enum gate_event_kind kind, struct __
 /* The session of an own upstream socket; 0 for every other socket (sessions are never 0). */
 static __always_inline __u64 session_of(struct bpf_sock *sk)
 {
-	struct gate_own *own = bpf_sk_storage_get(&kg_own, sk, NULL, 0);
+	struct gate_own *own = own_upstream(sk);
 
-	return own && own->kind == GATE_OWN_UPSTREAM ? own->session : 0;
+	return own ? own->session : 0;
 }
 
 /* The first packet past the deadline cuts the session, so there is one event and no way back. */
@@ -818,27 +842,44 @@ static __always_inline bool kernel_tcp(struct __sk_buff *skb, struct bpf_sock *f
 	return !(h.flags & TCP_SYN) && skb->len == p->transport + (h.offset >> 4) * 4u;
 }
 
+/*
+ * Of an own upstream socket. The packet itself is asked: a source route, or a listener that was
+ * made of the socket and whose connections inherit its mark, would take packets elsewhere.
+ */
+static __always_inline int egress_own(struct __sk_buff *skb, const struct gate_own *own)
+{
+	__u64 session = own->session;
+	struct packet p = {};
+
+	if (!session_flows(skb, session)) {
+		count(GATE_STAT_CUT);
+		return 0;
+	}
+	if (parse(skb, &p) && p.grasp == GRASP_PORTS && p.proto == PROTO_TCP &&
+	    goes_to(own, &p.dst, p.dport))
+		return 1;
+	count(GATE_STAT_BACKSTOP);
+	event_of_packet(GATE_EVENT_BACKSTOP, skb, &p, GATE_RULE_DEFAULT, session);
+	return 0;
+}
+
 SEC("cgroup_skb/egress")
 int kg_egress(struct __sk_buff *skb)
 {
 	struct gate_config *cfg = config();
 	struct bpf_sock *sk = skb->sk;
+	struct gate_own *own;
 	struct packet p = {};
 	struct hit hit = {};
-	__u64 session;
 
 	if (!cfg || !sk)
 		return 0;
 	sk = bpf_sk_fullsock(sk);
 	if (!sk)
 		return 0;
-	session = session_of(sk);
-	if (session) {
-		if (session_flows(skb, session))
-			return 1;
-		count(GATE_STAT_CUT);
-		return 0;
-	}
+	own = own_upstream(sk);
+	if (own && own->session)
+		return egress_own(skb, own);
 	if (!cfg->armed)
 		return 1;
 	if (!parse(skb, &p))

@@ -12,7 +12,7 @@
 #include <linux/types.h>
 
 /* Bumped when a map's layout changes; an upgrade refuses to adopt pins of another version. */
-#define GATE_ABI 1
+#define GATE_ABI 2
 
 #define GATE_PIN_DIR "/sys/fs/bpf/keygate"
 
@@ -73,10 +73,13 @@ enum gate_own_kind {
 	GATE_OWN_UPSTREAM, /* to a gated destination, on behalf of a session */
 };
 
+/* The destination is an upstream socket's: it connects and sends there and nowhere else. */
 struct gate_own {
 	__u32 kind;
-	__u32 pad;
+	__u16 dst_port;
+	__u16 pad;
 	__u64 session;
+	__u8 dst[16];
 };
 
 /* An intercepted connect, kept on the app's socket ("kg_intent") and, until keygated accepts, by

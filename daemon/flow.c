@@ -174,7 +174,8 @@ static int make_socket(struct gate *g, struct session *s, int *out)
 		ret = intercept_session(g->ic, kernel_id(g, s), GATE_SESSION_HANDSHAKE,
 		                        in_ms(HANDSHAKE_MS + SLACK_MS));
 	if (!ret)
-		ret = intercept_mark(g->ic, fd, GATE_OWN_UPSTREAM, kernel_id(g, s));
+		ret = intercept_mark(g->ic, fd, GATE_OWN_UPSTREAM, kernel_id(g, s), s->app.dst,
+		                     s->app.dst_port);
 	if (ret) {
 		if (fd >= 0)
 			close(fd);
@@ -330,15 +331,25 @@ void flow_verdict(struct gate *g, uint64_t id, const struct msg_verdict *m, int 
 
 /* ------------------------------------------------------------------ release */
 
-/* A keyring_arm_fn: before any key is live, the kernel knows which key it hangs on and until when.
+/*
+ * A keyring_arm_fn: before any key is live, the kernel knows which key it hangs on and until when.
+ * The watch cuts what it finds live, from the moment it knows the key: so the state comes first,
+ * and a revocation that came before the watch knew is seen by asking the key itself, last.
  */
 static int arm(void *ctx, uint64_t session, int32_t serial, uint64_t deadline_ns)
 {
 	struct gate *g = ctx;
 	uint64_t id = g->epoch << ID_BITS | session;
-	int ret = intercept_session_key(g->ic, id, serial);
+	int ret = intercept_session(g->ic, id, GATE_SESSION_LIVE, deadline_ns);
 
-	return ret ? ret : intercept_session(g->ic, id, GATE_SESSION_LIVE, deadline_ns);
+	if (!ret)
+		ret = intercept_session_key(g->ic, id, serial);
+	if (ret)
+		return ret;
+	if (keyring_state(serial) == KEYRING_VALID)
+		return 0;
+	intercept_session_end(g->ic, 0, serial); /* of the two, the key only */
+	return -EKEYREVOKED;
 }
 
 const char *flow_suite_name(uint16_t suite)
@@ -372,6 +383,19 @@ static void went_live(struct gate *g, struct session *s, const struct keyring_re
 	                         flow_suite_name(s->suite)));
 }
 
+/* relay made the connection; where to is not its choice. -EXDEV: it leads elsewhere. */
+static int leads_to(int fd, const char *peer)
+{
+	struct sockaddr_storage a = {0};
+	socklen_t n = sizeof(a);
+	char text[64];
+
+	if (getpeername(fd, (struct sockaddr *)&a, &n))
+		return -errno;
+	record_peer(&a, text);
+	return strcmp(text, peer) ? -EXDEV : 0;
+}
+
 static void on_release(struct gate *g, struct session *s, struct msg_release *m, int fd)
 {
 	struct keyring_released r;
@@ -385,11 +409,21 @@ static void on_release(struct gate *g, struct session *s, struct msg_release *m,
 		           (unsigned long long)s->id);
 		return;
 	}
+	record_peer(&s->dst, peer);
+	ret = leads_to(fd, peer);
+	if (ret == -EXDEV) {
+		gate_fatal(g, "relay connected session %llu elsewhere than to %s",
+		           (unsigned long long)s->id, peer);
+		return;
+	}
+	if (ret) {
+		end(g, s, "gate.socket", strerror(-ret), s->verdict);
+		return;
+	}
 	if (s->generation != g->now.generation) {
 		end(g, s, "policy.changed", "", s->verdict);
 		return;
 	}
-	record_peer(&s->dst, peer);
 	s->suite = m->secrets.suite;
 
 	const struct keyring_request rq = {

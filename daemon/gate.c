@@ -221,7 +221,7 @@ static int open_listener(struct gate *g, int at, int family)
 	int ret = fd < 0 ? fd : port_of(fd, &g->port[at]);
 
 	if (!ret)
-		ret = intercept_mark(g->ic, fd, GATE_OWN_LISTENER, 0);
+		ret = intercept_mark(g->ic, fd, GATE_OWN_LISTENER, 0, NULL, 0);
 	if (!ret && listen(fd, SOMAXCONN))
 		ret = -errno;
 	g->listener[at] = fd < 0 ? -1 : fd;

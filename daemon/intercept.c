@@ -135,11 +135,16 @@ bool intercept_armed(struct intercept *i)
 
 /* --------------------------------------------------------------- own and others' */
 
-int intercept_mark(struct intercept *i, int fd, enum gate_own_kind kind, uint64_t session)
+int intercept_mark(struct intercept *i, int fd, enum gate_own_kind kind, uint64_t session,
+                   const uint8_t *dst, uint16_t port)
 {
-	struct gate_own own = {.kind = kind, .session = session};
+	struct gate_own own = {.kind = kind, .dst_port = port, .session = session};
 	int r;
 
+	if (kind == GATE_OWN_UPSTREAM && !dst)
+		return -EINVAL;
+	if (dst)
+		memcpy(own.dst, dst, sizeof(own.dst));
 	if (kind != GATE_OWN_NONE)
 		return bpf_map_update_elem(i->map.own, &fd, &own, BPF_ANY);
 	r = bpf_map_delete_elem(i->map.own, &fd);

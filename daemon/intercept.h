@@ -46,9 +46,14 @@ int intercept_policy(struct intercept *i, const struct policy_lpm *lpm, size_t n
 int intercept_arm(struct intercept *i, bool armed);
 bool intercept_armed(struct intercept *i);
 
-/* Marks an own socket in socket-local storage; GATE_OWN_NONE takes the mark away. A listener is
- * marked before it accepts, an upstream socket before it connects and after its session exists. */
-int intercept_mark(struct intercept *i, int fd, enum gate_own_kind kind, uint64_t session);
+/*
+ * Marks an own socket in socket-local storage; GATE_OWN_NONE takes the mark away. A listener is
+ * marked before it accepts, an upstream socket before it connects and after its session exists.
+ * dst (v4-mapped form) and port are the only ones an upstream socket may connect and send to;
+ * NULL, 0 for the other kinds. -EINVAL without.
+ */
+int intercept_mark(struct intercept *i, int fd, enum gate_own_kind kind, uint64_t session,
+                   const uint8_t *dst, uint16_t port);
 
 /* Takes (finds and deletes) the intent of a connection accepted from this peer. -ENOENT. */
 int intercept_take(struct intercept *i, uint64_t netns, const struct sockaddr_storage *peer,

@@ -38,7 +38,7 @@ _Static_assert(sizeof(struct gate_lpm_key) == 20, "map layout");
 _Static_assert(sizeof(struct gate_port) == 12, "map layout");
 _Static_assert(sizeof(struct gate_rules) == 8 + 12 * GATE_RULES_MAX, "map layout");
 _Static_assert(sizeof(struct gate_config) == 16, "map layout");
-_Static_assert(sizeof(struct gate_own) == 16, "map layout");
+_Static_assert(sizeof(struct gate_own) == 32, "map layout");
 _Static_assert(sizeof(struct gate_intent) == 88, "map layout");
 _Static_assert(sizeof(struct gate_conn_key) == 32, "map layout");
 _Static_assert(sizeof(struct gate_session) == 16, "map layout");

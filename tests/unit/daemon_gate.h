@@ -30,7 +30,12 @@ static struct {
 	uint64_t ended;
 	uint64_t keyed; /* session of the last key */
 	int32_t key;
-	int take, mark, session; /* what these calls return */
+	enum gate_session_state at_key; /* of that session when its key became known */
+	int take, mark, session;        /* what these calls return */
+	uint8_t marked[16];             /* the destination that the last socket may go to */
+	uint16_t marked_port;
+	int peer;    /* errno of getpeername */
+	bool astray; /* the peer is not where the socket was meant to go */
 	struct gate_intent intent;
 	unsigned swept, destroyed;
 	int policy;
@@ -73,6 +78,7 @@ int intercept_session_key(struct intercept *i, uint64_t session, int32_t serial)
 {
 	(void)i;
 	kernel.keyed = session;
+	kernel.at_key = kernel_state(session);
 	kernel.key = serial;
 	return 0;
 }
@@ -100,14 +106,35 @@ int intercept_take(struct intercept *i, uint64_t netns, const struct sockaddr_st
 	return kernel.take;
 }
 
-int intercept_mark(struct intercept *i, int fd, enum gate_own_kind kind, uint64_t session)
+int intercept_mark(struct intercept *i, int fd, enum gate_own_kind kind, uint64_t session,
+                   const uint8_t *dst, uint16_t port)
 {
 	(void)i, (void)fd;
+	memcpy(kernel.marked, dst, sizeof(kernel.marked));
+	kernel.marked_port = port;
 	assert_int_equal(kind, GATE_OWN_UPSTREAM);
 	/* Known before it is marked, and never under relay's bare number. */
 	assert_true(kernel_state(session) == GATE_SESSION_HANDSHAKE || kernel.mark);
 	assert_true(session >> 40);
 	return kernel.mark;
+}
+
+/* The C library's: what relay is given is never connected here. */
+int getpeername(int fd, __SOCKADDR_ARG addr, socklen_t *restrict n)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(kernel.intent.dst_port)};
+
+	(void)fd;
+	if (kernel.peer) {
+		errno = kernel.peer;
+		return -1;
+	}
+	memcpy(&in.sin_addr, kernel.intent.dst + 12, 4);
+	if (kernel.astray)
+		in.sin_port = htons(kernel.intent.dst_port ^ 1);
+	memcpy(addr.__sockaddr__, &in, sizeof(in));
+	*n = sizeof(in);
+	return 0;
 }
 
 int intercept_sweep(struct intercept *i, uint64_t max_age_ns)

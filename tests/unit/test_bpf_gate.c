@@ -77,8 +77,8 @@ static void listen_for_apps(struct lab *l)
 	l->listener6 = server("::1", l->port6);
 	l->port4 = port_of(l->listener4);
 	l->port6 = port_of(l->listener6);
-	assert_int_equal(intercept_mark(l->i, l->listener4, GATE_OWN_LISTENER, 0), 0);
-	assert_int_equal(intercept_mark(l->i, l->listener6, GATE_OWN_LISTENER, 0), 0);
+	assert_int_equal(intercept_mark(l->i, l->listener4, GATE_OWN_LISTENER, 0, NULL, 0), 0);
+	assert_int_equal(intercept_mark(l->i, l->listener6, GATE_OWN_LISTENER, 0, NULL, 0), 0);
 }
 
 static int setup(void **state)
@@ -539,12 +539,12 @@ static void test_impostor(void **state)
 	close(visitor);
 	assert_int_equal(accepted(impostor, &peer, 0), -1);
 	/* With the mark, both ways are open. */
-	assert_int_equal(intercept_mark(l->i, impostor, GATE_OWN_LISTENER, 0), 0);
+	assert_int_equal(intercept_mark(l->i, impostor, GATE_OWN_LISTENER, 0, NULL, 0), 0);
 	assert_int_equal(connect_errno(GATED4, 443), 0);
 	visitor = socket_outside("127.0.0.1");
 	assert_int_equal(try_connect(visitor, "127.0.0.1", l->port4, 2000), 0);
 	close(visitor);
-	assert_int_equal(intercept_mark(l->i, impostor, GATE_OWN_NONE, 0), 0);
+	assert_int_equal(intercept_mark(l->i, impostor, GATE_OWN_NONE, 0, NULL, 0), 0);
 	assert_int_equal(connect_errno(GATED4, 443), ECONNREFUSED);
 }
 
@@ -956,11 +956,18 @@ static void test_other_device(void **state)
 
 /* -------------------------------------------------------------------- sessions */
 
+static void mark_upstream(struct lab *l, int fd, uint64_t session, const char *ip, uint16_t port)
+{
+	struct policy_prefix p = prefix(ip, 128);
+
+	assert_int_equal(intercept_mark(l->i, fd, GATE_OWN_UPSTREAM, session, p.addr, port), 0);
+}
+
 static int own_socket(struct lab *l, uint64_t session)
 {
 	int fd = new_socket(GATED4, SOCK_STREAM, 0);
 
-	assert_int_equal(intercept_mark(l->i, fd, GATE_OWN_UPSTREAM, session), 0);
+	mark_upstream(l, fd, session, GATED4, 443);
 	return fd;
 }
 
@@ -986,16 +993,113 @@ static void test_own_sockets(void **state)
 	/* A listener's mark, or a session's without a number, opens nothing. */
 	close(up);
 	up = new_socket(GATED4, SOCK_STREAM, 0);
-	assert_int_equal(intercept_mark(l->i, up, GATE_OWN_UPSTREAM, 0), 0);
+	mark_upstream(l, up, 0, GATED4, 443);
 	assert_int_equal(try_connect(up, GATED4, 443, QUIET_MS), ETIMEDOUT);
 	close(up);
 	up = new_socket(GATED4, SOCK_STREAM, 0);
-	assert_int_equal(intercept_mark(l->i, up, GATE_OWN_LISTENER, 0), 0);
+	assert_int_equal(intercept_mark(l->i, up, GATE_OWN_LISTENER, 0, NULL, 0), 0);
 	assert_int_equal(try_connect(up, GATED4, 443, 2000), 0);
 	assert_int_equal(accepted(srv, &peer, QUIET_MS), -1);
 	close(up);
 	close(conn);
 	close(srv);
+}
+
+/* An own socket of session 5, made for ip:443, is refused this connect. */
+static void goes_nowhere(struct lab *l, const char *ip, const char *to, uint16_t port)
+{
+	uint64_t denied = stat_of(l, GATE_STAT_DENIED);
+	int up = new_socket(to, SOCK_STREAM, 0);
+	struct gate_event e = {0};
+
+	mark_upstream(l, up, 5, ip, 443);
+	events_of(l, GATE_EVENT_DENY, NULL);
+	assert_int_equal(try_connect(up, to, port, 2000), EPERM);
+	assert_int_equal(stat_of(l, GATE_STAT_DENIED), denied + 1);
+	assert_int_equal(events_of(l, GATE_EVENT_DENY, &e), 1);
+	assert_dst(e.dst, to);
+	assert_int_equal(e.dst_port, port);
+	close(up);
+}
+
+static void test_own_socket_has_one_destination(void **state)
+{
+	struct lab *l = *state;
+	int open4 = server(OPEN4, 443), other = server(GATED4, 444), open6 = server(OPEN6, 443);
+	int srv6 = server(GATED6, 443), up;
+	struct sockaddr_storage peer;
+
+	assert_int_equal(intercept_mark(l->i, open4, GATE_OWN_UPSTREAM, 5, NULL, 443), -EINVAL);
+	assert_int_equal(
+	        intercept_session(l->i, 5, GATE_SESSION_HANDSHAKE, now_boot() + 60000000000u), 0);
+	for (int armed = 1; armed >= 0; armed--) {
+		assert_int_equal(intercept_arm(l->i, armed), 0);
+		goes_nowhere(l, GATED4, OPEN4, 443);
+		goes_nowhere(l, GATED4, GATED4, 444);
+		goes_nowhere(l, GATED4, "127.0.0.1", l->port4);
+		goes_nowhere(l, GATED4, OPEN6, 443);
+		goes_nowhere(l, GATED6, OPEN6, 443);
+		goes_nowhere(l, GATED6, MAPPED4, 443);
+		goes_nowhere(l, GATED6, GATED6, 444);
+	}
+	assert_int_equal(accepted(open4, &peer, 0), -1);
+	assert_int_equal(accepted(other, &peer, 0), -1);
+	assert_int_equal(accepted(open6, &peer, 0), -1);
+	/* The canary, over IPv6. */
+	assert_int_equal(intercept_arm(l->i, true), 0);
+	up = new_socket(GATED6, SOCK_STREAM, 0);
+	mark_upstream(l, up, 5, GATED6, 443);
+	assert_int_equal(try_connect(up, GATED6, 443, 2000), 0);
+	close(up);
+	close(open4);
+	close(other);
+	close(open6);
+	close(srv6);
+}
+
+/* Packets are asked as well as connects. */
+static void stays_here(struct lab *l, int up, const char *ip, uint16_t port, int conn)
+{
+	uint64_t stopped = stat_of(l, GATE_STAT_BACKSTOP);
+	struct gate_event e = {0};
+
+	mark_upstream(l, up, 5, ip, port);
+	events_of(l, GATE_EVENT_BACKSTOP, NULL);
+	assert_false(byte_passes(up, conn, QUIET_MS));
+	assert_true(stat_of(l, GATE_STAT_BACKSTOP) > stopped);
+	assert_true(events_of(l, GATE_EVENT_BACKSTOP, &e) >= 1);
+	assert_int_equal(e.session, 5);
+	mark_upstream(l, up, 5, GATED4, 443);
+	assert_true(ready(conn, POLLIN, 5000)); /* sent again, since it is allowed to */
+	assert_int_equal(recv(conn, &e, 1, 0), 1);
+}
+
+static void test_own_packets_have_one_destination(void **state)
+{
+	struct lab *l = *state;
+	int srv = server(GATED4, 443), up = own_socket(l, 5), conn, visitor;
+	struct sockaddr_storage peer;
+
+	assert_int_equal(
+	        intercept_session(l->i, 5, GATE_SESSION_HANDSHAKE, now_boot() + 60000000000u), 0);
+	assert_int_equal(try_connect(up, GATED4, 443, 2000), 0);
+	conn = accepted(srv, &peer, 2000);
+	assert_true(byte_passes(up, conn, 1000));
+	stays_here(l, up, OPEN4, 443, conn);
+	stays_here(l, up, GATED4, 444, conn);
+	stays_here(l, up, GATED6, 443, conn);
+	assert_true(byte_passes(up, conn, 1000));
+	close(up);
+	close(conn);
+	close(srv);
+	/* A listener made of an own socket answers nobody. */
+	up = bound(OPEN4, 4000, SOCK_STREAM);
+	mark_upstream(l, up, 5, GATED4, 443);
+	assert_int_equal(listen(up, 1), 0);
+	visitor = socket_outside(OPEN4);
+	assert_int_equal(try_connect(visitor, OPEN4, 4000, QUIET_MS), ETIMEDOUT);
+	close(visitor);
+	close(up);
 }
 
 /* An own connection in session s; the server's end comes out too. */
@@ -1365,6 +1469,8 @@ int main(void)
 	        T(test_default_deny),
 	        T(test_other_device),
 	        T(test_own_sockets),
+	        T(test_own_socket_has_one_destination),
+	        T(test_own_packets_have_one_destination),
 	        T(test_deadline),
 	        T(test_cut),
 	        T(test_reload_has_no_gap),

@@ -344,6 +344,64 @@ static void test_no_key_when_the_kernel_refuses(void **state)
 	expect_cut(2, "release.secrets");
 }
 
+/* Revoked after it was made and before the watch knew of it: no key goes into the socket. */
+static void test_a_key_that_is_revoked_at_birth(void **state)
+{
+	(void)state;
+	handing_over(1);
+	ring.error = EKEYREVOKED;
+	fill_secrets(&g->in->release.secrets);
+	from_relay(MSG_RELEASE, 1, up_fd);
+	expect_cut(1, "release.arm");
+	assert_int_equal(ring.armed, 0); /* no TLS key was set */
+	assert_int_equal(kernel.key, 0);
+	expect_record("refused", "release.arm");
+}
+
+/* The watch cuts what is live when it learns of the key: live comes first. */
+static void test_live_before_the_watch_knows(void **state)
+{
+	(void)state;
+	handing_over(1);
+	fill_secrets(&g->in->release.secrets);
+	from_relay(MSG_RELEASE, 1, up_fd);
+	sent(relay, MSG_LIVE);
+	assert_int_equal(kernel.at_key, GATE_SESSION_LIVE);
+}
+
+static void test_the_socket_goes_where_it_was_meant_to(void **state)
+{
+	(void)state;
+	connecting(1);
+	assert_memory_equal(kernel.marked, kernel.intent.dst, sizeof(kernel.marked));
+	assert_int_equal(kernel.marked_port, kernel.intent.dst_port);
+}
+
+static void test_relay_connected_elsewhere(void **state)
+{
+	(void)state;
+	handing_over(1);
+	kernel.astray = true;
+	fill_secrets(&g->in->release.secrets);
+	from_relay(MSG_RELEASE, 1, up_fd);
+	expect_fatal();
+	assert_int_equal(kernel.key, 0);
+	expect_silence(relay);
+}
+
+/* The peer hung up in the meantime: nobody's fault, and no key. */
+static void test_not_connected_any_more(void **state)
+{
+	(void)state;
+	handing_over(1);
+	kernel.peer = ENOTCONN;
+	fill_secrets(&g->in->release.secrets);
+	from_relay(MSG_RELEASE, 1, up_fd);
+	expect_cut(1, "gate.socket");
+	assert_int_equal(kernel.key, 0);
+	assert_false(g->failed);
+}
+
 /* -------------------------------------------------------------------------- heads */
 
 static void test_a_head_that_cannot_be_saved(void **state)
@@ -856,6 +914,11 @@ int main(void)
 	        T(test_a_failed_verdict),
 	        T(test_an_unsealed_or_spent_verdict),
 	        T(test_no_key_when_the_kernel_refuses),
+	        T(test_a_key_that_is_revoked_at_birth),
+	        T(test_live_before_the_watch_knows),
+	        T(test_the_socket_goes_where_it_was_meant_to),
+	        T(test_relay_connected_elsewhere),
+	        T(test_not_connected_any_more),
 	        T(test_a_head_that_cannot_be_saved),
 	        T(test_verify_and_disk_disagree),
 	        T(test_ahead_is_proved_later),
