@@ -263,6 +263,13 @@ static void test_not_gated_any_more(void **state)
 	kernel.intent.dst_port = 444;
 	accepted(1);
 	expect_refuse("policy.changed");
+	kernel.intent.dst_port = 443;
+	change_policy(GATE_HEAD "destination x { address = 192.0.2.7 action = allow }\n");
+	accepted(2);
+	expect_refuse("policy.changed");
+	change_policy(GATE_HEAD "destination x { address = 192.0.2.7 action = deny }\n");
+	accepted(3);
+	expect_refuse("policy.changed");
 }
 
 static void test_no_socket(void **state)
@@ -504,6 +511,53 @@ static void test_ahead_is_proved_later(void **state)
 	assert_false(session_find(&g->sessions, 1)->ahead);
 	assert_false(g->head.busy);
 	assert_false(g->failed);
+}
+
+/* verify proved another head than the one that was asked about. */
+static void test_another_head_is_proved(void **state)
+{
+	struct msg_consistent proof = {.n = 1};
+	struct msg_verdict m;
+
+	(void)state;
+	seed_head();
+	strcpy(g->now.policy->ledger[0].url, "https://log.example/");
+	appraising(1);
+	m = verdict_of(1, true);
+	m.head.step = HEAD_AHEAD;
+	m.head.cp.size = 9;
+	judge(1, &m, "newer");
+	sent(fetch, MSG_CONSISTENCY);
+	heads_consistent(g, g->head.request, &proof);
+	sent(verify, MSG_ADVANCE);
+	m.head.step = HEAD_ADVANCE;
+	m.head.cp.size = 8;
+	heads_advanced(g, &m, got_fd);
+	assert_int_equal(g->state.head[0].cp.size, 5);
+	assert_true(session_find(&g->sessions, 1)->ahead);
+}
+
+static void test_unasked_answers_about_heads(void **state)
+{
+	struct msg_consistent proof = {.n = 1};
+	struct msg_verdict m = {.head = {.step = HEAD_ADVANCE}};
+
+	(void)state;
+	heads_consistent(g, 1, &proof);
+	expect_fatal();
+	g->failed = g->stop = false;
+	g->head.busy = true;
+	g->head.request = 7;
+	heads_consistent(g, 8, &proof);
+	expect_fatal();
+	g->failed = g->stop = false;
+	proof.n = PATH_MAX_HASHES + 1;
+	heads_consistent(g, 7, &proof);
+	expect_fatal();
+	expect_silence(verify);
+	g->failed = g->stop = g->head.busy = false;
+	heads_advanced(g, &m, -1);
+	expect_fatal();
 }
 
 static void test_ahead_turns_out_a_fork(void **state)
@@ -898,6 +952,36 @@ static void test_verdicts_of_an_old_policy(void **state)
 	assert_false(g->failed);
 }
 
+/* The same, should a session ever be overlooked at a reload. */
+static void test_generations_are_compared(void **state)
+{
+	struct msg_verdict m;
+
+	(void)state;
+	appraising(1);
+	m = verdict_of(1, true);
+	g->now.generation++;
+	judge(1, &m, "a note");
+	expect_cut(1, "policy.changed");
+	sent(verify, MSG_HEAD);
+	handing_over(2);
+	g->now.generation++;
+	fill_secrets(&g->in->release.secrets);
+	from_relay(MSG_RELEASE, 2, up_fd);
+	expect_cut(2, "policy.changed");
+	assert_int_equal(kernel.key, 0);
+}
+
+/* The last bytes may not outlive the lease. */
+static void test_the_tail_ends_with_the_lease(void **state)
+{
+	(void)state;
+	live(1);
+	session_find(&g->sessions, 1)->until = gate_now() + 10;
+	closed(1, "session.end");
+	assert_true(g->linger[0].end_ns <= gate_boot_ns() + 11 * UINT64_C(1000000000));
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -922,6 +1006,8 @@ int main(void)
 	        T(test_a_head_that_cannot_be_saved),
 	        T(test_verify_and_disk_disagree),
 	        T(test_ahead_is_proved_later),
+	        T(test_another_head_is_proved),
+	        T(test_unasked_answers_about_heads),
 	        T(test_ahead_turns_out_a_fork),
 	        T(test_no_proof_to_be_had),
 	        T(test_a_fork_is_kept),
@@ -947,6 +1033,8 @@ int main(void)
 	        T(test_policy_stays),
 	        T(test_policy_withdrawn),
 	        T(test_verdicts_of_an_old_policy),
+	        T(test_generations_are_compared),
+	        T(test_the_tail_ends_with_the_lease),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
