@@ -23,7 +23,7 @@ from world import (Failure, V4, V6, Witness, World, listening, out, run, tlog_po
 
 MIB = 1 << 20
 # Emulated AES is slow; KEYGATE_E2E_MIB raises the bulk tests to what real hardware can do.
-BULK = int(os.environ.get("KEYGATE_E2E_MIB", "32")) * MIB
+BULK = int(os.environ.get("KEYGATE_E2E_MIB", "64")) * MIB
 
 tests = []
 canaries = iter(range(10 ** 6))
