@@ -50,6 +50,7 @@ enum {
 	NAMES_EVERY_S = 60,
 	NAMES_WAIT_S = 10, /* for the first answers for new names, before a policy goes in force */
 	HEAD_RETRY_S = 60,
+	AHEAD_MAX = 32, /* heads that wait for a proof, with their notes */
 };
 
 enum gate_role { ROLE_RELAY = 0, ROLE_VERIFY, ROLE_FETCH, ROLES };
@@ -95,6 +96,14 @@ struct pending_head {
 	uint8_t *note; /* owned */
 	size_t note_n;
 	uint64_t not_before_ns;
+};
+
+/* A head that sessions rest on while its consistency is not proved. */
+struct ahead_head {
+	struct checkpoint cp;
+	bool failed;     /* no proof was to be had: only a session that brings it asks again */
+	uint32_t note_n; /* 0: free */
+	uint8_t note[NOTE_MAX];
 };
 
 /* A closed session whose last bytes are still on their way. */
@@ -143,7 +152,7 @@ struct gate {
 	uint64_t resolve_request;
 	uint64_t requests; /* to fetch; the last number used */
 	struct pending_head head;
-	bool forked[STATE_HEADS_MAX]; /* parallel to state.head: two trees were proved */
+	struct ahead_head ahead[AHEAD_MAX];
 
 	json_t *record[CONTROL_RECORDS_MAX]; /* a ring */
 	uint64_t records;
@@ -205,7 +214,7 @@ const char *heads_take(struct gate *g, struct session *s, const struct msg_verdi
  * moves it back.
  */
 void heads_left(struct gate *g, const struct msg_verdict *m, bool current, int fd);
-/* For a failed one: keeps both sides of a fork. */
+/* For a failed one: keeps both sides of a fork, cuts what was ahead in that log. */
 void heads_refused(struct gate *g, const struct msg_verdict *m, int fd);
 void heads_consistent(struct gate *g, uint64_t request, const struct msg_consistent *m);
 void heads_advanced(struct gate *g, const struct msg_verdict *m, int fd);

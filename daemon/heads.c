@@ -13,11 +13,15 @@
 #include <unistd.h>
 #include "core/file.h"
 
-static bool *forked_of(struct gate *g, const char *origin)
+static bool origin_ok(const struct checkpoint *cp)
 {
-	const struct state_head *h = state_find(&g->state, origin);
+	return cp->origin[0] && memchr(cp->origin, 0, sizeof(cp->origin));
+}
 
-	return h ? &g->forked[h - g->state.head] : NULL;
+static bool same_head(const struct checkpoint *a, const struct checkpoint *b)
+{
+	return a->size == b->size && !memcmp(&a->root, &b->root, sizeof(a->root)) &&
+	       !strncmp(a->origin, b->origin, sizeof(a->origin));
 }
 
 static json_t *head_to_json(const struct checkpoint *cp)
@@ -87,6 +91,15 @@ static bool agrees(const struct ledger_last *last, const struct checkpoint *cp)
 	       !memcmp(&last->cp.root, &cp->root, sizeof(cp->root));
 }
 
+static bool is_ahead(const struct session *s)
+{
+	return s->ahead && s->state != SESSION_CLOSING;
+}
+
+/*
+ * cp is of another tree than what is on disk: from now on nothing but the head on disk is taken,
+ * and what rests on cp ends, with all else of this origin that was never proved.
+ */
 static void fork_seen(struct gate *g, const struct checkpoint *cp, struct bytes offered)
 {
 	char path[PATH_MAX] = "";
@@ -96,6 +109,15 @@ static void fork_seen(struct gate *g, const struct checkpoint *cp, struct bytes 
 	if (o)
 		(void)json_object_set_new(o, "file", json_string(ret ? strerror(-ret) : path));
 	audit_emit(g->audit, "ledger-fork", o);
+	for (uint32_t i = 0; i < g->sessions.n; i++) {
+		struct session *s = g->sessions.slot[i];
+
+		if (s->state == SESSION_CLOSING)
+			continue;
+		if (same_head(&s->head, cp) || (s->ahead && !strcmp(s->head.origin, cp->origin)))
+			flow_cut(g, s, "ledger.fork",
+			         "the log has two trees, and this head is not the one on disk");
+	}
 }
 
 void heads_refused(struct gate *g, const struct msg_verdict *m, int fd)
@@ -104,15 +126,60 @@ void heads_refused(struct gate *g, const struct msg_verdict *m, int fd)
 	uint8_t *note = NULL;
 	size_t n = 0;
 
-	if (!fork || fork->status != CHECK_FAIL || fd < 0 || !m->head.cp.origin[0] ||
-	    !memchr(m->head.cp.origin, 0, sizeof(m->head.cp.origin)))
+	if (!fork || fork->status != CHECK_FAIL || !origin_ok(&m->head.cp))
 		return;
-	if (!file_read_fd(fd, NOTE_MAX, &note, &n))
-		fork_seen(g, &m->head.cp, (struct bytes){note, n});
+	/* A fork whose note is missing is a fork. */
+	if (fd < 0 || file_read_fd(fd, NOTE_MAX, &note, &n))
+		n = 0;
+	fork_seen(g, &m->head.cp, (struct bytes){note, n});
 	free(note);
 }
 
 /* -------------------------------------------------------------- consistency */
+
+static struct ahead_head *ahead_find(struct gate *g, const struct checkpoint *cp)
+{
+	for (size_t i = 0; i < AHEAD_MAX; i++) {
+		if (g->ahead[i].note_n && same_head(&g->ahead[i].cp, cp))
+			return &g->ahead[i];
+	}
+	return NULL;
+}
+
+static bool is_needed(const struct gate *g, const struct ahead_head *h)
+{
+	for (uint32_t i = 0; i < g->sessions.n; i++) {
+		const struct session *s = g->sessions.slot[i];
+
+		if (is_ahead(s) && same_head(&s->head, &h->cp))
+			return true;
+	}
+	return false;
+}
+
+/* Without room the head stays unproved until another session brings it. */
+static struct ahead_head *ahead_keep(struct gate *g, const struct checkpoint *cp, int fd)
+{
+	struct ahead_head *h = ahead_find(g, cp);
+	uint8_t *note = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; !h && i < AHEAD_MAX; i++) {
+		if (!g->ahead[i].note_n || !is_needed(g, &g->ahead[i]))
+			h = &g->ahead[i];
+	}
+	if (!h || fd < 0 || file_read_fd(fd, NOTE_MAX, &note, &n) || !n || n > sizeof(h->note)) {
+		free(note);
+		return NULL;
+	}
+	/* A newer note of the same head has newer cosignatures. */
+	h->cp = *cp;
+	h->failed = false;
+	h->note_n = (uint32_t)n;
+	memcpy(h->note, note, n);
+	free(note);
+	return h;
+}
 
 static void pending_end(struct gate *g)
 {
@@ -122,9 +189,12 @@ static void pending_end(struct gate *g)
 
 static void pending_failed(struct gate *g, const char *error)
 {
+	struct ahead_head *h = ahead_find(g, &g->head.cp);
 	struct ledger_last last;
 	json_t *o;
 
+	if (h)
+		h->failed = true;
 	state_last(&g->state, g->head.cp.origin, &last);
 	o = json_pack("{s:o, s:I, s:I, s:o}", "origin",
 	              audit_text(g->head.cp.origin, sizeof(g->head.cp.origin)), "from",
@@ -135,29 +205,60 @@ static void pending_failed(struct gate *g, const char *error)
 	pending_end(g);
 }
 
-/* One at a time; the next session with a newer head asks again. */
-static void pending_begin(struct gate *g, uint32_t ledger, const struct checkpoint *cp, int fd)
+/* One at a time. The larger of the two heads is the one whose tiles prove it. */
+static void pending_begin(struct gate *g, uint32_t ledger, const struct ahead_head *h)
 {
-	const struct policy_ledger *l = &g->now.policy->ledger[ledger];
-	struct msg_consistency m = {.to = cp->size, .to_root = cp->root};
+	const struct policy_ledger *l;
+	struct msg_consistency m = {.from = h->cp.size};
 	struct ledger_last last;
-	uint8_t *note = NULL;
-	size_t n = 0;
+	const struct checkpoint *to;
+	uint8_t *note;
 
-	state_last(&g->state, cp->origin, &last);
-	if (g->head.busy || !l->url[0] || !last.known || fd < 0 ||
-	    gate_boot_ns() < g->head.not_before_ns || file_read_fd(fd, NOTE_MAX, &note, &n))
+	state_last(&g->state, h->cp.origin, &last);
+	if (g->head.busy || ledger >= g->now.policy->ledgers || !last.known ||
+	    gate_boot_ns() < g->head.not_before_ns)
 		return;
-	m.from = last.cp.size;
+	l = &g->now.policy->ledger[ledger];
+	note = l->url[0] ? malloc(h->note_n) : NULL;
+	if (!note)
+		return;
+	memcpy(note, h->note, h->note_n);
+	to = h->cp.size > last.cp.size ? &h->cp : &last.cp;
+	if (to == &h->cp)
+		m.from = last.cp.size;
+	m.to = to->size;
+	m.to_root = to->root;
 	memcpy(m.url, l->url, strnlen(l->url, sizeof(m.url) - 1));
 	g->head = (struct pending_head){.busy = true,
 	                                .request = ++g->requests,
 	                                .ledger = ledger,
 	                                .generation = g->now.generation,
-	                                .cp = *cp,
+	                                .cp = h->cp,
 	                                .note = note,
-	                                .note_n = n};
+	                                .note_n = h->note_n};
 	(void)gate_send(g, ROLE_FETCH, MSG_CONSISTENCY, g->head.request, &m, -1);
+}
+
+/* After the head on disk moved: what else is ahead is held against it. */
+static void begin_next(struct gate *g)
+{
+	for (uint32_t i = 0; i < g->sessions.n && !g->head.busy; i++) {
+		struct session *s = g->sessions.slot[i];
+		const struct checkpoint cp = s->head;
+		const struct ahead_head *h;
+		struct ledger_last last;
+
+		if (!is_ahead(s))
+			continue;
+		h = ahead_find(g, &cp);
+		state_last(&g->state, cp.origin, &last);
+		if (agrees(&last, &cp))
+			s->ahead = false;
+		else if (last.known && last.cp.size == cp.size)
+			fork_seen(g, &cp, h ? (struct bytes){h->note, h->note_n} : BYTES_NONE);
+		else if (h && !h->failed)
+			pending_begin(g, s->ledger, h);
+	}
 }
 
 void heads_consistent(struct gate *g, uint64_t request, const struct msg_consistent *m)
@@ -186,47 +287,65 @@ void heads_consistent(struct gate *g, uint64_t request, const struct msg_consist
 	close(fd);
 }
 
-/* Sessions that rest on a head of this ledger that was only ahead. */
-static void settle(struct gate *g, uint32_t ledger, bool fork)
+/* cp is of the tree on disk: sessions that rest on this very head, and no others, are settled. */
+static void settle(struct gate *g, const struct checkpoint *cp)
 {
 	for (uint32_t i = 0; i < g->sessions.n; i++) {
 		struct session *s = g->sessions.slot[i];
 
-		if (!s->ahead || s->ledger != ledger || s->state == SESSION_CLOSING)
-			continue;
-		if (fork)
-			flow_cut(g, s, "ledger.fork", "the head it rests on is of another tree");
-		else
+		if (s->ahead && same_head(&s->head, cp))
 			s->ahead = false;
 	}
+}
+
+/* verify found the pending head to be of the tree it knows; is that the one on disk? */
+static bool proved(struct gate *g, enum head_step step, int fd)
+{
+	const struct checkpoint *cp = &g->head.cp;
+	struct ledger_last last;
+
+	state_last(&g->state, cp->origin, &last);
+	switch (step) {
+	case HEAD_ADVANCE:
+		return !save_from(g, cp, fd);
+	case HEAD_SAME:
+		return agrees(&last, cp);
+	case HEAD_BEHIND:
+		return last.known && cp->size < last.cp.size;
+	case HEAD_FIRST:
+	case HEAD_AHEAD:
+	case HEAD_REFUSE:
+		break;
+	}
+	return false;
 }
 
 void heads_advanced(struct gate *g, const struct msg_verdict *m, int fd)
 {
 	const struct check *first = checks_first(&m->verdict.checks, CHECK_FAIL);
-	bool *forked;
 
 	if (!g->head.busy || m->head.ledger != g->head.ledger) {
 		gate_fatal(g, "verify answered what it was not asked");
 		return;
 	}
 	if (verdict_passed(&m->verdict, m->verdict.made_at) &&
-	    agrees(&(struct ledger_last){true, g->head.cp}, &m->head.cp) &&
-	    (m->head.step == HEAD_ADVANCE || m->head.step == HEAD_SAME)) {
-		if (m->head.step == HEAD_SAME || !save_from(g, &g->head.cp, fd))
-			settle(g, g->head.ledger, false);
-		else
+	    same_head(&g->head.cp, &m->head.cp) &&
+	    (m->head.step == HEAD_ADVANCE || m->head.step == HEAD_SAME ||
+	     m->head.step == HEAD_BEHIND)) {
+		if (!proved(g, m->head.step, fd)) {
 			(void)tell_verify(g, g->head.cp.origin);
+			pending_failed(g, "the head on disk does not move to it");
+			return;
+		}
+		settle(g, &g->head.cp);
 		pending_end(g);
+		begin_next(g);
 		return;
 	}
 	if (first && !strcmp(first->id, "ledger.fork")) {
 		fork_seen(g, &g->head.cp, (struct bytes){g->head.note, g->head.note_n});
-		forked = forked_of(g, g->head.cp.origin);
-		if (forked)
-			*forked = true;
-		settle(g, g->head.ledger, true);
 		pending_end(g);
+		begin_next(g);
 		return;
 	}
 	pending_failed(g, first ? first->detail : "the checkpoint is no longer acceptable");
@@ -237,10 +356,12 @@ void heads_advanced(struct gate *g, const struct msg_verdict *m, int fd)
 static const char *take(struct gate *g, struct session *s, const struct msg_verdict *m, int fd)
 {
 	const struct checkpoint *cp = &m->head.cp;
-	const bool *forked;
+	const struct ahead_head *h;
 	struct ledger_last last;
 
 	state_last(&g->state, cp->origin, &last);
+	if (state_forked(&g->state, cp->origin) && !agrees(&last, cp))
+		return "ledger.fork";
 	switch (m->head.step) {
 	case HEAD_FIRST:
 	case HEAD_ADVANCE:
@@ -255,11 +376,10 @@ static const char *take(struct gate *g, struct session *s, const struct msg_verd
 	case HEAD_AHEAD:
 		if (!last.known || cp->size <= last.cp.size)
 			return agrees(&last, cp) ? NULL : "state.head";
-		forked = forked_of(g, cp->origin);
-		if (forked && *forked)
-			return "ledger.fork";
 		s->ahead = true;
-		pending_begin(g, s->ledger, cp, fd);
+		h = ahead_keep(g, cp, fd);
+		if (h)
+			pending_begin(g, s->ledger, h);
 		return NULL;
 	case HEAD_BEHIND:
 		return last.known && cp->size < last.cp.size ? NULL : "state.head";
@@ -267,11 +387,6 @@ static const char *take(struct gate *g, struct session *s, const struct msg_verd
 		break;
 	}
 	return "state.head";
-}
-
-static bool origin_ok(const struct checkpoint *cp)
-{
-	return cp->origin[0] && memchr(cp->origin, 0, sizeof(cp->origin));
 }
 
 const char *heads_take(struct gate *g, struct session *s, const struct msg_verdict *m, int fd)
@@ -284,9 +399,10 @@ const char *heads_take(struct gate *g, struct session *s, const struct msg_verdi
 	if (m->head.ledger != (uint32_t)ledger || !origin_ok(&m->head.cp))
 		return "state.head";
 	s->ledger = m->head.ledger;
+	s->head = m->head.cp;
 	code = take(g, s, m, fd);
 	/* What verify believes is made what is on disk. */
-	if (code && !strcmp(code, "state.head"))
+	if (code)
 		(void)tell_verify(g, m->head.cp.origin);
 	return code;
 }

@@ -52,7 +52,8 @@ struct session {
 	uint8_t context[32];
 	int64_t at;              /* at which it is being appraised */
 	struct verdict *verdict; /* owned; passed */
-	bool ahead;              /* rests on a head whose consistency was not proved yet */
+	bool ahead;              /* the consistency of the head it rests on was not proved yet */
+	struct checkpoint head;  /* on which the verdict rests; size and root of none: zero */
 	uint32_t ledger;
 	/* When live. */
 	uint16_t suite;

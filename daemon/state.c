@@ -83,21 +83,24 @@ out:
 	return ret;
 }
 
-static uint32_t count_forks(const char *path)
+/* Half a record, of a crash or of a full disk, is no less a fork than a whole one. */
+static int read_forks(const char *path, struct state_head *out)
 {
 	DIR *d = opendir(path);
-	uint32_t n = 0;
 
-	for (struct dirent *e; d && (e = readdir(d));) {
+	if (!d)
+		return -errno;
+	for (struct dirent *e; (e = readdir(d));) {
 		size_t len = strlen(e->d_name);
 
-		if (!strncmp(e->d_name, "fork-", 5) && len > 13 &&
-		    !strcmp(e->d_name + len - 13, "-offered.note"))
-			n++;
+		if (strncmp(e->d_name, "fork-", 5) != 0)
+			continue;
+		out->forked = true;
+		if (len > 13 && !strcmp(e->d_name + len - 13, "-offered.note"))
+			out->forks++;
 	}
-	if (d)
-		closedir(d);
-	return n;
+	closedir(d);
+	return 0;
 }
 
 /* 1 when there is no head in it (a crash before the first one was complete). */
@@ -121,8 +124,7 @@ static int head_read(const struct state *s, const char *name, struct state_head 
 	if (ret)
 		return ret;
 	bad[(size_t)at - sizeof("head.json")] = '\0'; /* its directory */
-	out->forks = count_forks(bad);
-	return 0;
+	return read_forks(bad, out);
 }
 
 static int read_all(struct state *s, char bad[static PATH_MAX])
@@ -171,6 +173,13 @@ const struct state_head *state_find(const struct state *s, const char *origin)
 			return &s->head[i];
 	}
 	return NULL;
+}
+
+bool state_forked(const struct state *s, const char *origin)
+{
+	const struct state_head *h = state_find(s, origin);
+
+	return h && h->forked;
 }
 
 void state_last(const struct state *s, const char *origin, struct ledger_last *out)
@@ -241,7 +250,8 @@ int state_advance(struct state *s, const struct checkpoint *cp, struct bytes not
 		at++;
 	if (at == STATE_HEADS_MAX)
 		return -ENOSPC;
-	if (at < s->n && moves_back(&s->head[at].cp, cp))
+	if (at < s->n && (moves_back(&s->head[at].cp, cp) ||
+	                  (s->head[at].forked && cp->size != s->head[at].cp.size)))
 		return -EINVAL;
 
 	int ret = write_head(s, cp, note, now);
@@ -271,6 +281,7 @@ int state_fork(struct state *s, const char *origin, struct bytes offered, int64_
 		at++;
 	if (at == s->n)
 		return -ENOENT;
+	s->head[at].forked = true;
 	if (s->head[at].forks >= STATE_FORKS_MAX)
 		return -ENOSPC;
 

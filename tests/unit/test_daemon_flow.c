@@ -635,6 +635,204 @@ static void test_a_fork_is_kept(void **state)
 	expect_cut(1, "snp.signature");
 }
 
+/* A session that rests on a head that is only ahead. The root of a head is filled with one byte. */
+static void going_ahead(uint64_t id, uint64_t size, uint8_t fill)
+{
+	struct msg_verdict m;
+
+	appraising(id);
+	m = verdict_of(id, true);
+	m.head.step = HEAD_AHEAD;
+	m.head.cp.size = size;
+	memset(m.head.cp.root.v, fill, HASH_LEN);
+	judge(id, &m, "newer");
+	sent(relay, MSG_HANDOVER);
+}
+
+/* fetch has a proof for the pending head, and verify says this about it. */
+static void pending_judged(enum head_step step)
+{
+	struct msg_consistent proof = {.n = 1};
+	struct msg_verdict m = {.head = {.step = step, .cp = g->head.cp}};
+
+	heads_consistent(g, g->head.request, &proof);
+	sent(verify, MSG_ADVANCE);
+	verdict_init(&m.verdict, "", gate_now());
+	check_add(&m.verdict.checks, "ledger.fork", step == HEAD_REFUSE ? CHECK_FAIL : CHECK_PASS,
+	          "as told");
+	verdict_seal(&m.verdict);
+	heads_advanced(g, &m, got_fd);
+	assert_false(g->failed);
+}
+
+static bool ahead(uint64_t id)
+{
+	return session_find(&g->sessions, id)->ahead;
+}
+
+static void expect_open(uint64_t id)
+{
+	assert_int_not_equal(session_find(&g->sessions, id)->state, SESSION_CLOSING);
+}
+
+/* A proof settles the sessions of the head that it proves, and the others get their own. */
+static void test_each_head_has_its_own_proof(void **state)
+{
+	const struct msg_consistency *ask;
+
+	(void)state;
+	seed_head();
+	strcpy(g->now.policy->ledger[0].url, "https://log.example/");
+	going_ahead(1, 9, 9);
+	sent(fetch, MSG_CONSISTENCY);
+	going_ahead(2, 7, 7);
+	going_ahead(3, 12, 12);
+	going_ahead(4, 9, 9);
+	expect_silence(fetch);
+	pending_judged(HEAD_ADVANCE);
+	assert_int_equal(g->state.head[0].cp.size, 9);
+	assert_false(ahead(1));
+	assert_false(ahead(4));
+	assert_true(ahead(2));
+	assert_true(ahead(3));
+	ask = sent(fetch, MSG_CONSISTENCY); /* the smaller one is part of what is on disk? */
+	assert_int_equal(ask->from, 7);
+	assert_int_equal(ask->to, 9);
+	assert_int_equal(ask->to_root.v[0], 9);
+	pending_judged(HEAD_BEHIND);
+	assert_int_equal(g->state.head[0].cp.size, 9);
+	assert_false(ahead(2));
+	assert_true(ahead(3));
+	ask = sent(fetch, MSG_CONSISTENCY);
+	assert_int_equal(ask->from, 9);
+	assert_int_equal(ask->to, 12);
+	pending_judged(HEAD_ADVANCE);
+	assert_false(ahead(3));
+	assert_int_equal(g->state.head[0].cp.size, 12);
+	expect_silence(fetch);
+	expect_silence(relay);
+}
+
+/* Two heads of one size, of which one is proved: the other is a fork, and needs no proof. */
+static void test_the_other_root_of_a_proved_size(void **state)
+{
+	(void)state;
+	seed_head();
+	strcpy(g->now.policy->ledger[0].url, "https://log.example/");
+	going_ahead(1, 9, 9);
+	sent(fetch, MSG_CONSISTENCY);
+	going_ahead(2, 9, 0xee);
+	going_ahead(3, 12, 12);
+	pending_judged(HEAD_ADVANCE);
+	expect_open(1);
+	expect_cut(2, "ledger.fork");
+	expect_cut(3, "ledger.fork"); /* never proved, of a log that forked */
+	assert_true(state_forked(&g->state, LOG_NAME));
+	assert_int_equal(g->state.head[0].forks, 1);
+	expect_silence(fetch);
+}
+
+static void test_a_proved_fork_cuts_all_that_is_ahead(void **state)
+{
+	(void)state;
+	seed_head();
+	strcpy(g->now.policy->ledger[0].url, "https://log.example/");
+	handing_over(1); /* on the head on disk */
+	going_ahead(2, 9, 9);
+	sent(fetch, MSG_CONSISTENCY);
+	going_ahead(3, 12, 12);
+	going_ahead(4, 9, 9);
+	/* Of another log. */
+	strcpy(session_find(&g->sessions, 4)->head.origin, "another.example");
+	pending_judged(HEAD_REFUSE);
+	expect_cut(2, "ledger.fork");
+	expect_cut(3, "ledger.fork");
+	expect_silence(relay);
+	expect_open(1);
+	expect_open(4);
+	assert_true(ahead(4));
+	expect_silence(fetch);
+}
+
+/* Another root for the size on disk is a fork for all that is only ahead, too. */
+static void test_two_roots_of_one_size(void **state)
+{
+	struct msg_verdict m;
+	const struct msg_head_known *back;
+
+	(void)state;
+	seed_head();
+	strcpy(g->now.policy->ledger[0].url, "https://log.example/");
+	going_ahead(1, 9, 9);
+	sent(fetch, MSG_CONSISTENCY);
+	appraising(2);
+	m = verdict_of(2, false);
+	check_add(&m.verdict.checks, "ledger.fork", CHECK_FAIL, "two roots");
+	verdict_seal(&m.verdict);
+	m.head.step = HEAD_REFUSE;
+	m.head.cp.root.v[0] = 0xee;
+	judge(2, &m, "the other");
+	expect_cut(1, "ledger.fork");
+	expect_cut(2, "snp.signature");
+	/* The proof that was on its way moves nothing any more. */
+	pending_judged(HEAD_ADVANCE);
+	back = sent(verify, MSG_HEAD);
+	assert_int_equal(back->last.cp.size, 5);
+	assert_int_equal(g->state.head[0].cp.size, 5);
+	/* The head on disk passes, what is ahead of it does not. */
+	handing_over(3);
+	appraising(4);
+	m = verdict_of(4, true);
+	m.head.step = HEAD_AHEAD;
+	m.head.cp.size = 10;
+	judge(4, &m, "newer");
+	expect_cut(4, "ledger.fork");
+}
+
+static void test_a_fork_outlives_a_restart(void **state)
+{
+	static const enum head_step step[] = {HEAD_AHEAD, HEAD_ADVANCE, HEAD_BEHIND};
+	char path[PATH_MAX];
+	struct msg_verdict m;
+
+	(void)state;
+	seed_head();
+	assert_int_equal(state_fork(&g->state, LOG_NAME, bytes_str("other"), 7, path), 0);
+	assert_int_equal(state_open(dir, &g->state, path), 0);
+	handing_over(1); /* the very head on disk */
+	for (size_t i = 0; i < 3; i++) {
+		appraising(2 + i);
+		m = verdict_of(2 + i, true);
+		m.head.step = step[i];
+		m.head.cp.size = step[i] == HEAD_BEHIND ? 4 : 9;
+		judge(2 + i, &m, "newer");
+		expect_cut(2 + i, "ledger.fork");
+		sent(verify, MSG_HEAD);
+	}
+	assert_int_equal(g->state.head[0].cp.size, 5);
+	/* Nor does one that nobody waits for. */
+	m.head.step = HEAD_ADVANCE;
+	m.head.cp.size = 9;
+	heads_left(g, &m, true, -1);
+	assert_int_equal(g->state.head[0].cp.size, 5);
+}
+
+/* A head that can't be saved is not asked about again and again. */
+static void test_a_proved_head_that_cannot_be_saved(void **state)
+{
+	(void)state;
+	seed_head();
+	strcpy(g->now.policy->ledger[0].url, "https://log.example/");
+	going_ahead(1, 9, 9);
+	sent(fetch, MSG_CONSISTENCY);
+	strcpy(g->state.dir, "/nowhere");
+	pending_judged(HEAD_ADVANCE);
+	sent(verify, MSG_HEAD);
+	expect_silence(fetch);
+	assert_true(ahead(1));
+	assert_false(g->head.busy);
+}
+
 /* ----------------------------------------------------------------------- protocol */
 
 static void test_relay_out_of_order(void **state)
@@ -1009,6 +1207,12 @@ int main(void)
 	        T(test_another_head_is_proved),
 	        T(test_unasked_answers_about_heads),
 	        T(test_ahead_turns_out_a_fork),
+	        T(test_each_head_has_its_own_proof),
+	        T(test_the_other_root_of_a_proved_size),
+	        T(test_a_proved_fork_cuts_all_that_is_ahead),
+	        T(test_two_roots_of_one_size),
+	        T(test_a_fork_outlives_a_restart),
+	        T(test_a_proved_head_that_cannot_be_saved),
 	        T(test_no_proof_to_be_had),
 	        T(test_a_fork_is_kept),
 	        T(test_relay_out_of_order),

@@ -190,6 +190,47 @@ static void test_fork_keeps_both(void **state)
 	assert_int_equal(again.head[0].forks, 1);
 }
 
+static void test_a_fork_outlives_a_restart(void **state)
+{
+	struct checkpoint a = head("log.example/a", 5, 0x11);
+	struct checkpoint b = head("log.example/a", 9, 0x22);
+	char path[PATH_MAX];
+	struct state again;
+
+	(void)state;
+	assert_int_equal(state_advance(&st, &a, bytes_str("note a"), 1), 0);
+	assert_false(state_forked(&st, "log.example/a"));
+	assert_int_equal(state_fork(&st, "log.example/a", bytes_str("evil"), 7, path), 0);
+	assert_true(state_forked(&st, "log.example/a"));
+	assert_false(state_forked(&st, "log.example/b"));
+	assert_int_equal(state_advance(&st, &b, bytes_str("note b"), 8), -EINVAL);
+	assert_int_equal(state_open(dir, &again, bad), 0);
+	assert_true(state_forked(&again, "log.example/a"));
+	assert_int_equal(state_advance(&again, &b, bytes_str("note b"), 8), -EINVAL);
+	/* One half of the record is enough. */
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(state_open(dir, &again, bad), 0);
+	assert_true(state_forked(&again, "log.example/a"));
+	/* The administrator's way back. */
+	path_of("log.example/a", "fork-7-seen.note", path);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(state_open(dir, &again, bad), 0);
+	assert_false(state_forked(&again, "log.example/a"));
+	assert_int_equal(state_advance(&again, &b, bytes_str("note b"), 9), 0);
+}
+
+static void test_a_fork_that_cannot_be_written(void **state)
+{
+	struct checkpoint a = head("log.example/a", 5, 0x11);
+	char path[PATH_MAX];
+
+	(void)state;
+	assert_int_equal(state_advance(&st, &a, bytes_str("note a"), 1), 0);
+	strcpy(st.dir, "/nowhere");
+	assert_true(state_fork(&st, "log.example/a", bytes_str("evil"), 7, path) < 0);
+	assert_true(state_forked(&st, "log.example/a"));
+}
+
 static void test_forks_are_bounded(void **state)
 {
 	struct checkpoint a = head("log.example/a", 5, 0x11);
@@ -255,6 +296,9 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(test_bad_origin, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_failed_write_changes_nothing, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_fork_keeps_both, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_a_fork_outlives_a_restart, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_a_fork_that_cannot_be_written, setup,
+	                                        teardown),
 	        cmocka_unit_test_setup_teardown(test_forks_are_bounded, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_damage_is_noticed, setup, teardown),
 	};
