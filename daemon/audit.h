@@ -26,7 +26,8 @@
  *   ledger-fork      origin, size, root, file (or why there is none)
  *   ledger-pending   origin, from, to, error (a consistency proof that could not be had)
  *   kernel-refused   kind ("connect", "datagram", "packet"), destination, peer, protocol, app
- *   suppressed       count (kernel-refused events beyond AUDIT_KERNEL_EVENTS a second)
+ *   suppressed       count (beyond AUDIT_CHEAP_EVENTS a second of what any user can cause at no
+ *                    cost: kernel-refused, and session-refused without a verdict)
  */
 #ifndef KEYGATE_DAEMON_AUDIT_H
 #define KEYGATE_DAEMON_AUDIT_H
@@ -34,7 +35,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-enum { AUDIT_FILE_MAX = 64 << 20, AUDIT_KERNEL_EVENTS = 50 };
+enum { AUDIT_FILE_MAX = 64 << 20, AUDIT_CHEAP_EVENTS = 50 };
 
 struct audit;
 typedef void (*audit_watch_fn)(void *ctx, const char *line, size_t n);

@@ -54,12 +54,17 @@ static void copy_text(char *out, size_t cap, const char *text)
 /* --------------------------------------------------------------------- ends */
 
 /* In the kernel first: from here on no packet passes, whatever relay does. */
-static void kernel_cut(struct gate *g, const struct session *s)
+static void kernel_cut_id(struct gate *g, uint64_t id, int32_t serial)
 {
-	int ret = intercept_session(g->ic, kernel_id(g, s), GATE_SESSION_CUT, 0);
+	int ret = intercept_session(g->ic, id, GATE_SESSION_CUT, 0);
 
 	if (ret && ret != -ECANCELED)
-		intercept_session_end(g->ic, kernel_id(g, s), s->serial);
+		intercept_session_end(g->ic, id, serial);
+}
+
+static void kernel_cut(struct gate *g, const struct session *s)
+{
+	kernel_cut_id(g, kernel_id(g, s), s->serial);
 }
 
 static void key_end(struct session *s)
@@ -82,6 +87,15 @@ static void refuse(struct gate *g, struct session *s, const char *code, const ch
 	(void)gate_send(g, ROLE_RELAY, MSG_REFUSE, s->id, &m, -1);
 }
 
+static void tell_cut(struct gate *g, uint64_t id, const char name[static POLICY_NAME_MAX],
+                     const char *code, const char *detail)
+{
+	audit_emit(g->audit, "session-cut",
+	           json_pack("{s:I, s:o, s:s, s:o}", "session", (json_int_t)id, "destination",
+	                     audit_text(name, POLICY_NAME_MAX), "code", code, "detail",
+	                     audit_text(detail, CHECK_DETAIL_MAX)));
+}
+
 static void end(struct gate *g, struct session *s, const char *code, const char *detail,
                 const struct verdict *v)
 {
@@ -101,10 +115,7 @@ static void end(struct gate *g, struct session *s, const char *code, const char 
 	}
 	s->doomed = g->doomed = true;
 	key_end(s);
-	audit_emit(g->audit, "session-cut",
-	           json_pack("{s:I, s:o, s:s, s:o}", "session", (json_int_t)s->id, "destination",
-	                     audit_text(s->name, sizeof(s->name)), "code", code, "detail",
-	                     audit_text(detail, CHECK_DETAIL_MAX)));
+	tell_cut(g, s->id, s->name, code, detail);
 }
 
 void flow_cut(struct gate *g, struct session *s, const char *code, const char *detail)
@@ -235,6 +246,10 @@ static void on_accepted(struct gate *g, uint64_t id, const struct msg_accepted *
 		refuse(g, s, "gate.overload", "");
 		return;
 	}
+	if (!session_room_for(&g->sessions, s->app.uid)) {
+		refuse(g, s, "gate.overload", "this user's places are taken");
+		return;
+	}
 	connect_it(g, s);
 }
 
@@ -242,6 +257,10 @@ static void on_accepted(struct gate *g, uint64_t id, const struct msg_accepted *
 
 static void on_appraise(struct gate *g, struct session *s, struct msg_appraise *m, int fd)
 {
+	if (!session_verify_room(&g->sessions, s->name)) {
+		end(g, s, "gate.overload", "too much waits for verify", NULL);
+		return;
+	}
 	s->at = gate_now();
 	m->destination = s->destination;
 	m->generation = s->generation;
@@ -374,6 +393,7 @@ static void went_live(struct gate *g, struct session *s, const struct keyring_re
 	s->serial = r->serial;
 	s->ring = r->ring;
 	s->until = r->until;
+	s->lease_end_ns = r->deadline_boot_ns;
 	s->released_at = gate_now();
 	session_enter(&g->sessions, s, SESSION_LIVE);
 	(void)gate_send(g, ROLE_RELAY, MSG_LIVE, s->id, &m, -1);
@@ -447,11 +467,14 @@ static void on_release(struct gate *g, struct session *s, struct msg_release *m,
 
 /* ------------------------------------------------------------------- closed */
 
+struct lingering *flow_tail(struct gate *g, uint32_t i)
+{
+	return &g->linger[(g->linger_at + i) % LINGER_MAX];
+}
+
 static void linger_end(struct gate *g)
 {
-	struct lingering *l = &g->linger[g->linger_at];
-
-	intercept_session_end(g->ic, l->kernel_id, 0);
+	intercept_session_end(g->ic, flow_tail(g, 0)->kernel_id, 0);
 	g->linger_at = (g->linger_at + 1) % LINGER_MAX;
 	g->linger_n--;
 }
@@ -459,25 +482,61 @@ static void linger_end(struct gate *g)
 /*
  * A session that ended well may still have bytes in the kernel's send queue, and they are the
  * application's: the kernel lets them pass for as long as TCP keeps an orphan, never beyond the
- * lease. The key itself goes now; unlinked, not revoked, since a revoked key cuts.
+ * lease by either clock. The key itself goes now; unlinked, not revoked, since a revoked key cuts.
  */
 static void let_linger(struct gate *g, struct session *s)
 {
 	uint64_t end_ns = in_ms(LINGER_S * 1000);
 	int64_t left = s->until - gate_now();
+	struct lingering *l;
 
 	if (left < LINGER_S)
 		end_ns = in_ms(left > 0 ? (uint32_t)left * 1000 : 0);
+	if (end_ns > s->lease_end_ns)
+		end_ns = s->lease_end_ns;
 	if (g->linger_n == LINGER_MAX)
 		linger_end(g);
 	intercept_session_end(g->ic, 0, s->serial); /* of the two, the key only */
 	keyring_forget(s->ring, s->serial);
-	if (intercept_session(g->ic, kernel_id(g, s), GATE_SESSION_LIVE, end_ns)) {
+	if (end_ns <= gate_boot_ns() ||
+	    intercept_session(g->ic, kernel_id(g, s), GATE_SESSION_LIVE, end_ns)) {
 		intercept_session_end(g->ic, kernel_id(g, s), 0);
 		return;
 	}
-	g->linger[(g->linger_at + g->linger_n++) % LINGER_MAX] =
-	        (struct lingering){kernel_id(g, s), s->cookie, end_ns};
+	l = flow_tail(g, g->linger_n++);
+	*l = (struct lingering){.id = s->id,
+	                        .kernel_id = kernel_id(g, s),
+	                        .cookie = s->cookie,
+	                        .end_ns = end_ns,
+	                        .dst_port = s->app.dst_port,
+	                        .ahead = s->ahead,
+	                        .head = s->head};
+	copy_text(l->name, sizeof(l->name), s->name);
+	memcpy(l->dst, s->app.dst, sizeof(l->dst));
+	memcpy(l->digest, g->now.digest[s->destination], sizeof(l->digest));
+}
+
+void flow_cut_tail(struct gate *g, struct lingering *l, const char *code, const char *detail)
+{
+	kernel_cut_id(g, l->kernel_id, 0);
+	l->cut = true;
+	tell_cut(g, l->id, l->name, code, detail);
+}
+
+uint32_t flow_revoke_tails(struct gate *g, uint64_t id, const char *name)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < g->linger_n; i++) {
+		struct lingering *l = flow_tail(g, i);
+
+		if (l->cut || (id ? l->id != id : strcmp(l->name, name) != 0))
+			continue;
+		g->count.revoked++;
+		flow_cut_tail(g, l, "session.revoked", "by keygate revoke, after its end");
+		n++;
+	}
+	return n;
 }
 
 /* What relay says is a word of the table or it is not repeated. */
@@ -619,6 +678,7 @@ void flow_tick(struct gate *g)
 		check_deadline(g, g->sessions.slot[i]);
 	while (g->linger_n && g->linger[g->linger_at].end_ns <= now)
 		linger_end(g);
+	gate_watch_verify(g);
 	new_second(g);
 	if (now >= g->sweep_next_ns) {
 		(void)intercept_sweep(g->ic, (uint64_t)INTENT_MAX_S * 1000000000u);
@@ -628,10 +688,10 @@ void flow_tick(struct gate *g)
 
 /* ------------------------------------------------------------ kernel events */
 
-static bool over_limit(struct gate *g)
+bool flow_over_limit(struct gate *g)
 {
 	new_second(g);
-	if (g->events++ < AUDIT_KERNEL_EVENTS)
+	if (g->events++ < AUDIT_CHEAP_EVENTS)
 		return false;
 	g->suppressed++;
 	return true;
@@ -645,7 +705,7 @@ static void tell_refused(struct gate *g, const char *kind, const struct gate_eve
 	struct sockaddr_storage dst;
 	char peer[64];
 
-	if (over_limit(g))
+	if (flow_over_limit(g))
 		return;
 	memcpy(app.dst, e->dst, sizeof(app.dst));
 	memcpy(app.comm, e->comm, sizeof(app.comm));
@@ -706,6 +766,28 @@ static int still_admitted(const struct gate *g, const struct policy_set *old,
 	return at;
 }
 
+/* The same for those whose last bytes are under way. */
+static uint32_t tails_policy_changed(struct gate *g, const struct policy_resolved *names, size_t n,
+                                     bool known)
+{
+	const struct policy *p = g->now.policy;
+	uint32_t cut = 0;
+
+	for (uint32_t i = 0; i < g->linger_n; i++) {
+		struct lingering *l = flow_tail(g, i);
+		int at = known ? policy_match(p, names, n, l->dst, l->dst_port) : -1;
+
+		if (l->cut)
+			continue;
+		if (at >= 0 && !strcmp(p->destination[at].name, l->name) &&
+		    !memcmp(g->now.digest[at], l->digest, sizeof(l->digest)))
+			continue;
+		flow_cut_tail(g, l, "policy.withdrawn", "after its end");
+		cut++;
+	}
+	return cut;
+}
+
 uint32_t flow_policy_changed(struct gate *g, const struct policy_set *old)
 {
 	struct policy_resolved *names = NULL;
@@ -742,6 +824,7 @@ uint32_t flow_policy_changed(struct gate *g, const struct policy_set *old)
 			s->ledger = (uint32_t)g->now.policy->destination[at].ledger;
 		}
 	}
+	cut += tails_policy_changed(g, names, n, known);
 	free(names);
 	return cut;
 }

@@ -58,6 +58,12 @@ void gate_fatal(struct gate *g, const char *fmt, ...)
 	g->stop = g->failed = true;
 }
 
+static bool is_question(enum gate_role role, enum msg_type type)
+{
+	return role == ROLE_VERIFY &&
+	       (type == MSG_APPRAISE || type == MSG_POLICY || type == MSG_ADVANCE);
+}
+
 int gate_send(struct gate *g, enum gate_role role, enum msg_type type, uint64_t session,
               const void *payload, int fd)
 {
@@ -68,6 +74,8 @@ int gate_send(struct gate *g, enum gate_role role, enum msg_type type, uint64_t 
 		ret = msg_send(g->role[role].sock, type, session, payload, fd);
 	if (ret)
 		gate_fatal(g, "%s does not take messages: %s", g->role[role].name, strerror(-ret));
+	else if (is_question(role, type) && !g->asked++)
+		g->asked_ns = gate_boot_ns();
 	return ret;
 }
 
@@ -283,8 +291,15 @@ static void from_relay(struct gate *g, const struct msg_head *head, int fd)
 	flow_from_relay(g, head, fd);
 }
 
-static void from_verify(struct gate *g, const struct msg_head *head, int fd)
+/* verify answers in order: with each answer its time for the next question begins. */
+void gate_from_verify(struct gate *g, const struct msg_head *head, int fd)
 {
+	if (!g->asked) {
+		gate_fatal(g, "verify answered what it was not asked");
+		return;
+	}
+	g->asked--;
+	g->asked_ns = gate_boot_ns();
 	if (head->type == MSG_VERDICT && head->session)
 		flow_verdict(g, head->session, &g->in->verdict, fd);
 	else if (head->type == MSG_VERDICT)
@@ -293,6 +308,16 @@ static void from_verify(struct gate *g, const struct msg_head *head, int fd)
 		reload_policy_done(g, &g->in->policy_done);
 	else
 		gate_fatal(g, "verify sent message %u", head->type);
+}
+
+void gate_watch_verify(struct gate *g)
+{
+	struct pollfd p = {.fd = g->role[ROLE_VERIFY].sock, .events = POLLIN};
+
+	/* An answer that is there counts, should it be gate that was held up. */
+	if (g->asked && gate_boot_ns() - g->asked_ns >= (uint64_t)VERIFY_HUNG_MS * 1000000u &&
+	    poll(&p, 1, 0) != 1)
+		gate_fatal(g, "verify hangs: no answer for %d s", VERIFY_HUNG_MS / 1000);
 }
 
 static void from_fetch(struct gate *g, const struct msg_head *head, int fd)
@@ -308,8 +333,10 @@ static void from_fetch(struct gate *g, const struct msg_head *head, int fd)
 
 static void take_message(struct gate *g, enum gate_role role)
 {
-	static void (*const from[ROLES])(struct gate *, const struct msg_head *, int) = {
-	        [ROLE_RELAY] = from_relay, [ROLE_VERIFY] = from_verify, [ROLE_FETCH] = from_fetch};
+	static void (*const from[ROLES])(struct gate *, const struct msg_head *,
+	                                 int) = {[ROLE_RELAY] = from_relay,
+	                                         [ROLE_VERIFY] = gate_from_verify,
+	                                         [ROLE_FETCH] = from_fetch};
 	struct msg_head head;
 	int fd = -1;
 	int ret = msg_recv(g->role[role].sock, &head, g->in, sizeof(*g->in), &fd);

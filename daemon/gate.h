@@ -41,6 +41,7 @@ enum {
 	HANDSHAKE_MS = 15000, /* from connect() to verdict, for relay */
 	SLACK_MS = 5000,      /* what gate waits longer than it allows */
 	VERIFY_MS = 10000,
+	VERIFY_HUNG_MS = 30000, /* on one question; then verify will not answer any more */
 	HANDOVER_MS = 10000,
 	CLOSING_MS = 30000,
 	LINGER_S = 120, /* a closed session's last bytes may take this long; as TCP orphans do */
@@ -106,11 +107,19 @@ struct ahead_head {
 	uint8_t note[NOTE_MAX];
 };
 
-/* A closed session whose last bytes are still on their way. */
+/* A closed session whose last bytes are still on their way, and all that may yet stop them. */
 struct lingering {
+	uint64_t id; /* relay's */
 	uint64_t kernel_id;
 	uint64_t cookie;
 	uint64_t end_ns;
+	char name[POLICY_NAME_MAX]; /* of the destination */
+	uint8_t digest[32];         /* of its requirement */
+	uint8_t dst[16];
+	uint16_t dst_port;
+	bool cut;
+	bool ahead; /* these two as in struct session */
+	struct checkpoint head;
 };
 
 struct gate_counters {
@@ -129,6 +138,8 @@ struct gate {
 	struct selftest selftest[SELFTESTS];
 	struct state state;
 	struct role_process role[ROLES];
+	uint32_t asked;    /* questions that verify did not answer yet */
+	uint64_t asked_ns; /* CLOCK_BOOTTIME; since when it has the first of them before it */
 	int lock;
 	int signals;
 	int listener[2];
@@ -179,6 +190,10 @@ __attribute__((format(printf, 2, 3))) void gate_fatal(struct gate *g, const char
 /* Fatal when the role leaves no room. The descriptor stays the caller's. */
 int gate_send(struct gate *g, enum gate_role role, enum msg_type type, uint64_t session,
               const void *payload, int fd);
+/* Any message of verify's. */
+void gate_from_verify(struct gate *g, const struct msg_head *head, int fd);
+/* Fatal when verify is at one question for longer than VERIFY_HUNG_MS. */
+void gate_watch_verify(struct gate *g);
 
 /* reload.c */
 /* Loads and starts to put in force. 0, or -errno with an answer for the client in *error. */
@@ -195,15 +210,26 @@ void flow_from_relay(struct gate *g, const struct msg_head *head, int fd);
 void flow_verdict(struct gate *g, uint64_t id, const struct msg_verdict *m, int fd);
 void flow_tick(struct gate *g);
 void flow_event(void *ctx, const struct gate_event *e);
-/* After a policy came into force in place of old: remaps, cuts. How many live ones were cut. */
+/* After a policy came into force in place of old: remaps, cuts. How many that had a key were cut.
+ */
 uint32_t flow_policy_changed(struct gate *g, const struct policy_set *old);
 void flow_cut(struct gate *g, struct session *s, const char *code, const char *detail);
+/*
+ * The same for those that ended well and whose last bytes are under way: for session id, or with
+ * id 0 for all to the destination of this name. How many there were.
+ */
+uint32_t flow_revoke_tails(struct gate *g, uint64_t id, const char *name);
+/* The one at place i < g->linger_n, oldest first; and how it is cut. */
+struct lingering *flow_tail(struct gate *g, uint32_t i);
+void flow_cut_tail(struct gate *g, struct lingering *l, const char *code, const char *detail);
 /* Destroys the upstream sockets of sessions that were cut while live; once a turn of the loop. */
 void flow_destroy(struct gate *g);
 /* For the sweep of old sockets: is this one of ours? */
 bool flow_owns(const struct gate *g, uint64_t cookie);
 void flow_stop(struct gate *g);
 const char *flow_suite_name(uint16_t suite);
+/* Counts one of audit.h's cheap events; true when this second's share is spent. */
+bool flow_over_limit(struct gate *g);
 
 /* heads.c */
 /* For a passed verdict: state on disk agrees with it. 0, or the code that refuses it. */

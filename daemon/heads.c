@@ -91,6 +91,12 @@ static bool agrees(const struct ledger_last *last, const struct checkpoint *cp)
 	       !memcmp(&last->cp.root, &cp->root, sizeof(cp->root));
 }
 
+/* Has what rests on this head to end when cp is of another tree than what is on disk? */
+static bool falls_with(const struct checkpoint *head, bool ahead, const struct checkpoint *cp)
+{
+	return same_head(head, cp) || (ahead && !strcmp(head->origin, cp->origin));
+}
+
 static bool is_ahead(const struct session *s)
 {
 	return s->ahead && s->state != SESSION_CLOSING;
@@ -102,6 +108,8 @@ static bool is_ahead(const struct session *s)
  */
 static void fork_seen(struct gate *g, const struct checkpoint *cp, struct bytes offered)
 {
+	static const char two_trees[] =
+	        "the log has two trees, and this head is not the one on disk";
 	char path[PATH_MAX] = "";
 	int ret = state_fork(&g->state, cp->origin, offered, gate_now(), path);
 	json_t *o = head_to_json(cp);
@@ -112,11 +120,14 @@ static void fork_seen(struct gate *g, const struct checkpoint *cp, struct bytes 
 	for (uint32_t i = 0; i < g->sessions.n; i++) {
 		struct session *s = g->sessions.slot[i];
 
-		if (s->state == SESSION_CLOSING)
-			continue;
-		if (same_head(&s->head, cp) || (s->ahead && !strcmp(s->head.origin, cp->origin)))
-			flow_cut(g, s, "ledger.fork",
-			         "the log has two trees, and this head is not the one on disk");
+		if (s->state != SESSION_CLOSING && falls_with(&s->head, s->ahead, cp))
+			flow_cut(g, s, "ledger.fork", two_trees);
+	}
+	for (uint32_t i = 0; i < g->linger_n; i++) {
+		struct lingering *l = flow_tail(g, i);
+
+		if (!l->cut && falls_with(&l->head, l->ahead, cp))
+			flow_cut_tail(g, l, "ledger.fork", two_trees);
 	}
 }
 
@@ -295,6 +306,12 @@ static void settle(struct gate *g, const struct checkpoint *cp)
 
 		if (s->ahead && same_head(&s->head, cp))
 			s->ahead = false;
+	}
+	for (uint32_t i = 0; i < g->linger_n; i++) {
+		struct lingering *l = flow_tail(g, i);
+
+		if (l->ahead && same_head(&l->head, cp))
+			l->ahead = false;
 	}
 }
 

@@ -143,7 +143,7 @@ static int run_role(const struct options *o)
 		return 1;
 	}
 	if (!strcmp(o->role, "relay"))
-		return role_relay(ROLE_FD, SESSIONS_MAX);
+		return role_relay(ROLE_FD, SESSIONS_RELAY);
 	if (!strcmp(o->role, "verify"))
 		return role_verify(ROLE_FD);
 	return role_fetch(ROLE_FD);

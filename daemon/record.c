@@ -77,7 +77,11 @@ void record_session(struct gate *g, const struct session *s, const char *code, c
 		keep(g, s, record);
 	if (line && more)
 		(void)json_object_update_missing(line, more);
-	audit_emit(g->audit, *code ? "session-refused" : "session-released", line);
+	/* Whoever may connect at all can have these without end. */
+	if (*code && !v && flow_over_limit(g))
+		json_decref(line);
+	else
+		audit_emit(g->audit, *code ? "session-refused" : "session-released", line);
 	json_decref(record);
 	json_decref(more);
 }

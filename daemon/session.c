@@ -37,7 +37,7 @@ int session_new(struct session_table *t, uint64_t id, struct session **out)
 {
 	if (id == 0 || id <= t->last)
 		return -EPROTO;
-	if (t->n == SESSIONS_MAX + SESSIONS_SPARE)
+	if (t->n == SESSIONS_SLOTS)
 		return -EUSERS;
 
 	struct session *s = calloc(1, sizeof(*s));
@@ -64,6 +64,29 @@ struct session *session_find(struct session_table *t, uint64_t id)
 bool session_room(const struct session_table *t)
 {
 	return t->open < SESSIONS_MAX;
+}
+
+bool session_room_for(const struct session_table *t, uint32_t uid)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < t->n; i++)
+		n += is_open(t->slot[i]->state) && t->slot[i]->app.uid == uid;
+	return uid == 0 || n < SESSIONS_UID;
+}
+
+bool session_verify_room(const struct session_table *t, const char *name)
+{
+	uint32_t all = 0;
+	uint32_t one = 0;
+
+	for (uint32_t i = 0; i < t->n; i++) {
+		if (!t->slot[i]->with_verify)
+			continue;
+		all++;
+		one += !strcmp(t->slot[i]->name, name);
+	}
+	return all < SESSIONS_VERIFY && one < SESSIONS_VERIFY_ONE;
 }
 
 void session_enter(struct session_table *t, struct session *s, enum session_state state)

@@ -22,7 +22,12 @@
 
 enum {
 	SESSIONS_MAX = 2048,  /* that may be open at a time */
-	SESSIONS_SPARE = 256, /* slots for those that are only being refused */
+	SESSIONS_SPARE = 256, /* that relay may hold beyond: those that are only being refused */
+	SESSIONS_RELAY = SESSIONS_MAX + SESSIONS_SPARE, /* that relay may hold in all */
+	SESSIONS_VERIFY = 256, /* before verify at a time; relay may have closed them all */
+	SESSIONS_VERIFY_ONE = SESSIONS_VERIFY / 4, /* for one destination */
+	SESSIONS_UID = SESSIONS_MAX / 2,           /* open ones of one user who is not root */
+	SESSIONS_SLOTS = SESSIONS_RELAY + SESSIONS_VERIFY,
 };
 
 enum session_state {
@@ -59,27 +64,35 @@ struct session {
 	uint16_t suite;
 	int32_t serial, ring;
 	int64_t released_at, until;
+	uint64_t lease_end_ns; /* CLOCK_BOOTTIME; the kernel's end of the lease */
 	/* Why it ends; empty until then. */
 	char code[CHECK_ID_MAX];
 };
 
 struct session_table {
-	uint64_t last;                                       /* highest id so far */
-	uint32_t n;                                          /* slots in use */
-	uint32_t open;                                       /* of these, not CLOSING */
-	struct session *slot[SESSIONS_MAX + SESSIONS_SPARE]; /* the first n; owned */
+	uint64_t last;                        /* highest id so far */
+	uint32_t n;                           /* slots in use */
+	uint32_t open;                        /* of these, not CLOSING */
+	struct session *slot[SESSIONS_SLOTS]; /* the first n; owned */
 };
 
 const char *session_state_name(enum session_state s);
 
 /*
  * A slot for a new id, in state CLOSING until the caller says otherwise by session_enter. -EPROTO
- * for id 0 or one that is not above all before (reused); -EUSERS when even the spare slots are
- * taken: relay does not end what it was told to end. -ENOMEM.
+ * for id 0 or one that is not above all before (reused); -EUSERS when all slots are taken, which
+ * takes a relay that holds more than SESSIONS_RELAY. -ENOMEM.
  */
 int session_new(struct session_table *t, uint64_t id, struct session **out);
 struct session *session_find(struct session_table *t, uint64_t id);
 bool session_room(const struct session_table *t); /* for one more that is not only refused */
+/* May this user open one more? One user can't take every place. */
+bool session_room_for(const struct session_table *t, uint32_t uid);
+/*
+ * May one more for the destination of this name go before verify? One destination can't take all
+ * of verify's time, and what verify still has, closed or not, always fits into the table.
+ */
+bool session_verify_room(const struct session_table *t, const char *name);
 /* Keeps the count of open ones. */
 void session_enter(struct session_table *t, struct session *s, enum session_state state);
 /* Wipes and frees; s is gone. */

@@ -395,9 +395,10 @@ static json_t *revoke_session(struct gate *g, json_int_t id)
 {
 	struct session *s = id > 0 ? session_find(&g->sessions, (uint64_t)id) : NULL;
 
-	if (!s || s->state == SESSION_CLOSING)
+	if (s && s->state != SESSION_CLOSING)
+		revoke_one(g, s);
+	else if (id <= 0 || !flow_revoke_tails(g, (uint64_t)id, ""))
 		return control_error(CONTROL_NO, "no open session %" JSON_INTEGER_FORMAT, id);
-	revoke_one(g, s);
 	return json_pack("{s:b, s:I}", "ok", 1, "revoked", (json_int_t)1);
 }
 
@@ -419,6 +420,7 @@ static json_t *revoke_destination(struct gate *g, const char *name)
 		revoke_one(g, s);
 		n++;
 	}
+	n += flow_revoke_tails(g, 0, name);
 	return json_pack("{s:b, s:I}", "ok", 1, "revoked", n);
 }
 

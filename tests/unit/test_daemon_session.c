@@ -57,7 +57,7 @@ static void test_room(void **state)
 		session_enter(&t, s, SESSION_CONNECTING);
 	}
 	assert_false(session_room(&t));
-	for (int i = 0; i < SESSIONS_SPARE; i++)
+	for (int i = SESSIONS_MAX; i < SESSIONS_SLOTS; i++)
 		assert_int_equal(session_new(&t, ++id, &s), 0);
 	assert_int_equal(session_new(&t, ++id, &s), -EUSERS);
 	session_drop(&t, session_find(&t, 1));
