@@ -24,7 +24,7 @@ enum {
 	SESSIONS_MAX = 2048,  /* that may be open at a time */
 	SESSIONS_SPARE = 256, /* that relay may hold beyond: those that are only being refused */
 	SESSIONS_RELAY = SESSIONS_MAX + SESSIONS_SPARE, /* that relay may hold in all */
-	SESSIONS_VERIFY = 256, /* before verify at a time; relay may have closed them all */
+	SESSIONS_VERIFY = 1024, /* before verify at a time; relay may have closed them all */
 	SESSIONS_VERIFY_ONE = SESSIONS_VERIFY / 4, /* for one destination */
 	SESSIONS_UID = SESSIONS_MAX / 2,           /* open ones of one user who is not root */
 	SESSIONS_SLOTS = SESSIONS_RELAY + SESSIONS_VERIFY,

@@ -574,11 +574,14 @@ def reload_keeps_sessions_and_refuses_errors(w):
         w.keygate("reload")
 
 
+def forks(w):
+    return [os.path.join(d, f) for d, _, files in os.walk(w.state) for f in files
+            if f.startswith("fork-")]
+
+
 @test
 def forks_keep_both_notes(w):
-    found = []
-    for d, _, files in os.walk(w.state):
-        found += [f for f in files if f.startswith("fork-")]
+    found = forks(w)
     check(any("seen" in f for f in found) and any("offered" in f for f in found),
           "kept: %s" % found)
 
@@ -672,6 +675,26 @@ def postgres_client(w):
 
 
 @test
+def a_forked_log_does_not_grow(w):
+    """Once a log showed two trees, only the very head that was seen first goes on."""
+    if not forks(w):  # run alone: show it the fork now
+        curl(V4, PORT["good"])
+        curl(V4, PORT["fork"], ok=None)
+    longer = w.log.copy("longer")
+    longer.append(longer.statement("12" * 48, version="4.0"))
+    longer.publish()
+    longer.cosign(w.witnesses)
+    leaf, proof = w.proofs["good"]
+    old = open(proof).read()
+    longer.prove(leaf, os.path.basename(proof))
+    p = curl(V4, PORT["good"], ok=None)
+    check(p.returncode != 0, "a forked log went on")
+    with open(proof, "w") as f:
+        f.write(old)
+    curl(V4, PORT["good"])
+
+
+@test
 def head_advances_by_consistency_and_never_back(w):
     """Last, for it moves the head that the other tests count on."""
     head = lambda: [h["size"] for h in w.keygate("status")[1]["heads"]
@@ -679,6 +702,11 @@ def head_advances_by_consistency_and_never_back(w):
     leaf, proof = w.proofs["good"]
     old = open(proof).read()
     check(head() == [2], "the head is at %s" % head())
+    # The forks that other tests showed hold the log where it is. The administrator's way on:
+    w.stop(w.daemon)
+    for f in forks(w):
+        os.unlink(f)
+    w.gate()
     w.log.append(w.log.statement("ef" * 48, version="3.0"))
     w.log.publish()
     w.log.cosign(w.witnesses)
