@@ -313,6 +313,7 @@ int main(int argc, char **argv)
 {
 	char name[64];
 
+	argp_err_exit_status = EXIT_USAGE;
 	/* Its keys live only in this process. */
 	if (secret_harden_process()) {
 		fprintf(stderr, "keygate-attester: can't keep keys out of core dumps\n");

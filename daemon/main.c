@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <openssl/crypto.h>
@@ -128,7 +129,12 @@ static bool no_openssl_config(void)
 static int run_role(const struct options *o)
 {
 	static const int ignored[] = {SIGPIPE, SIGTERM, SIGINT, SIGHUP};
+	char name[16];
 	int ret;
+
+	/* What ps and the kernel's log call it; executed by descriptor, it would be "exe". */
+	snprintf(name, sizeof(name), "keygate-%s", o->role);
+	(void)prctl(PR_SET_NAME, name);
 
 	/* A role ends when gate does: by the end of its socket. */
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)

@@ -25,6 +25,8 @@ MIB = 1 << 20
 # Emulated AES is slow; KEYGATE_E2E_MIB raises the bulk tests to what real hardware can do.
 BULK = int(os.environ.get("KEYGATE_E2E_MIB", "64")) * MIB
 
+PROCESSES = "keygated|keygate-(relay|verify|fetch)"
+
 tests = []
 canaries = iter(range(10 ** 6))
 
@@ -537,7 +539,8 @@ def revoke_cuts_while_daemon_is_stopped(w):
         j = live_session(w)
         if not w.keygate("status")[1].get("keyring_watch"):
             raise Skip("no fentry on this kernel")
-        pids = out("pgrep", "-x", "keygated").split()
+        pids = out("pgrep", "-x", PROCESSES).split()
+        check(len(pids) == 4, "%d processes" % len(pids))
         run("kill", "-STOP", *pids)
         try:
             run("keyctl", "revoke", str(j["key"]))
@@ -615,7 +618,7 @@ destination "late" {
 def killed_daemon_refuses(w):
     w.daemon.send_signal(signal.SIGKILL)
     w.daemon.wait()
-    wait_for("the roles' end", lambda: run("pgrep", "-x", "keygated", ok=None).returncode == 1)
+    wait_for("the roles' end", lambda: run("pgrep", "-x", PROCESSES, ok=None).returncode == 1)
     word = canary()
     for host in (V4, V6):
         p = curl(host, PORT["good"], "--data-binary", word.decode(), path="/upload", ok=None,
