@@ -12,7 +12,10 @@
  *   role-started     role, pid
  *   policy-loaded    generation, destinations, prefixes
  *   policy-refused   errors, issues
- *   names-changed    host, addresses, error (empty, or why the old table stays)
+ *   names-changed    host, addresses, error (empty, or why the old table stays: what is new in
+ *                    addresses is then not gated)
+ *   names-surplus    host, count, addresses (what there was no room for, so it is not gated; count
+ *                    is higher than there are addresses where one answer had too many)
  *   names-forgotten  error (STATE/names.json can't be read; names are learnt anew)
  *   name-unresolved  host, error
  *   armed / disarmed

@@ -235,9 +235,12 @@ static int on_resolve(int gate, uint64_t request, const struct msg_resolve *m)
 	for (const struct addrinfo *a = out.err ? NULL : list; a; a = a->ai_next) {
 		uint8_t addr[16];
 
-		if (out.n < sizeof(out.addr) / sizeof(out.addr[0]) && address_of(a, addr) &&
-		    !have(&out, addr))
+		if (!address_of(a, addr) || have(&out, addr))
+			continue;
+		if (out.n < sizeof(out.addr) / sizeof(out.addr[0]))
 			memcpy(out.addr[out.n++], addr, sizeof(addr));
+		else
+			out.more++;
 	}
 	if (list)
 		freeaddrinfo(list);

@@ -49,6 +49,7 @@ enum {
 	INTENT_MAX_S = 60,
 	SWEEP_EVERY_MS = 10000,
 	NAMES_EVERY_S = 60,
+	NAMES_RETRY_S = 2, /* those without an answer: at boot, the network comes late */
 	NAMES_WAIT_S = 10, /* for the first answers for new names, before a policy goes in force */
 	HEAD_RETRY_S = 60,
 	AHEAD_MAX = 32, /* heads that wait for a proof, with their notes */
@@ -74,6 +75,7 @@ struct policy_set {
 	uint8_t (*digest)[32];        /* owned: of each destination's requirement */
 	uint32_t generation;
 	uint32_t prefixes;
+	int names_err; /* why the kernel's table lacks what the names have; 0: it doesn't */
 	int64_t loaded_at;
 };
 
@@ -160,6 +162,7 @@ struct gate {
 
 	struct name *resolving; /* what fetch was asked for; NULL: nothing (a copy, owned) */
 	uint64_t names_next_ns;
+	uint64_t names_retry_ns;
 	uint64_t resolve_request;
 	uint64_t requests; /* to fetch; the last number used */
 	struct pending_head head;

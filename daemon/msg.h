@@ -162,6 +162,7 @@ struct msg_resolve {
 struct msg_resolved {
 	int32_t err; /* 0 or a negative EAI_* */
 	uint32_t n;
+	uint32_t more; /* addresses that there was no room for */
 	uint8_t addr[64][16];
 };
 

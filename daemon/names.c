@@ -80,6 +80,20 @@ int names_of_policy(const struct policy *p, const struct names *old, struct name
 
 /* -------------------------------------------------------------------- learn */
 
+static int64_t index_of(const struct name *name, const uint8_t addr[static 16])
+{
+	for (uint32_t i = 0; i < name->n; i++) {
+		if (!memcmp(name->addr[i], addr, sizeof(name->addr[i])))
+			return i;
+	}
+	return -1;
+}
+
+bool names_has(const struct name *name, const uint8_t addr[static 16])
+{
+	return index_of(name, addr) >= 0;
+}
+
 static void drop(struct name *name, uint32_t at)
 {
 	name->n--;
@@ -87,44 +101,21 @@ static void drop(struct name *name, uint32_t at)
 	memmove(&name->seen[at], &name->seen[at + 1], (name->n - at) * sizeof(name->seen[0]));
 }
 
-static uint32_t oldest(const struct name *name)
+/* Of an answer: what is known already is fresh again. */
+static void refresh(struct name *name, const struct msg_resolved *answer, int64_t now)
 {
-	uint32_t at = 0;
+	for (uint32_t i = 0; i < answer->n; i++) {
+		int64_t at = index_of(name, answer->addr[i]);
 
-	for (uint32_t i = 1; i < name->n; i++) {
-		if (name->seen[i] < name->seen[at])
-			at = i;
+		if (at >= 0)
+			name->seen[at] = now;
 	}
-	return at;
 }
 
-/* True when it is a new one. */
-static bool add(struct name *name, const uint8_t addr[static 16], int64_t now)
-{
-	for (uint32_t i = 0; i < name->n; i++) {
-		if (!memcmp(name->addr[i], addr, sizeof(name->addr[i]))) {
-			name->seen[i] = now;
-			return false;
-		}
-	}
-	if (name->n == NAMES_ADDRS_MAX)
-		drop(name, oldest(name));
-	memcpy(name->addr[name->n], addr, sizeof(name->addr[0]));
-	name->seen[name->n++] = now;
-	return true;
-}
-
-bool names_learn(struct name *name, const struct msg_resolved *answer, int64_t now)
+static bool forget_old(struct name *name, int64_t now)
 {
 	bool changed = false;
 
-	name->tried = true;
-	name->err = answer->err;
-	if (answer->err || answer->n > sizeof(answer->addr) / sizeof(answer->addr[0]))
-		return false;
-	name->resolved_at = now;
-	for (uint32_t i = 0; i < answer->n; i++)
-		changed |= add(name, answer->addr[i], now);
 	for (uint32_t i = name->n; i-- > 0;) {
 		if (name->seen[i] < now - NAMES_KEEP_S) {
 			drop(name, i);
@@ -132,6 +123,51 @@ bool names_learn(struct name *name, const struct msg_resolved *answer, int64_t n
 		}
 	}
 	return changed;
+}
+
+bool names_learn(struct name *name, const struct msg_resolved *answer, int64_t now)
+{
+	bool changed;
+
+	name->tried = true;
+	name->err = answer->err;
+	if (answer->err || answer->n > sizeof(answer->addr) / sizeof(answer->addr[0]))
+		return false;
+	name->resolved_at = now;
+	name->surplus = answer->more;
+	refresh(name, answer, now);
+	changed = forget_old(name, now);
+	for (uint32_t i = 0; i < answer->n; i++) {
+		if (names_has(name, answer->addr[i]))
+			continue;
+		if (name->n == NAMES_ADDRS_MAX) {
+			name->surplus++;
+			continue;
+		}
+		memcpy(name->addr[name->n], answer->addr[i], sizeof(name->addr[0]));
+		name->seen[name->n++] = now;
+		changed = true;
+	}
+	return changed;
+}
+
+void names_due(struct names *t, bool all)
+{
+	for (uint32_t i = 0; i < t->n; i++) {
+		if (all || t->v[i].err || !t->v[i].resolved_at)
+			t->v[i].tried = false;
+	}
+}
+
+const struct name *names_next(const struct names *t)
+{
+	for (uint32_t i = 0; i < t->n; i++) {
+		const struct name *name = &t->v[(t->turn + i) % t->n];
+
+		if (!name->tried)
+			return name;
+	}
+	return NULL;
 }
 
 int names_resolved(const struct names *t, const struct policy *p, struct policy_resolved **out,

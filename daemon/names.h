@@ -15,7 +15,7 @@
 #include "policy/policy.h"
 
 enum {
-	NAMES_ADDRS_MAX = 64, /* the oldest goes first */
+	NAMES_ADDRS_MAX = 64, /* what comes beyond is not taken: none in force makes room for it */
 	NAMES_KEEP_S = 86400,
 	NAMES_FILE_MAX = 4 << 20,
 };
@@ -27,20 +27,31 @@ struct name {
 	int64_t seen[NAMES_ADDRS_MAX];
 	int64_t resolved_at; /* 0: never */
 	int32_t err;         /* of the last attempt: 0 or EAI_* */
-	bool tried;          /* since it came into the table */
+	bool tried;          /* since it came into the table, or was due again */
+	uint32_t surplus;    /* addresses of the last answer that there was no room for */
 };
 
 struct names {
 	uint32_t n;
+	uint32_t turn;  /* where the search for one that is due begins */
 	struct name *v; /* owned */
 };
 
 void names_free(struct names *t);
 struct name *names_find(const struct names *t, const char *host);
+bool names_has(const struct name *name, const uint8_t addr[static 16]);
 /* The names of p, each once, with what old knows of them. 0 or -ENOMEM. */
 int names_of_policy(const struct policy *p, const struct names *old, struct names *out);
-/* Takes an answer; true when the addresses in force changed. */
+/*
+ * Takes an answer; true when the addresses in force changed. A forged answer, or a large one,
+ * pushes none of them out: once the table is full of them, what is new is counted in surplus and
+ * left out.
+ */
 bool names_learn(struct name *name, const struct msg_resolved *answer, int64_t now);
+/* All are to be asked for again, or those without an answer to the last question. */
+void names_due(struct names *t, bool all);
+/* The first that is due, from t->turn on; NULL. */
+const struct name *names_next(const struct names *t);
 /* Pairs of destination and address for policy_match and policy_compile. *out is malloced. */
 int names_resolved(const struct names *t, const struct policy *p, struct policy_resolved **out,
                    size_t *n);

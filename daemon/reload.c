@@ -314,10 +314,13 @@ void reload_policy_done(struct gate *g, const struct msg_policy_done *m)
 
 /* -------------------------------------------------------------------- names */
 
-static void ask(struct gate *g, const struct name *name)
+/* name is of t. */
+static void ask(struct gate *g, struct names *t, const struct name *name)
 {
 	struct msg_resolve m = {.host = ""};
 
+	/* Names that never answer must not keep the ones behind them from being asked for. */
+	t->turn = (uint32_t)(name - t->v) + 1;
 	g->resolving = malloc(sizeof(*g->resolving));
 	if (!g->resolving)
 		return;
@@ -325,15 +328,6 @@ static void ask(struct gate *g, const struct name *name)
 	memcpy(m.host, name->host, strlen(name->host));
 	(void)gate_send(g, ROLE_FETCH, MSG_RESOLVE, ++g->requests, &m, -1);
 	g->resolve_request = g->requests;
-}
-
-static struct name *untried(const struct names *t)
-{
-	for (uint32_t i = 0; i < t->n; i++) {
-		if (!t->v[i].tried)
-			return &t->v[i];
-	}
-	return NULL;
 }
 
 static json_t *addresses(const struct name *name)
@@ -349,17 +343,42 @@ static json_t *addresses(const struct name *name)
 	return a;
 }
 
-static void name_changed(struct gate *g, const struct name *name)
+/* changed: else the kernel's table is behind, and this is another attempt. */
+static void name_changed(struct gate *g, const struct name *name, bool changed)
 {
+	int before = g->now.names_err;
 	int ret = install(g, &g->now);
+	char why[160] = "";
 
-	audit_emit(g->audit, "names-changed",
-	           json_pack("{s:s, s:o, s:s}", "host", name->host, "addresses", addresses(name),
-	                     "error", ret ? strerror(-ret) : ""));
+	g->now.names_err = ret;
+	if (ret)
+		snprintf(why, sizeof(why),
+		         "%s; the table before stays, new addresses are not in it",
+		         ret == -E2BIG ? "too many port ranges for one address" : strerror(-ret));
+	if (changed || ret != before)
+		audit_emit(g->audit, "names-changed",
+		           json_pack("{s:s, s:o, s:s}", "host", name->host, "addresses",
+		                     addresses(name), "error", why));
 	if (ret)
 		return;
 	(void)names_save(&g->now.names, g->names_path);
 	sweep_old_sockets(g);
+}
+
+/* Which addresses of the answer there was no room for; others each time, so it is always said. */
+static void say_surplus(struct gate *g, const struct name *name, const struct msg_resolved *m)
+{
+	struct name left = {.n = 0};
+
+	if (m->err || !name->surplus)
+		return;
+	for (uint32_t i = 0; i < m->n && left.n < NAMES_ADDRS_MAX; i++) {
+		if (!names_has(name, m->addr[i]))
+			memcpy(left.addr[left.n++], m->addr[i], sizeof(m->addr[i]));
+	}
+	audit_emit(g->audit, "names-surplus",
+	           json_pack("{s:s, s:I, s:o}", "host", name->host, "count",
+	                     (json_int_t)name->surplus, "addresses", addresses(&left)));
 }
 
 void reload_resolved(struct gate *g, uint64_t request, const struct msg_resolved *m)
@@ -367,6 +386,7 @@ void reload_resolved(struct gate *g, uint64_t request, const struct msg_resolved
 	struct name *asked = g->resolving;
 	struct name *now;
 	struct name *coming;
+	bool changed = false;
 
 	if (!asked || request != g->resolve_request) {
 		gate_fatal(g, "fetch answered what it was not asked");
@@ -382,8 +402,12 @@ void reload_resolved(struct gate *g, uint64_t request, const struct msg_resolved
 		                     gai_strerror(m->err)));
 	if (coming)
 		(void)names_learn(coming, m, gate_now());
-	if (now && names_learn(now, m, gate_now()) && g->now.policy)
-		name_changed(g, now);
+	if (now)
+		changed = names_learn(now, m, gate_now());
+	if (now || coming)
+		say_surplus(g, now ? now : coming, m);
+	if (now && g->now.policy && (changed || (g->now.names_err && !m->err)))
+		name_changed(g, now, changed);
 	free(asked);
 	reload_tick(g);
 }
@@ -394,21 +418,24 @@ void reload_tick(struct gate *g)
 	const struct name *next;
 
 	if (g->coming.stage == COMING_NAMES) {
-		next = untried(&g->coming.set.names);
+		next = names_next(&g->coming.set.names);
 		if (!next || now >= g->coming.deadline_ns)
 			names_are_known(g);
 		else if (!g->resolving)
-			ask(g, next);
+			ask(g, &g->coming.set.names, next);
 		return;
 	}
 	if (g->resolving || !g->now.policy)
 		return;
 	if (now >= g->names_next_ns) {
 		g->names_next_ns = now + (uint64_t)NAMES_EVERY_S * 1000000000u;
-		for (uint32_t i = 0; i < g->now.names.n; i++)
-			g->now.names.v[i].tried = false;
+		names_due(&g->now.names, true);
 	}
-	next = untried(&g->now.names);
+	if (now >= g->names_retry_ns) {
+		g->names_retry_ns = now + (uint64_t)NAMES_RETRY_S * 1000000000u;
+		names_due(&g->now.names, false);
+	}
+	next = names_next(&g->now.names);
 	if (next)
-		ask(g, next);
+		ask(g, &g->now.names, next);
 }

@@ -55,8 +55,11 @@ static const struct policy_key destination_keys[] = {
          "out. A destination has addresses, names, or both.",
          read_address},
         {"name", KEY_LIST, "list of host names", "none", "{\"api.example.com\"}",
-         "Host names. keygate resolves them itself and keeps the answers fresh; the destination is "
-         "what they resolve to.",
+         "Host names. keygate resolves them itself every minute (until they resolve, every two "
+         "seconds) and keeps each answer for a day, at most 64 addresses of a name; the "
+         "destination is what they resolve to. Names are only as good as DNS: with "
+         "`default-action = allow`, an address that keygate has not learned is not gated. Give "
+         "`address` too, or set `default-action = deny`.",
          read_name},
         {"port", KEY_LIST | KEY_MUST_GATE, "list of ports and ranges", "every port", "{\"443\"}",
          "Ports, `\"443\"` or `\"8000-8010\"`. A gated destination says which ports "

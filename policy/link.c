@@ -344,10 +344,28 @@ static void check_compiles(struct policy_reader *r)
 	             POLICY_PORTS_MAX, text);
 }
 
+/* Under a default of deny, an address that is not known yet is refused; else it is open. */
+static void check_names_suffice(struct policy_reader *r)
+{
+	const struct policy *p = r->p;
+
+	for (uint32_t i = 0; p->default_action == POLICY_ALLOW && i < p->destinations; i++) {
+		const struct policy_destination *d = &p->destination[i];
+
+		if (d->action == POLICY_GATE && d->hosts && !d->prefixes)
+			policy_issue(r->issues, false, &d->where,
+			             "names are only as good as DNS: an address of destination "
+			             "\"%s\" that keygated has not learned is not gated; add "
+			             "address prefixes or default-action = deny",
+			             d->name);
+	}
+}
+
 void policy_link(struct policy_reader *r)
 {
 	link_names(r);
 	check_measurements(r);
 	check_hidden(r);
 	check_compiles(r);
+	check_names_suffice(r);
 }

@@ -83,7 +83,8 @@ static void test_old_answers_stay_a_day(void **state)
 	expect(&name, 0, "192.0.2.2");
 }
 
-static void test_bounded_the_oldest_goes(void **state)
+/* A forged answer, or a large one, must not un-gate an address that is in force. */
+static void test_bounded_and_none_is_pushed_out(void **state)
 {
 	struct name name = {.host = "a.example"};
 
@@ -92,11 +93,26 @@ static void test_bounded_the_oldest_goes(void **state)
 		struct msg_resolved r = {.n = 1};
 
 		r.addr[0][15] = (uint8_t)i;
-		assert_true(names_learn(&name, &r, 1000 + i));
+		assert_int_equal(names_learn(&name, &r, 1000 + i), i < NAMES_ADDRS_MAX);
+		assert_int_equal(name.surplus, i < NAMES_ADDRS_MAX ? 0 : 1);
 	}
 	assert_int_equal(name.n, NAMES_ADDRS_MAX);
 	for (uint32_t i = 0; i < name.n; i++)
-		assert_int_not_equal(name.addr[i][15], 0);
+		assert_int_equal(name.addr[i][15], i);
+}
+
+static void test_what_did_not_resolve_is_due_again(void **state)
+{
+	struct name v[2] = {{.host = "a.example", .tried = true, .resolved_at = 1},
+	                    {.host = "b.example", .tried = true, .err = -2}};
+	struct names t = {.v = v, .n = 2};
+
+	(void)state;
+	assert_null(names_next(&t));
+	names_due(&t, false);
+	assert_ptr_equal(names_next(&t), &v[1]);
+	names_due(&t, true);
+	assert_ptr_equal(names_next(&t), &v[0]);
 }
 
 static void test_hostile_count(void **state)
@@ -178,7 +194,8 @@ int main(void)
 	        cmocka_unit_test(test_addresses_as_text),
 	        cmocka_unit_test(test_unresolved_changes_nothing),
 	        cmocka_unit_test(test_old_answers_stay_a_day),
-	        cmocka_unit_test(test_bounded_the_oldest_goes),
+	        cmocka_unit_test(test_bounded_and_none_is_pushed_out),
+	        cmocka_unit_test(test_what_did_not_resolve_is_due_again),
 	        cmocka_unit_test(test_hostile_count),
 	        cmocka_unit_test(test_of_policy_keeps_what_is_known),
 	        cmocka_unit_test(test_file),
