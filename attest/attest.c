@@ -7,6 +7,8 @@
 #include "attest/platform.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <openssl/err.h>
 
@@ -32,6 +34,28 @@ enum tee attest_tee_from_name(const char *name)
 	return TEE_NONE;
 }
 
+/* Private names until the formats have registered ones. */
+static const char *const media_types[TEE_MAX] = {
+        [TEE_SNP] = "application/vnd.keygate.snp-report",
+        [TEE_TDX] = "application/vnd.keygate.tdx-quote",
+        [TEE_SGX] = "application/vnd.keygate.sgx-quote",
+        [TEE_CCA] = "application/vnd.keygate.cca-token",
+        [TEE_NITRO] = "application/vnd.keygate.nitro-document",
+};
+
+const char *attest_media_type(enum tee t)
+{
+	return (unsigned)t < TEE_MAX ? media_types[t] : NULL;
+}
+
+enum tee attest_tee_from_media_type(const char *type)
+{
+	for (int t = TEE_NONE + 1; t < TEE_MAX; t++)
+		if (!strcmp(type, media_types[t]))
+			return (enum tee)t;
+	return TEE_NONE;
+}
+
 static const struct attest_platform *find(enum tee type, struct bytes evidence)
 {
 	for (size_t i = 0; i < sizeof(platforms) / sizeof(platforms[0]); i++)
@@ -39,6 +63,26 @@ static const struct attest_platform *find(enum tee type, struct bytes evidence)
 		                     : platforms[i]->tee == type)
 			return platforms[i];
 	return NULL;
+}
+
+size_t attest_collateral(const struct attest_input *in, struct claims *claims,
+                         enum collateral_vendor vendor, struct bytes *out, size_t cap,
+                         const char *path, ...)
+{
+	struct collateral_name name = {.vendor = vendor};
+	va_list ap;
+	size_t n;
+	int len;
+
+	va_start(ap, path);
+	len = vsnprintf(name.path, sizeof(name.path), path, ap);
+	va_end(ap);
+	if (len < 0 || (size_t)len >= sizeof(name.path))
+		return 0;
+	n = in->collateral ? in->collateral(in->collateral_ctx, &name, out, cap) : 0;
+	if (!n && claims->wants < COLLATERAL_WANTS_MAX)
+		claims->want[claims->wants++] = name;
+	return n;
 }
 
 int attest_appraise(const struct attest_input *in, struct claims *claims, struct checks *checks)

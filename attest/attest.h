@@ -29,8 +29,32 @@ enum tee {
 const char *attest_tee_name(enum tee t); /* "snp" ...; "none" */
 /* TEE_NONE when unknown. */
 enum tee attest_tee_from_name(const char *name);
+/* The media type that evidence of this platform bears in a collection; NULL for TEE_NONE. */
+const char *attest_media_type(enum tee t);
+enum tee attest_tee_from_media_type(const char *type);
 
 enum { ATTEST_EVIDENCE_MAX = 65536, ATTEST_ENDORSEMENTS_MAX = 32, ATTEST_ANCHORS_MAX = 16 };
+
+enum { COLLATERAL_PATH_MAX = 320, COLLATERAL_WANTS_MAX = 8, COLLATERAL_SAME_MAX = 4 };
+
+enum collateral_vendor { VENDOR_NONE = 0, VENDOR_AMD, VENDOR_INTEL };
+
+/*
+ * A piece of collateral by the name that its vendor gave it: the path below the vendor's (or a
+ * mirror's) base address, without a leading slash and with its parameters in the vendor's order,
+ * e.g. "vcek/v1/Milan/crl" or "tdx/certification/v4/tcb?fmspc=00806f050000". Hex is in lower case.
+ */
+struct collateral_name {
+	enum collateral_vendor vendor;
+	char path[COLLATERAL_PATH_MAX];
+};
+
+/*
+ * Looks a piece up among what the caller keeps, without waiting for anything: fills at most cap
+ * views, which stay good until the appraisal returns, newest first. How many; 0 for none.
+ */
+typedef size_t (*attest_collateral_fn)(void *ctx, const struct collateral_name *name,
+                                       struct bytes *out, size_t cap);
 
 struct attest_input {
 	enum tee type; /* TEE_NONE: told from the content */
@@ -40,6 +64,8 @@ struct attest_input {
 	 */
 	struct bytes endorsements[ATTEST_ENDORSEMENTS_MAX];
 	uint32_t endorsements_n;
+	attest_collateral_fn collateral; /* for what is not among them; may be NULL */
+	void *collateral_ctx;
 	/* Certificates or public keys (DER or PEM) trusted beside the built-in pins. */
 	struct bytes anchors[ATTEST_ANCHORS_MAX];
 	uint32_t anchors_n;
@@ -56,25 +82,40 @@ struct tcb_component {
 	uint16_t svn;
 };
 
+enum { ADVISORIES_MAX = 48, ADVISORY_MAX = 24, TCB_COMPONENTS_MAX = 40 };
+
 struct claims {
 	enum tee tee;
-	char product[24];                 /* "Milan", "Genoa", "Turin" ...; empty if unknown */
-	struct measurements measurements; /* launch measurement and other code registers */
+	char product[24]; /* "Milan", "Genoa", "Turin" ...; the FMSPC for Intel; empty if unknown */
+	/* Every register that the evidence has, the launch measurement first. */
+	struct measurements measurements;
 	uint8_t report_data[64];
 	uint8_t host_data[32];
-	uint8_t chip_id[64]; /* zero when masked or not tied to a machine */
+	/* The machine: SNP chip id, Intel platform instance id or PPID, CCA instance id, Nitro
+	 * PCR4. Zero when masked or not tied to a machine. */
+	uint8_t chip_id[64];
 	uint8_t chip_id_len; /* 0 when there is none */
 	char csp[64];        /* VLEK: the cloud provider's id from the certificate */
+	char signer[64];     /* whose key vouches for the evidence, e.g. "VCEK", "PCK (platform CA)"
+	                      */
 	bool debug;
-	uint64_t policy;        /* SNP guest policy bits */
+	uint64_t policy;        /* SNP guest policy, TD attributes, SGX attribute flags */
 	uint64_t platform_info; /* SNP platform info bits */
 	uint32_t vmpl;
-	uint32_t guest_svn;
-	char tcb_status[32]; /* "UpToDate" ... where the platform has such a notion; else empty */
-	struct tcb_component tcb[16]; /* from the certificate, not from the report's own word */
+	uint32_t guest_svn;  /* SNP guest SVN, SGX ISV SVN */
+	char tcb_status[40]; /* "UpToDate" ... where the platform has such a notion; else empty */
+	int64_t tcb_date;    /* of the TCB level that matched, POSIX seconds; 0 if there is none */
+	/* The vendor's advisories that the matched level is open to, e.g. "INTEL-SA-00615". */
+	char advisory[ADVISORIES_MAX][ADVISORY_MAX];
+	uint32_t advisories;
+	struct tcb_component tcb[TCB_COMPONENTS_MAX]; /* as certified, not by the report's own word
+	                                               */
 	uint32_t tcb_n;
 	bool extra_anchor; /* the chain ended at a caller's anchor, not at a built-in pin */
 	int64_t valid_until;
+	/* What was looked for and not found, whatever the verdict: worth fetching. */
+	struct collateral_name want[COLLATERAL_WANTS_MAX];
+	uint32_t wants;
 };
 
 /*

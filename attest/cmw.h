@@ -16,7 +16,6 @@
 enum { CMW_ENDORSEMENTS_MAX = 16, CMW_TYPE_MAX = 96 };
 
 #define CMW_TYPE_COLLECTION "tag:keygate,2026:attested-release"
-#define CMW_TYPE_SNP        "application/vnd.keygate.snp-report"
 #define CMW_TYPE_LEAF       "application/vnd.in-toto+json"
 #define CMW_TYPE_PROOF      "text/vnd.c2sp.tlog-proof"
 

@@ -21,6 +21,16 @@ struct attest_platform {
 	int (*explain)(struct bytes evidence, struct buf *out);
 };
 
+/*
+ * Asks the caller's store for what the endorsements lack. The path is that of struct
+ * collateral_name, formatted. What is not there is noted in claims->want. As attest_collateral_fn.
+ */
+__attribute__((format(printf, 6, 7))) size_t attest_collateral(const struct attest_input *in,
+                                                               struct claims *claims,
+                                                               enum collateral_vendor vendor,
+                                                               struct bytes *out, size_t cap,
+                                                               const char *path, ...);
+
 extern const struct attest_platform attest_platform_snp;
 
 int attest_snp_explain(struct bytes evidence, struct buf *out); /* attest/snp_report.c */

@@ -122,14 +122,15 @@ static int read_optional(const char *path, size_t max, uint8_t **out, size_t *n)
 static int make_cmw(const struct serve_config *c, const uint8_t report_data[static 64],
                     struct buf *out)
 {
-	struct buf report = buf_make(EVIDENCE_REPORT_MAX);
-	struct buf endorsements = buf_make(EVIDENCE_ENDORSEMENTS_MAX);
+	struct evidence e;
 	uint8_t *leaf = NULL, *proof = NULL, *extra = NULL;
 	size_t leaf_n = 0, proof_n = 0, extra_n = 0;
 	struct cmw cmw = {0};
-	int rc = c->source->evidence(c->source->ctx, report_data, &report, &endorsements);
+	int rc;
 
-	if (rc == 0 && (report.bad || endorsements.bad))
+	evidence_init(&e);
+	rc = c->source->evidence(c->source->ctx, report_data, &e);
+	if (rc == 0 && e.report.bad)
 		rc = -ENOMEM;
 	if (rc == 0)
 		rc = read_optional(c->leaf, SERVE_LEAF_MAX, &leaf, &leaf_n);
@@ -139,10 +140,10 @@ static int make_cmw(const struct serve_config *c, const uint8_t report_data[stat
 		rc = read_optional(c->endorsement, EVIDENCE_ENDORSEMENTS_MAX, &extra, &extra_n);
 	if (rc)
 		goto out;
-	strncpy(cmw.evidence_type, c->source->cmw_type, sizeof(cmw.evidence_type) - 1);
-	cmw.evidence = buf_view(&report);
-	if (endorsements.n)
-		cmw.endorsements[cmw.endorsements_n++] = buf_view(&endorsements);
+	strncpy(cmw.evidence_type, attest_media_type(e.tee), sizeof(cmw.evidence_type) - 1);
+	cmw.evidence = buf_view(&e.report);
+	for (uint32_t i = 0; i < e.endorsements; i++)
+		cmw.endorsements[cmw.endorsements_n++] = buf_view(&e.endorsement[i]);
 	if (extra_n)
 		cmw.endorsements[cmw.endorsements_n++] = (struct bytes){extra, extra_n};
 	cmw.leaf = (struct bytes){leaf, leaf_n};
@@ -152,8 +153,7 @@ out:
 	free(leaf);
 	free(proof);
 	free(extra);
-	buf_free(&report);
-	buf_free(&endorsements);
+	evidence_free(&e);
 	return rc;
 }
 

@@ -9,22 +9,39 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "attest/attest.h"
+#include "attest/cmw.h"
 #include "core/bytes.h"
 
-/*
- * A source of evidence over 64 bytes of report data. evidence() appends the report to *report and
- * the certificates that go with it (a vendor certificate table, DER or PEM) to *endorsements; both
- * are initialised by the caller. Called from several threads. 0 or -errno: without
- * evidence the attester declines, it never answers with less.
- */
-struct evidence_source {
-	const char *cmw_type; /* media type of the report, attest/cmw.h */
-	int (*evidence)(void *ctx, const uint8_t report_data[static 64], struct buf *report,
-	                struct buf *endorsements);
-	void *ctx;
+enum {
+	EVIDENCE_REPORT_MAX = 16384,
+	EVIDENCE_ENDORSEMENTS_MAX = 65536, /* each of them */
+	EVIDENCE_PIECES_MAX = CMW_ENDORSEMENTS_MAX - 1,
 };
 
-enum { EVIDENCE_REPORT_MAX = 16384, EVIDENCE_ENDORSEMENTS_MAX = 65536 };
+/* What a platform gave: the evidence as it makes it, and the pieces that endorse its key
+ * (certificates, vendor tables, CRLs, collateral), each as the vendor ships it. */
+struct evidence {
+	enum tee tee;
+	struct buf report;
+	struct buf endorsement[EVIDENCE_PIECES_MAX];
+	uint32_t endorsements;
+};
+
+void evidence_init(struct evidence *e);
+void evidence_free(struct evidence *e);
+/* Appends a copy of a piece; an empty one is left out. 0, -ENOSPC or -ENOMEM. */
+int evidence_endorse(struct evidence *e, struct bytes piece);
+
+/*
+ * A source of evidence over 64 bytes of report data. evidence() fills *out, which the caller
+ * initialised and frees. Called from several threads. 0 or -errno: without evidence the attester
+ * declines, it never answers with less.
+ */
+struct evidence_source {
+	int (*evidence)(void *ctx, const uint8_t report_data[static 64], struct evidence *out);
+	void *ctx;
+};
 
 #define EVIDENCE_TSM_DIR "/sys/kernel/config/tsm/report"
 

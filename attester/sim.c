@@ -61,8 +61,7 @@ static int put_signature(const struct sim *s, uint8_t report[static SNP_REPORT_L
 	return rc;
 }
 
-static int sim_evidence(void *ctx, const uint8_t report_data[static 64], struct buf *report,
-                        struct buf *endorsements)
+static int sim_evidence(void *ctx, const uint8_t report_data[static 64], struct evidence *out)
 {
 	const struct sim *s = ctx;
 	uint8_t r[SNP_REPORT_LEN] = {0};
@@ -90,8 +89,9 @@ static int sim_evidence(void *ctx, const uint8_t report_data[static 64], struct 
 	memcpy(r + SNP_OFF_COMMITTED_VERSION, firmware, sizeof(firmware));
 	rc = put_signature(s, r);
 	if (rc == 0) {
-		buf_put(report, r, sizeof(r));
-		buf_put(endorsements, s->chain, s->chain_n);
+		out->tee = TEE_SNP;
+		buf_put(&out->report, r, sizeof(r));
+		rc = evidence_endorse(out, (struct bytes){s->chain, s->chain_n});
 	}
 	return rc;
 }
@@ -177,8 +177,7 @@ int evidence_sim_open(const char *dir, const char *measured, struct evidence_sou
                       const char **step)
 {
 	struct sim *s = calloc(1, sizeof(*s));
-	struct evidence_source source = {
-	        .cmw_type = CMW_TYPE_SNP, .evidence = sim_evidence, .ctx = s};
+	struct evidence_source source = {.evidence = sim_evidence, .ctx = s};
 	int rc = s ? 0 : -ENOMEM;
 
 	*step = "memory";

@@ -58,10 +58,10 @@ static bool tsm_is(const struct buf *b, const char *word)
 }
 
 /* The generation must read 1: exactly our one write came before what was read. */
-static int tsm_report(int dir, const uint8_t report_data[static 64], struct buf *report,
-                      struct buf *endorsements)
+static int tsm_report(int dir, const uint8_t report_data[static 64], struct evidence *out)
 {
 	struct buf provider = buf_make(64), generation = buf_make(64);
+	struct buf table = buf_make(EVIDENCE_ENDORSEMENTS_MAX);
 	int rc = tsm_write(dir, "inblob", report_data, 64);
 
 	if (rc == 0)
@@ -69,20 +69,23 @@ static int tsm_report(int dir, const uint8_t report_data[static 64], struct buf 
 	if (rc == 0 && !tsm_is(&provider, "sev_guest"))
 		rc = -ENODEV;
 	if (rc == 0)
-		rc = tsm_read(dir, "outblob", report);
+		rc = tsm_read(dir, "outblob", &out->report);
 	if (rc == 0)
-		rc = tsm_read(dir, "auxblob", endorsements);
+		rc = tsm_read(dir, "auxblob", &table);
 	if (rc == 0)
 		rc = tsm_read(dir, "generation", &generation);
 	if (rc == 0 && !tsm_is(&generation, "1"))
 		rc = -EBUSY;
+	if (rc == 0)
+		rc = evidence_endorse(out, buf_view(&table));
+	out->tee = TEE_SNP;
+	buf_free(&table);
 	buf_free(&provider);
 	buf_free(&generation);
 	return rc;
 }
 
-static int tsm_evidence(void *ctx, const uint8_t report_data[static 64], struct buf *report,
-                        struct buf *endorsements)
+static int tsm_evidence(void *ctx, const uint8_t report_data[static 64], struct evidence *out)
 {
 	struct tsm *t = ctx;
 	char path[320];
@@ -93,7 +96,7 @@ static int tsm_evidence(void *ctx, const uint8_t report_data[static 64], struct 
 	if (mkdir(path, 0700) == -1)
 		return -errno;
 	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	rc = dir == -1 ? -errno : tsm_report(dir, report_data, report, endorsements);
+	rc = dir == -1 ? -errno : tsm_report(dir, report_data, out);
 	if (dir != -1)
 		close(dir);
 	rmdir(path);
@@ -113,8 +116,7 @@ int evidence_tsm_open(const char *dir, struct evidence_source *out)
 	if (!t)
 		return -ENOMEM;
 	memcpy(t->dir, dir, strlen(dir));
-	*out = (struct evidence_source){
-	        .cmw_type = CMW_TYPE_SNP, .evidence = tsm_evidence, .ctx = t};
+	*out = (struct evidence_source){.evidence = tsm_evidence, .ctx = t};
 	return 0;
 }
 

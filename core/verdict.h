@@ -23,7 +23,7 @@ enum check_status {
 };
 
 enum {
-	CHECKS_MAX = 48,
+	CHECKS_MAX = 64,
 	CHECK_ID_MAX = 32,
 	CHECK_DETAIL_MAX = 200,
 };
@@ -60,11 +60,23 @@ const char *check_status_name(enum check_status status); /* "fail" "unavailable"
 /* No expiry is represented by INT64_MAX. Times are POSIX seconds, UTC. */
 #define VERDICT_FOREVER INT64_MAX
 
-enum { MEASUREMENTS_MAX = 16, MEASUREMENT_MAX = 64, LOOSENINGS_MAX = 8 };
+enum { MEASUREMENTS_MAX = 32, MEASUREMENT_MAX = 64, LOOSENINGS_MAX = 8 };
+
+/*
+ * What a register can carry. A ledger match is worth nothing if an input that is neither measured
+ * nor pinned changes what the code does: registers of code and configuration are zero, or pinned.
+ */
+enum register_role {
+	REGISTER_CODE = 0, /* which program runs */
+	REGISTER_CONFIG,   /* what was handed to it, e.g. "host_data", "mrconfigid" */
+	REGISTER_COVERED,  /* says nothing that another register of code does not, e.g. "pcr1" */
+	REGISTER_IDENTITY, /* whose it is or where it runs, e.g. "mrsigner", "pcr4" */
+};
 
 /* One named register of the evidence, e.g. "measurement" for SNP, "mrtd" for TDX. */
 struct measurement {
 	char name[24];
+	uint8_t role; /* enum register_role */
 	uint8_t len;
 	uint8_t value[MEASUREMENT_MAX];
 };

@@ -76,17 +76,12 @@ static void check_binder(struct appraisal *a)
 
 /* ----------------------------------------------------------------- the evidence */
 
-static enum tee tee_of(const struct cmw *cmw)
-{
-	return strcmp(cmw->evidence_type, CMW_TYPE_SNP) ? TEE_NONE : TEE_SNP;
-}
-
 static void fill_input(const struct appraisal *a, struct attest_input *in)
 {
 	const struct policy *p = a->p;
 	const struct cmw *cmw = &a->shown->cmw;
 
-	in->type = tee_of(cmw);
+	in->type = attest_tee_from_media_type(cmw->evidence_type);
 	in->evidence = cmw->evidence;
 	in->at = a->at;
 	in->check_report_data = a->shown->check_report_data;

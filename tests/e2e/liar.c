@@ -28,8 +28,7 @@ struct liar {
 	struct buf first;
 };
 
-static int lie(void *ctx, const uint8_t report_data[static 64], struct buf *report,
-               struct buf *endorsements)
+static int lie(void *ctx, const uint8_t report_data[static 64], struct evidence *out)
 {
 	struct liar *l = ctx;
 	uint8_t other[64];
@@ -39,14 +38,14 @@ static int lie(void *ctx, const uint8_t report_data[static 64], struct buf *repo
 		return -ENODATA;
 	if (l->mode == OTHER_KEY) {
 		EVP_Digest(report_data, 64, other, NULL, EVP_sha512(), NULL);
-		return l->honest.evidence(l->honest.ctx, other, report, endorsements);
+		return l->honest.evidence(l->honest.ctx, other, out);
 	}
-	rc = l->honest.evidence(l->honest.ctx, report_data, report, endorsements);
+	rc = l->honest.evidence(l->honest.ctx, report_data, out);
 	pthread_mutex_lock(&l->lock);
 	if (rc == 0 && l->first.n == 0)
-		buf_bytes(&l->first, buf_view(report));
-	buf_reset(report);
-	buf_bytes(report, buf_view(&l->first));
+		buf_bytes(&l->first, buf_view(&out->report));
+	buf_reset(&out->report);
+	buf_bytes(&out->report, buf_view(&l->first));
 	pthread_mutex_unlock(&l->lock);
 	return rc;
 }
@@ -112,7 +111,6 @@ int main(int argc, char **argv)
 		fprintf(stderr, "liar: %s\n", step);
 		return 1;
 	}
-	source.cmw_type = l.honest.cmw_type;
 	signal(SIGPIPE, SIG_IGN);
 	tls = serve_tls_context("liar");
 	listener = tls ? serve_listen(&c) : -1;

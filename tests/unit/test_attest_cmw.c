@@ -45,7 +45,7 @@ static void put_type(struct buf *b)
 
 static void put_evidence(struct buf *b)
 {
-	put_member(b, "evidence", CMW_TYPE_SNP, "E", 4);
+	put_member(b, "evidence", "application/vnd.keygate.snp-report", "E", 4);
 }
 
 static struct buf collection(unsigned members)
@@ -71,7 +71,7 @@ static void expect_parse(struct buf *b, int want)
 static struct cmw full(void)
 {
 	struct cmw c = {
-	        .evidence_type = CMW_TYPE_SNP,
+	        .evidence_type = "application/vnd.keygate.snp-report",
 	        .evidence = bytes_str("the evidence"),
 	        .leaf = bytes_str("{\"leaf\":1}"),
 	        .proof = bytes_str("c2sp.org/tlog-proof@v1\n"),
@@ -234,7 +234,7 @@ static void records_have_their_type_and_indicator(void **state)
 	        {"proof", CMW_TYPE_LEAF, "x", 1},
 	        {"proof", CMW_TYPE_PROOF, "x", 2},
 	        {"proof", CMW_TYPE_PROOF, "", -1},
-	        {"endorsement.0", CMW_TYPE_SNP, "x", 2},
+	        {"endorsement.0", "application/vnd.keygate.snp-report", "x", 2},
 	        {"endorsement.0", CMW_TYPE_ENDORSEMENT, "x", 4},
 	        {"endorsement.0", CMW_TYPE_ENDORSEMENT, "", 2},
 	};

@@ -95,7 +95,7 @@ static void make_leaf(struct example *e)
 
 static void example_make(struct example *e)
 {
-	struct cmw cmw = {.evidence_type = CMW_TYPE_SNP,
+	struct cmw cmw = {.evidence_type = "application/vnd.keygate.snp-report",
 	                  .evidence = bytes_str("(report)"),
 	                  .endorsements = {bytes_str("(table)")},
 	                  .endorsements_n = 1,

@@ -93,30 +93,27 @@ static enum check_status appraise(struct bytes report, struct bytes chain,
 
 static void test_simulated_evidence_holds_under_its_anchor_only(void **state)
 {
-	struct buf report = buf_make(65536), chain = buf_make(65536);
+	struct evidence e;
 	uint8_t data[64] = "what this report is about", measured[48];
+	struct bytes report, chain;
 	struct claims claims;
 	struct checks checks;
 
 	(void)state;
-	assert_int_equal(source.evidence(source.ctx, data, &report, &chain), 0);
-	assert_int_equal(
-	        appraise(buf_view(&report), buf_view(&chain), data, true, &claims, &checks),
-	        CHECK_PASS);
+	evidence_init(&e);
+	assert_int_equal(source.evidence(source.ctx, data, &e), 0);
+	report = buf_view(&e.report);
+	chain = buf_view(&e.endorsement[0]);
+	assert_int_equal(appraise(report, chain, data, true, &claims, &checks), CHECK_PASS);
 	assert_true(claims.extra_anchor);
 	assert_int_equal(evidence_sim_measure(in_base("code"), measured), 0);
 	assert_memory_equal(claims.measurements.v[0].value, measured, 48);
-	assert_int_not_equal(
-	        appraise(buf_view(&report), buf_view(&chain), data, false, &claims, &checks),
-	        CHECK_PASS);
+	assert_int_not_equal(appraise(report, chain, data, false, &claims, &checks), CHECK_PASS);
 	assert_int_not_equal(checks_find(&checks, "snp.chain")->status, CHECK_PASS);
 	data[0] ^= 1;
-	assert_int_equal(
-	        appraise(buf_view(&report), buf_view(&chain), data, true, &claims, &checks),
-	        CHECK_FAIL);
+	assert_int_equal(appraise(report, chain, data, true, &claims, &checks), CHECK_FAIL);
 	assert_string_equal(checks_first(&checks, CHECK_FAIL)->id, "snp.report-data");
-	buf_free(&report);
-	buf_free(&chain);
+	evidence_free(&e);
 }
 
 static void test_an_existing_platform_is_not_written_over(void **state)
@@ -254,7 +251,7 @@ static void test_answers_with_evidence_bound_to_the_connection(void **state)
 	                 0);
 	assert_int_equal(checks_overall(&checks), CHECK_PASS);
 	assert_int_equal(cmw_parse(a.cmw, &cmw), 0);
-	assert_string_equal(cmw.evidence_type, CMW_TYPE_SNP);
+	assert_string_equal(cmw.evidence_type, attest_media_type(TEE_SNP));
 	assert_int_equal(attest_binding(BINDING_SERVER, a.spki, c.keys.attestation, c.context,
 	                                bytes_str("service.test"), data),
 	                 0);
@@ -268,13 +265,11 @@ static void test_answers_with_evidence_bound_to_the_connection(void **state)
 	assert_int_equal(s.rc, 0);
 }
 
-static int refuse(void *ctx, const uint8_t report_data[static 64], struct buf *report,
-                  struct buf *endorsements)
+static int refuse(void *ctx, const uint8_t report_data[static 64], struct evidence *out)
 {
 	(void)ctx;
 	(void)report_data;
-	(void)report;
-	(void)endorsements;
+	(void)out;
 	return -ENODATA;
 }
 
@@ -298,7 +293,7 @@ static void expect_declined(struct server *s, const char *name)
 
 static void test_declines_without_evidence(void **state)
 {
-	struct evidence_source none = {.cmw_type = CMW_TYPE_SNP, .evidence = refuse};
+	struct evidence_source none = {.evidence = refuse};
 	struct server s = {.config.source = &none};
 
 	(void)state;

@@ -372,7 +372,7 @@ static struct verdict example(void)
 	strcpy(v.binder, "connection");
 	memset(v.server_key, 'a', 64);
 	v.measurements.n = 1;
-	v.measurements.v[0] = (struct measurement){"measurement", 2, {0xab, 0x01}};
+	v.measurements.v[0] = (struct measurement){"measurement", 0, 2, {0xab, 0x01}};
 	verdict_loosened(&v, "require-crl = false");
 	check_add(&v.checks, OTHER, CHECK_PASS, "fine");
 	check_add(&v.checks, SOME, CHECK_UNAVAILABLE, "not here");

@@ -203,7 +203,8 @@ static void make_evidence(void)
 	OPENSSL_free(spki);
 	sim_sign(s.report, sim_keys()->vek);
 	make_ledger();
-	snprintf(s.cmw.evidence_type, sizeof(s.cmw.evidence_type), "%s", CMW_TYPE_SNP);
+	snprintf(s.cmw.evidence_type, sizeof(s.cmw.evidence_type), "%s",
+	         attest_media_type(TEE_SNP));
 	s.cmw.evidence = (struct bytes){s.report, sizeof(s.report)};
 	s.cmw.endorsements[0] = der_view(&w.sim.vek);
 	s.cmw.endorsements[1] = der_view(&w.sim.ask);

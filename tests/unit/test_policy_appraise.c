@@ -138,7 +138,7 @@ static void world_start(struct world *w)
 	memset(w->shown.spki_sha256, 0x77, 32);
 	memset(w->shown.report_data, 0x5a, 64);
 	snprintf(w->shown.cmw.evidence_type, sizeof(w->shown.cmw.evidence_type), "%s",
-	         CMW_TYPE_SNP);
+	         attest_media_type(TEE_SNP));
 }
 
 static void world_free(struct world *w)
