@@ -112,6 +112,10 @@ $(O)/bin/keygate-attester: $(call obj,attester/main.c) $(O)/libattester.a $(O)/l
 $(O)/tests/liar: $(call obj,tests/e2e/liar.c) $(O)/libattester.a $(O)/libattest.a $(O)/libcore.a
 	@$(link)
 
+# The appraisal of evidence beside its bare signature checks.
+$(O)/tests/bench-evidence: $(call obj,$(wildcard tests/bench/*.c)) $(O)/libattest.a $(O)/libcore.a
+	@$(link)
+
 # ---------------------------------------------------------------------- bpf
 
 BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -I. -D__TARGET_ARCH_x86 \

@@ -15,6 +15,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
 
 /* --------------------------------------------------------------------- bag */
 
@@ -325,6 +326,24 @@ bool pki_issued(X509 *cert, X509 *issuer)
 	return ok;
 }
 
+X509 *pki_issuer_of(const struct pki_bag *bag, X509 *cert, bool *named)
+{
+	const X509_NAME *issuer = X509_get_issuer_name(cert);
+	X509 *found[PKI_ISSUERS_MAX];
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < bag->certs && n < PKI_ISSUERS_MAX; i++)
+		if (!X509_NAME_cmp(X509_get_subject_name(bag->cert[i]), issuer))
+			found[n++] = bag->cert[i];
+	*named = n;
+	if (n == 1)
+		return found[0];
+	for (uint32_t i = 0; i < n; i++)
+		if (pki_issued(cert, found[i]))
+			return found[i];
+	return NULL;
+}
+
 int pki_common_name(const X509 *cert, char *out, size_t cap)
 {
 	const X509_NAME *name = X509_get_subject_name(cert);
@@ -375,32 +394,22 @@ int pki_extension(const X509 *cert, const char *oid, struct bytes *out)
 
 /* -------------------------------------------------------- paths, revocation */
 
-/* X.509 path validation with root as the only trusted certificate. */
-static int verify(X509 *leaf, X509 *intermediate, X509 *root, X509_CRL *crl, const int64_t *at)
+int pki_path(X509 *leaf, X509 *intermediate, X509 *root)
 {
 	X509_STORE *store = X509_STORE_new();
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 	STACK_OF(X509) *untrusted = sk_X509_new_null();
-	STACK_OF(X509_CRL) *crls = sk_X509_CRL_new_null();
 	X509_VERIFY_PARAM *param;
 	int rc = X509_V_ERR_OUT_OF_MEM;
 
 	ERR_set_mark();
-	if (!store || !ctx || !untrusted || !crls || !X509_STORE_add_cert(store, root) ||
+	if (!store || !ctx || !untrusted || !X509_STORE_add_cert(store, root) ||
 	    (intermediate && !sk_X509_push(untrusted, intermediate)) ||
-	    (crl && !sk_X509_CRL_push(crls, crl)) ||
 	    !X509_STORE_CTX_init(ctx, store, leaf, untrusted))
 		goto out;
 	param = X509_STORE_CTX_get0_param(ctx);
-	X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_CHECK_SS_SIGNATURE);
-	if (at)
-		X509_VERIFY_PARAM_set_time(param, (time_t)*at);
-	else
-		X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_NO_CHECK_TIME);
-	if (crl) {
-		X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_CRL_CHECK);
-		X509_STORE_CTX_set0_crls(ctx, crls);
-	}
+	X509_VERIFY_PARAM_set_flags(param,
+	                            X509_V_FLAG_CHECK_SS_SIGNATURE | X509_V_FLAG_NO_CHECK_TIME);
 	rc = X509_V_OK;
 	if (X509_verify_cert(ctx) != 1) {
 		rc = X509_STORE_CTX_get_error(ctx);
@@ -411,14 +420,8 @@ out:
 	X509_STORE_CTX_free(ctx);
 	X509_STORE_free(store);
 	sk_X509_free(untrusted);
-	sk_X509_CRL_free(crls);
 	ERR_pop_to_mark();
 	return rc;
-}
-
-int pki_path(X509 *leaf, X509 *intermediate, X509 *root)
-{
-	return verify(leaf, intermediate, root, NULL, NULL);
 }
 
 X509_CRL *pki_crl_of(const struct pki_bag *bag, const X509 *issuer, int64_t at)
@@ -442,12 +445,42 @@ X509_CRL *pki_crl_of(const struct pki_bag *bag, const X509 *issuer, int64_t at)
 	return best;
 }
 
-int pki_revocation(X509 *cert, X509 *root, X509_CRL *crl, int64_t at)
+/* A list that covers part of what its issuer issued, or that has what we don't understand. */
+static bool is_complete(const X509_CRL *crl)
 {
-	/* A CRL that names no end would be good for ever. */
-	if (!X509_CRL_get0_nextUpdate(crl))
+	return X509_CRL_get_ext_by_critical(crl, 1, -1) < 0 &&
+	       X509_CRL_get_ext_by_NID(crl, NID_issuing_distribution_point, -1) < 0 &&
+	       X509_CRL_get_ext_by_NID(crl, NID_delta_crl, -1) < 0;
+}
+
+int pki_revocation(X509 *cert, X509 *issuer, X509_CRL *crl, int64_t at)
+{
+	EVP_PKEY *key = X509_get0_pubkey(issuer);
+	X509_REVOKED *entry;
+	int64_t from, to;
+	bool signs;
+
+	/* A list that names no end would be good for ever. */
+	if (pki_time(X509_CRL_get0_nextUpdate(crl), &to))
 		return X509_V_ERR_ERROR_IN_CRL_NEXT_UPDATE_FIELD;
-	return verify(cert, NULL, root, crl, &at);
+	if (pki_time(X509_CRL_get0_lastUpdate(crl), &from))
+		return X509_V_ERR_ERROR_IN_CRL_LAST_UPDATE_FIELD;
+	if (X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(issuer)))
+		return X509_V_ERR_UNABLE_TO_GET_CRL;
+	if (!(X509_get_key_usage(issuer) & KU_CRL_SIGN))
+		return X509_V_ERR_KEYUSAGE_NO_CRL_SIGN;
+	ERR_set_mark();
+	signs = key && X509_CRL_verify(crl, key) == 1;
+	ERR_pop_to_mark();
+	if (!signs)
+		return X509_V_ERR_CRL_SIGNATURE_FAILURE;
+	if (at < from)
+		return X509_V_ERR_CRL_NOT_YET_VALID;
+	if (at > to)
+		return X509_V_ERR_CRL_HAS_EXPIRED;
+	if (!is_complete(crl))
+		return X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION;
+	return X509_CRL_get0_by_cert(crl, &entry, cert) ? X509_V_ERR_CERT_REVOKED : X509_V_OK;
 }
 
 /* --------------------------------------------------------------- signatures */

@@ -59,6 +59,12 @@ bool pki_valid_at(const X509 *cert, int64_t at);
 /* issuer's key verifies cert's signature and the names match. */
 bool pki_issued(X509 *cert, X509 *issuer);
 /*
+ * Who issued cert, among those in the bag that bear the name. A single one is taken by its name:
+ * pki_path says whether the signature holds, and no signature is checked twice. Of several (at most
+ * PKI_ISSUERS_MAX are looked at) it is the one that signed. NULL with *named set: none of them did.
+ */
+X509 *pki_issuer_of(const struct pki_bag *bag, X509 *cert, bool *named);
+/*
  * leaf <- intermediate <- root by X.509's rules (names, signatures, CA and key usage bits, path
  * length, critical extensions), the times left out: see pki_valid_at. root must be self-signed.
  * intermediate may be NULL. 0 or an X509_V_ERR_ code.
@@ -66,8 +72,12 @@ bool pki_issued(X509 *cert, X509 *issuer);
 int pki_path(X509 *leaf, X509 *intermediate, X509 *root);
 /* The CRL of this issuer with the latest thisUpdate that is not after at (else any); or NULL. */
 X509_CRL *pki_crl_of(const struct pki_bag *bag, const X509 *issuer, int64_t at);
-/* cert, issued by root, against root's CRL: signature, times at `at`, revoked? As pki_path. */
-int pki_revocation(X509 *cert, X509 *root, X509_CRL *crl, int64_t at);
+/*
+ * cert against the complete list of its issuer, whose own standing is the caller's to show: name
+ * and signature of the list, its times at `at`, nothing critical in it that is not understood, and
+ * no entry for cert. As pki_path.
+ */
+int pki_revocation(X509 *cert, X509 *issuer, X509_CRL *crl, int64_t at);
 /* The one common name of the subject, if it is short printable ASCII; else -EINVAL. */
 int pki_common_name(const X509 *cert, char *out, size_t cap);
 /*

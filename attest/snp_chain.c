@@ -240,48 +240,37 @@ static bool vek_kind(const X509 *cert, enum snp_signer *kind)
 	return !strcmp(cn, SNP_CN_VLEK) || !strcmp(cn, SNP_CN_VCEK);
 }
 
-/* The VEK whose key signed the report; else the first of the kind that the report names; else any.
+/* Does this VEK's key verify the report? What a certificate is for is judged later. */
+static bool signed_by(const struct snp_report *report, const X509 *vek)
+{
+	return is_p384(vek) && pki_ecdsa_raw(X509_get0_pubkey(vek), EVP_sha384(), report->sig_r,
+	                                     report->sig_s, SNP_SIG_VALUE_LEN, true,
+	                                     (struct bytes){report->raw.p, SNP_SIGNED_LEN});
+}
+
+/*
+ * The VEK whose key signed the report; else the first of the kind that the report names; else any.
+ * A single one needs no choice, so that its signature is checked once, where it counts.
  */
 static X509 *find_vek(const struct pki_bag *bag, const struct snp_report *report)
 {
-	X509 *any = NULL, *of_kind = NULL;
+	X509 *vek[PKI_CERTS_MAX], *of_kind = NULL;
+	enum snp_signer kind;
+	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < bag->certs; i++) {
-		X509 *cert = bag->cert[i];
-		enum snp_signer kind;
-
-		if (!vek_kind(cert, &kind))
-			continue;
-		if (!any)
-			any = cert;
-		if (!report)
-			continue;
-		if (is_p384(cert) &&
-		    pki_ecdsa_raw(X509_get0_pubkey(cert), EVP_sha384(), report->sig_r,
-		                  report->sig_s, SNP_SIG_VALUE_LEN, true,
-		                  (struct bytes){report->raw.p, SNP_SIGNED_LEN}))
-			return cert;
+	for (uint32_t i = 0; i < bag->certs; i++)
+		if (vek_kind(bag->cert[i], &kind))
+			vek[n++] = bag->cert[i];
+	if (n <= 1 || !report)
+		return n ? vek[0] : NULL;
+	for (uint32_t i = 0; i < n; i++) {
+		if (signed_by(report, vek[i]))
+			return vek[i];
+		(void)vek_kind(vek[i], &kind);
 		if (!of_kind && SNP_KEY_SIGNING_KEY(report->key_info) == (unsigned)kind)
-			of_kind = cert;
+			of_kind = vek[i];
 	}
-	return of_kind ? of_kind : any;
-}
-
-/* Looks for the issuer; *named says whether there was a certificate of its name at all. */
-static X509 *find_issuer(const struct pki_bag *bag, X509 *cert, bool *named)
-{
-	uint32_t tried = 0;
-
-	*named = false;
-	for (uint32_t i = 0; i < bag->certs && tried < PKI_ISSUERS_MAX; i++) {
-		if (X509_NAME_cmp(X509_get_subject_name(bag->cert[i]), X509_get_issuer_name(cert)))
-			continue;
-		*named = true;
-		tried++;
-		if (pki_issued(cert, bag->cert[i]))
-			return bag->cert[i];
-	}
-	return NULL;
+	return of_kind ? of_kind : vek[0];
 }
 
 /*
@@ -346,13 +335,13 @@ static enum check_status collect(const struct snp_report *report, struct snp_cha
 	if (!c->vek)
 		return say(why, CHECK_UNAVAILABLE, "no VCEK or VLEK certificate was given", "");
 	(void)vek_kind(c->vek, &c->of.kind);
-	c->ask = find_issuer(&c->bag, c->vek, &named);
+	c->ask = pki_issuer_of(&c->bag, c->vek, &named);
 	if (!c->ask && named)
 		return say(why, CHECK_FAIL, "the certificate of the signing key was not signed by ",
 		           "the issuer that it names");
 	if (!c->ask)
 		return say(why, CHECK_UNAVAILABLE, "no ASK or ASVK certificate was given", "");
-	c->ark = find_issuer(&c->bag, c->ask, &named);
+	c->ark = pki_issuer_of(&c->bag, c->ask, &named);
 	if (!c->ark && named)
 		return say(why, CHECK_FAIL, "the ASK or ASVK was not signed by the root that it ",
 		           "names");
@@ -379,6 +368,9 @@ static enum check_status judge(const struct pki_pins *pins, struct snp_chain *c,
 	if (!amd_signature(c->vek) || !amd_signature(c->ask) || !amd_signature(c->ark))
 		return say(why, CHECK_FAIL, "a signature that is not RSASSA-PSS with SHA-384", "");
 	rc = pki_path(c->vek, c->ask, c->ark);
+	if (rc == X509_V_ERR_CERT_SIGNATURE_FAILURE)
+		return say(why, CHECK_FAIL,
+		           "a certificate was not signed by the issuer that it names", "");
 	if (rc)
 		return say(why, CHECK_FAIL,
 		           "the path does not hold: ", X509_verify_cert_error_string(rc));

@@ -87,7 +87,7 @@ docs-check: all
 	$(Q)tests/man-check
 demo bench:
 	$(Q)packaging/install-build-deps
-	$(Q)$(MAKE) all $(O)/tests/liar
+	$(Q)$(MAKE) all $(O)/tests/liar $(O)/tests/bench-evidence
 	$(Q)tests/$@/run
 vm-shell: all
 	$(Q)tests/vm/shell

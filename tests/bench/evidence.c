@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How long the appraisal of evidence takes, beside the bare signature checks that it can't do
+ * without: the same signatures, under keys and certificates that were parsed before, by OpenSSL
+ * alone. Both are timed in turn in one run; what counts is the ratio.
+ *
+ * Takes the folder of the attestation vectors. A platform whose vectors are not there is named and
+ * left out.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#include "attest/attest.h"
+#include "attest/pki.h"
+#include "core/file.h"
+#include "tests/bench/floor.h"
+
+enum { ROUNDS = 15, FILE_MAX = 1 << 20, FILES_MAX = 8 };
+
+/* One genuine piece of evidence, with what endorses it, at a date at which it holds. */
+struct subject {
+	const char *tee;
+	int64_t at;
+	bool allow_debug;
+	const char *evidence;
+	const char *endorsement[FILES_MAX]; /* ends with NULL */
+};
+
+static const struct subject subjects[] = {
+        {"snp",
+         1747765896,
+         false,
+         "snp/genoa-v3-tsm.report.bin",
+         {"snp/genoa-v3-tsm.vcek.der", "snp/ask-genoa.der", "snp/ark-genoa.der",
+          "snp/crl-genoa.der"}},
+};
+
+struct loaded {
+	struct attest_input in;
+	uint8_t *p[FILES_MAX + 1];
+	size_t n;
+};
+
+static int load_one(struct loaded *l, const char *dir, const char *name, struct bytes *out)
+{
+	char path[4096];
+	size_t n = 0;
+	int ret;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	ret = file_read(path, FILE_MAX, &l->p[l->n], &n);
+	if (!ret)
+		*out = (struct bytes){l->p[l->n++], n};
+	return ret;
+}
+
+static int load(const struct subject *s, const char *dir, struct loaded *l)
+{
+	int ret = load_one(l, dir, s->evidence, &l->in.evidence);
+
+	l->in.type = attest_tee_from_name(s->tee);
+	l->in.at = s->at;
+	l->in.allow_debug = s->allow_debug;
+	for (int i = 0; !ret && i < FILES_MAX && s->endorsement[i]; i++)
+		ret = load_one(l, dir, s->endorsement[i],
+		               &l->in.endorsements[l->in.endorsements_n++]);
+	return ret;
+}
+
+static void unload(struct loaded *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free(l->p[i]);
+}
+
+static double now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double median(double *v, size_t n)
+{
+	qsort(v, n, sizeof(*v), by_size);
+	return v[n / 2];
+}
+
+static bool appraise(const struct attest_input *in)
+{
+	static struct claims claims;
+	static struct checks checks;
+
+	memset(&checks, 0, sizeof(checks));
+	return !attest_appraise(in, &claims, &checks) && checks_overall(&checks) == CHECK_PASS;
+}
+
+static int measure(const struct subject *s, const struct loaded *l)
+{
+	double whole[ROUNDS], bare[ROUNDS], ratio[ROUNDS];
+	struct floor f = {0};
+	int ret = floor_of(&l->in, &f) ? 0 : -EINVAL;
+
+	for (int i = -1; !ret && i < ROUNDS; i++) {
+		double t0 = now_us(), t1, t2;
+		bool ok = appraise(&l->in);
+
+		t1 = now_us();
+		ok = floor_verify(&f) && ok;
+		t2 = now_us();
+		if (!ok)
+			ret = -EBADMSG;
+		if (i < 0)
+			continue; /* to warm up */
+		whole[i] = t1 - t0;
+		bare[i] = t2 - t1;
+		ratio[i] = whole[i] / bare[i];
+	}
+	if (!ret)
+		printf("%-6s appraisal %7.0f us   bare signatures (%u) %7.0f us   ratio %.2f\n",
+		       s->tee, median(whole, ROUNDS), f.n, median(bare, ROUNDS),
+		       median(ratio, ROUNDS));
+	else
+		fprintf(stderr, "%s: %s does not hold: %s\n", s->tee, s->evidence, strerror(-ret));
+	floor_free(&f);
+	return ret;
+}
+
+int main(int argc, char **argv)
+{
+	int bad = argc != 2, skipped = 0;
+
+	if (bad)
+		fprintf(stderr, "usage: %s VECTORS\n", argv[0]);
+	for (size_t i = 0; !bad && i < sizeof(subjects) / sizeof(subjects[0]); i++) {
+		struct loaded l = {0};
+
+		if (load(&subjects[i], argv[1], &l)) {
+			printf("%-6s SKIPPED: no vectors\n", subjects[i].tee);
+			skipped++;
+		} else if (measure(&subjects[i], &l)) {
+			bad++;
+		}
+		unload(&l);
+	}
+	return bad ? 1 : 0;
+}

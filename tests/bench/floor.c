@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Takes evidence apart as far as its signatures go. Believes it: this is a yardstick, no verifier.
+ */
+#include "tests/bench/floor.h"
+
+#include <string.h>
+#include <openssl/ec.h>
+#include "attest/snp.h"
+
+static bool add_cert(struct floor *f, X509 *cert, X509 *issuer)
+{
+	if (!cert || !issuer || f->n == FLOOR_MAX)
+		return false;
+	f->v[f->n++] = (struct floor_item){.cert = cert, .key = X509_get0_pubkey(issuer)};
+	return true;
+}
+
+static bool add_crl(struct floor *f, X509_CRL *crl, X509 *issuer)
+{
+	if (!crl || !issuer || f->n == FLOOR_MAX)
+		return false;
+	f->v[f->n++] = (struct floor_item){.crl = crl, .key = X509_get0_pubkey(issuer)};
+	return true;
+}
+
+/* r and s as numbers of `half` bytes. */
+static bool add_raw(struct floor *f, EVP_PKEY *key, const EVP_MD *md, const uint8_t *r,
+                    const uint8_t *s, int half, bool little_endian, struct bytes message)
+{
+	struct floor_item *it = &f->v[f->n];
+	ECDSA_SIG *sig = ECDSA_SIG_new();
+	uint8_t *p = it->sig;
+	bool ok =
+	        sig && key && f->n < FLOOR_MAX &&
+	        ECDSA_SIG_set0(
+	                sig, little_endian ? BN_lebin2bn(r, half, NULL) : BN_bin2bn(r, half, NULL),
+	                little_endian ? BN_lebin2bn(s, half, NULL) : BN_bin2bn(s, half, NULL));
+
+	if (ok && i2d_ECDSA_SIG(sig, NULL) <= (int)sizeof(it->sig)) {
+		it->sig_n = (size_t)i2d_ECDSA_SIG(sig, &p);
+		it->key = key;
+		it->md = md;
+		it->message = message;
+		f->n++;
+	} else {
+		ok = false;
+	}
+	ECDSA_SIG_free(sig);
+	return ok;
+}
+
+/* The certificate in the bag whose subject is this name. */
+static X509 *named(const struct pki_bag *bag, const X509_NAME *name)
+{
+	for (uint32_t i = 0; i < bag->certs; i++)
+		if (!X509_NAME_cmp(X509_get_subject_name(bag->cert[i]), name))
+			return bag->cert[i];
+	return NULL;
+}
+
+/* From a certificate to its root, each by its issuer. */
+static bool add_chain(struct floor *f, X509 *cert)
+{
+	for (int i = 0; cert && i < 6; i++) {
+		X509 *issuer = named(&f->bag, X509_get_issuer_name(cert));
+
+		if (!add_cert(f, cert, issuer))
+			return false;
+		if (issuer == cert)
+			return true;
+		cert = issuer;
+	}
+	return false;
+}
+
+static bool add_crls(struct floor *f)
+{
+	for (uint32_t i = 0; i < f->bag.crls; i++)
+		if (!add_crl(f, f->bag.crl[i], named(&f->bag, X509_CRL_get_issuer(f->bag.crl[i]))))
+			return false;
+	return true;
+}
+
+static bool of_snp(const struct attest_input *in, struct floor *f)
+{
+	struct snp_report r;
+	const char *why;
+
+	return !attest_snp_parse(in->evidence, &r, &why) && add_chain(f, f->bag.cert[0]) &&
+	       add_crls(f) &&
+	       add_raw(f, X509_get0_pubkey(f->bag.cert[0]), EVP_sha384(), r.sig_r, r.sig_s,
+	               SNP_SIG_VALUE_LEN, true, (struct bytes){r.raw.p, SNP_SIGNED_LEN});
+}
+
+bool floor_of(const struct attest_input *in, struct floor *out)
+{
+	for (uint32_t i = 0; i < in->endorsements_n; i++)
+		if (pki_bag_add(&out->bag, in->endorsements[i]))
+			return false;
+	switch (in->type) {
+	case TEE_SNP:
+		return of_snp(in, out);
+	default:
+		return false;
+	}
+}
+
+static bool verify_one(const struct floor_item *it)
+{
+	EVP_MD_CTX *ctx;
+	bool ok;
+
+	if (it->cert)
+		return X509_verify(it->cert, it->key) == 1;
+	if (it->crl)
+		return X509_CRL_verify(it->crl, it->key) == 1;
+	ctx = EVP_MD_CTX_new();
+	ok = ctx && EVP_DigestVerifyInit(ctx, NULL, it->md, NULL, it->key) == 1 &&
+	     EVP_DigestVerify(ctx, it->sig, it->sig_n, it->message.p, it->message.n) == 1;
+	EVP_MD_CTX_free(ctx);
+	return ok;
+}
+
+bool floor_verify(const struct floor *f)
+{
+	bool ok = f->n;
+
+	for (uint32_t i = 0; i < f->n; i++)
+		ok &= verify_one(&f->v[i]);
+	return ok;
+}
+
+void floor_free(struct floor *f)
+{
+	pki_bag_free(&f->bag);
+	for (uint32_t i = 0; i < f->owned; i++)
+		EVP_PKEY_free(f->own[i]);
+	*f = (struct floor){0};
+}
