@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where the destination's half gets its evidence from: the kernel's configfs-tsm on a real TEE, or
- * a simulated SNP platform that nobody trusts by default. Knows nothing of TLS or of sockets.
+ * a simulated platform that nobody trusts by default. Knows nothing of TLS or of sockets.
  */
 #ifndef KEYGATE_ATTESTER_EVIDENCE_H
 #define KEYGATE_ATTESTER_EVIDENCE_H
@@ -56,20 +56,23 @@ void evidence_tsm_close(struct evidence_source *s);
 /* ------------------------------------------------------------ simulated platform */
 
 /*
- * Makes a simulated platform in a new directory: root, intermediate and chip key with their
- * certificates and CRL, and platform.json (chip id, TCB, guest policy). now: POSIX seconds.
- * 0 or -errno; *step is static text on failure.
+ * Makes a simulated platform of this kind in a new directory: its keys, its certificates and
+ * collateral, and platform.json, which says what it is. now: POSIX seconds. -EINVAL for a kind that
+ * is not simulated, -EEXIST when the directory is there, or another -errno; *step is static text on
+ * failure.
  */
-int evidence_sim_init(const char *dir, int64_t now, const char **step);
+int evidence_sim_init(const char *dir, enum tee tee, int64_t now, const char **step);
+/* Which kind of platform the directory holds. 0 or -errno. */
+int evidence_sim_tee(const char *dir, enum tee *out);
 
 /*
- * Opens one. measured is the file whose SHA-384 stands for the launch measurement; it is read once,
- * here: what runs is what was measured at launch, whatever becomes of the file.
+ * Opens one. measured is the file whose hash stands for the code that was measured at launch; it is
+ * read once, here: what runs is what was measured, whatever becomes of the file.
  */
 int evidence_sim_open(const char *dir, const char *measured, struct evidence_source *out,
                       const char **step);
 void evidence_sim_close(struct evidence_source *s);
-/* The measurement that evidence_sim_open would give this file. */
-int evidence_sim_measure(const char *measured, uint8_t out[static 48]);
+/* The registers that evidence_sim_open would give this file on a platform of this kind. */
+int evidence_sim_measure(enum tee tee, const char *measured, struct measurements *out);
 
 #endif

@@ -230,64 +230,118 @@ static int cmd_serve(int argc, char **argv)
 
 /* --------------------------------------------------------- init-sim, measure */
 
-static error_t one_path(int key, char *arg, struct argp_state *state)
-{
-	const char **path = state->input;
+struct sim_args {
+	enum tee tee; /* TEE_NONE: not named */
+	const char *sim, *path;
+};
 
-	if (key == ARGP_KEY_ARG && !*path) {
-		*path = arg;
+#define TEE_OPTION "Which kind of TEE: snp (the default), tdx, sgx, cca, nitro"
+
+static const struct argp_option init_options[] = {{"tee", 't', "TEE", 0, TEE_OPTION, 0}, {0}};
+
+static const struct argp_option measure_options[] = {
+        {"tee", 't', "TEE", 0, TEE_OPTION, 0},
+        {"simulate-tee", 's', "DIR", 0, "The kind of TEE that the platform in DIR is", 0},
+        {0}};
+
+static error_t sim_option(int key, char *arg, struct argp_state *state)
+{
+	struct sim_args *a = state->input;
+
+	switch (key) {
+	case 't':
+		a->tee = attest_tee_from_name(arg);
+		if (a->tee == TEE_NONE)
+			argp_error(state, "--tee wants snp, tdx, sgx, cca or nitro, not '%s'", arg);
 		return 0;
+	case 's':
+		a->sim = arg;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (a->path)
+			return ARGP_ERR_UNKNOWN;
+		a->path = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (!a->path)
+			argp_usage(state);
+		if (a->sim && a->tee != TEE_NONE)
+			argp_error(state, "--tee and --simulate-tee say the same: give one");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
 	}
-	if (key == ARGP_KEY_END && !*path)
-		argp_usage(state);
-	return key == ARGP_KEY_END ? 0 : ARGP_ERR_UNKNOWN;
 }
 
 static int cmd_init_sim(int argc, char **argv)
 {
 	static const struct argp argp = {
-	        NULL,
-	        one_path,
+	        init_options,
+	        sim_option,
 	        "DIR",
-	        "Make a simulated SNP platform in the new directory DIR. Its root, DIR/ark.pem, is "
-	        "trusted by nobody until a policy names it as an anchor.",
+	        "Make a simulated platform in the new directory DIR. Its root, DIR/ark.pem for SNP and "
+	        "DIR/anchor.pem for the others, is trusted by nobody until a policy names it as an "
+	        "anchor.",
 	        NULL,
 	        NULL,
 	        NULL};
-	const char *dir = NULL, *step = "";
+	struct sim_args a = {0};
+	const char *step = "";
 	int rc;
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &dir))
+	if (argp_parse(&argp, argc, argv, 0, NULL, &a))
 		return EXIT_USAGE;
-	rc = evidence_sim_init(dir, time(NULL), &step);
+	rc = evidence_sim_init(a.path, a.tee == TEE_NONE ? TEE_SNP : a.tee, time(NULL), &step);
 	if (rc) {
-		fprintf(stderr, "keygate-attester: %s: %s: %s\n", dir, step, strerror(-rc));
+		fprintf(stderr, "keygate-attester: %s: %s: %s\n", a.path, step, strerror(-rc));
 		return EXIT_FAILED;
 	}
 	return EXIT_OK;
 }
 
+/* SNP has one register, and its line is the value alone. */
+static void print_registers(enum tee tee, const struct measurements *m)
+{
+	char hex[2 * MEASUREMENT_MAX + 1];
+
+	for (uint32_t i = 0; i < m->n; i++) {
+		hex_encode((struct bytes){m->v[i].value, m->v[i].len}, hex);
+		if (tee == TEE_SNP)
+			puts(hex);
+		else
+			printf("%s=%s\n", m->v[i].name, hex);
+	}
+}
+
 static int cmd_measure(int argc, char **argv)
 {
 	static const struct argp argp = {
-	        NULL,   one_path,
-	        "FILE", "Print the launch measurement that a simulated platform reports for FILE.",
-	        NULL,   NULL,
+	        measure_options,
+	        sim_option,
+	        "FILE",
+	        "Print the registers that a simulated platform reports for FILE.",
+	        NULL,
+	        NULL,
 	        NULL};
-	const char *path = NULL;
-	uint8_t m[48];
-	char hex[97];
+	struct sim_args a = {0};
+	struct measurements m;
 	int rc;
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &path))
+	if (argp_parse(&argp, argc, argv, 0, NULL, &a))
 		return EXIT_USAGE;
-	rc = evidence_sim_measure(path, m);
+	rc = a.sim ? evidence_sim_tee(a.sim, &a.tee) : 0;
 	if (rc) {
-		fprintf(stderr, "keygate-attester: %s: %s\n", path, strerror(-rc));
+		fprintf(stderr, "keygate-attester: %s: %s\n", a.sim, strerror(-rc));
 		return EXIT_FAILED;
 	}
-	hex_encode(BYTES_OF(m), hex);
-	puts(hex);
+	if (a.tee == TEE_NONE)
+		a.tee = TEE_SNP;
+	rc = evidence_sim_measure(a.tee, a.path, &m);
+	if (rc) {
+		fprintf(stderr, "keygate-attester: %s: %s\n", a.path, strerror(-rc));
+		return EXIT_FAILED;
+	}
+	print_registers(a.tee, &m);
 	return EXIT_OK;
 }
 
@@ -297,8 +351,8 @@ static const struct {
 	const char *summary;
 } commands[] = {
         {"serve", cmd_serve, "answer attested TLS connections and forward them"},
-        {"init-sim", cmd_init_sim, "make a simulated SNP platform"},
-        {"measure", cmd_measure, "print a simulated platform's measurement of a file"},
+        {"init-sim", cmd_init_sim, "make a simulated platform"},
+        {"measure", cmd_measure, "print a simulated platform's registers for a file"},
 };
 
 static void usage(FILE *to)

@@ -1,29 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The simulated SNP platform's two halves: its certificates and keys on disk (sim_init.c), and
- * reports signed by its chip key (sim.c). Private to the attester.
+ * The seam between attester/sim.c and the simulated platforms: what a platform's file has to
+ * provide, and what it may use of the directory. A new platform is one such file and one line in
+ * the table of sim.c. Private to the attester.
  */
 #ifndef KEYGATE_ATTESTER_SIM_H
 #define KEYGATE_ATTESTER_SIM_H
 
-#define SIM_FORMAT   "keygate-sim-snp/1"
-#define SIM_PRODUCT  "Milan"
-#define SIM_PLATFORM "platform.json"
-#define SIM_CHIP_KEY "vcek.key"
-#define SIM_ARK_CERT "ark.pem"   /* the anchor that a policy has to name */
-#define SIM_CHAIN    "chain.pem" /* VCEK, ASK, and the ARK's CRL: the endorsements */
+#include <stdint.h>
+#include <openssl/evp.h>
+#include "attest/attest.h"
+#include "attester/evidence.h"
+#include "core/bytes.h"
+#include "core/verdict.h"
 
-/* A Milan machine with firmware of its day. */
-enum {
-	SIM_CPU_FAMILY = 0x19,
-	SIM_CPU_MODEL = 0x01,
-	SIM_CPU_STEPPING = 0x01,
-	SIM_SPL_BOOTLOADER = 4,
-	SIM_SPL_TEE = 0,
-	SIM_SPL_SNP = 22,
-	SIM_SPL_MICROCODE = 213,
+struct json_t;
+
+#define SIM_PLATFORM "platform.json" /* its "format" says which kind of platform it is */
+#define SIM_ANCHOR   "anchor.pem"    /* what a policy has to name; SNP's is ark.pem */
+
+struct sim_platform {
+	enum tee tee;
+	const char *format; /* "keygate-sim-snp/1" */
+	/* Fills the new, empty directory, platform.json too. now: POSIX seconds. */
+	int (*init)(const char *dir, int64_t now, const char **step);
+	/* The registers of a guest that runs these bytes, the launch measurement first. */
+	int (*measure)(struct bytes measured, struct measurements *out);
+	/*
+	 * Reads the directory. description is platform.json, its format looked at already; m is
+	 * what measure() said. *state goes to evidence(), from several threads, and to close().
+	 */
+	int (*open)(const char *dir, struct json_t *description, const struct measurements *m,
+	            void **state, const char **step);
+	int (*evidence)(void *state, const uint8_t report_data[static 64], struct evidence *out);
+	void (*close)(void *state);
 };
 
-#define SIM_GUEST_POLICY 0x30000 /* SMT allowed; no debug, no migration */
+extern const struct sim_platform sim_platform_snp;
+
+/* Files of a platform's directory. 0 or -errno. The caller frees *out. */
+int sim_read(const char *dir, const char *name, uint8_t **out, size_t *n);
+int sim_write(const char *dir, const char *name, struct bytes content);
+int sim_write_json(const char *dir, const char *name, const struct json_t *j);
+/* Takes and frees bio; a NULL one is -ENOMEM, so that a chain of writes needs no check between. */
+int sim_write_bio(const char *dir, const char *name, BIO *bio);
+/* Private keys, PEM, for the owner's eyes; EC only. */
+int sim_read_key(const char *dir, const char *name, EVP_PKEY **out);
+int sim_write_key(const char *dir, const char *name, const EVP_PKEY *key);
+
+/* Appends a register. */
+void sim_register(struct measurements *m, const char *name, enum register_role role,
+                  struct bytes value);
 
 #endif

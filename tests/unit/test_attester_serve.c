@@ -27,7 +27,7 @@
 #include "attest/cmw.h"
 #include "attester/pump.h"
 #include "attester/serve.h"
-#include "attester/sim.h"
+#include "attester/sim_snp.h"
 #include "core/file.h"
 
 static char base[64];
@@ -53,7 +53,7 @@ static int setup(void **state)
 	signal(SIGPIPE, SIG_IGN);
 	strcpy(base, "/tmp/keygate-test.XXXXXX");
 	assert_non_null(mkdtemp(base));
-	assert_int_equal(evidence_sim_init(in_base("tee"), time(NULL), &step), 0);
+	assert_int_equal(evidence_sim_init(in_base("tee"), TEE_SNP, time(NULL), &step), 0);
 	assert_int_equal(file_write_atomic(in_base("code"), bytes_str("the code"), 0600), 0);
 	assert_int_equal(evidence_sim_open(in_base("tee"), in_base("code"), &source, &step), 0);
 	return file_read(in_base("tee/" SIM_ARK_CERT), 65536, &anchor, &anchor_n);
@@ -94,7 +94,8 @@ static enum check_status appraise(struct bytes report, struct bytes chain,
 static void test_simulated_evidence_holds_under_its_anchor_only(void **state)
 {
 	struct evidence e;
-	uint8_t data[64] = "what this report is about", measured[48];
+	uint8_t data[64] = "what this report is about";
+	struct measurements m;
 	struct bytes report, chain;
 	struct claims claims;
 	struct checks checks;
@@ -106,8 +107,8 @@ static void test_simulated_evidence_holds_under_its_anchor_only(void **state)
 	chain = buf_view(&e.endorsement[0]);
 	assert_int_equal(appraise(report, chain, data, true, &claims, &checks), CHECK_PASS);
 	assert_true(claims.extra_anchor);
-	assert_int_equal(evidence_sim_measure(in_base("code"), measured), 0);
-	assert_memory_equal(claims.measurements.v[0].value, measured, 48);
+	assert_int_equal(evidence_sim_measure(TEE_SNP, in_base("code"), &m), 0);
+	assert_memory_equal(claims.measurements.v[0].value, m.v[0].value, 48);
 	assert_int_not_equal(appraise(report, chain, data, false, &claims, &checks), CHECK_PASS);
 	assert_int_not_equal(checks_find(&checks, "snp.chain")->status, CHECK_PASS);
 	data[0] ^= 1;
@@ -121,7 +122,7 @@ static void test_an_existing_platform_is_not_written_over(void **state)
 	const char *step;
 
 	(void)state;
-	assert_int_equal(evidence_sim_init(in_base("tee"), time(NULL), &step), -EEXIST);
+	assert_int_equal(evidence_sim_init(in_base("tee"), TEE_SNP, time(NULL), &step), -EEXIST);
 }
 
 static void test_no_configfs_is_no_device(void **state)
