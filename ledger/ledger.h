@@ -271,20 +271,48 @@ enum head_step ledger_head_step(const struct ledger_last *last, const struct che
 /* -------------------------------------------------------------- statement.c */
 
 /*
- * The leaf: a strict in-toto Statement v1 whose predicate names a TEE measurement
+ * The leaf: a strict in-toto Statement v1 whose predicate names TEE measurements
  * (docs/ledger.md has the schema).
  */
 #define STATEMENT_PREDICATE_MAX 256
+
+/*
+ * A register that a statement can name. ledger/ knows no evidence: these are plain names and
+ * lengths. The registers of a platform stand together, its launch measurement first: that one is
+ * never zero in a statement.
+ */
+struct statement_register {
+	const char *tee;  /* "tdx" */
+	const char *name; /* "mrtd" */
+	uint8_t len;      /* bytes */
+	uint8_t also;     /* another length that it may have; 0: none */
+	bool required;    /* a statement on this platform names it */
+};
+
+extern const struct statement_register statement_register[];
+extern const size_t statement_registers;
+/* NULL when no statement can name it. */
+const struct statement_register *statement_register_find(const char *tee, const char *name);
+
+enum { STATEMENT_TEES_MAX = 5 };
+
+struct statement_tee {
+	char tee[8];
+	struct measurements registers;
+};
 
 struct statement {
 	char subject[256];
 	uint8_t subject_sha256[32];
 	char predicate_type[STATEMENT_PREDICATE_MAX];
 	char version[64];
-	struct measurements snp; /* "measurement", if the statement has one for SNP */
-	struct measurements tdx; /* "mrtd", "rtmr1", "rtmr2" [, "rtmr0", "rtmr3"], if for TDX */
+	struct statement_tee tee[STATEMENT_TEES_MAX]; /* at least one, each platform once */
+	uint32_t tees;
 	int64_t not_after; /* from this second on it no longer holds; VERDICT_FOREVER: no end */
 };
+
+/* The registers that it names of a platform ("snp", "tdx" ...); NULL when it names none. */
+const struct measurements *statement_find(const struct statement *s, const char *tee);
 
 /* The predicate type that keygate-log writes; any https URI with this last part is read. */
 #define STATEMENT_TYPE        "https://in-toto.io/Statement/v1"

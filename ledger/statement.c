@@ -12,7 +12,47 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { REGISTER_LEN = 48 };
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+const struct statement_register statement_register[] = {
+        {"snp", "measurement", 48, 0, true},    {"tdx", "mrtd", 48, 0, true},
+        {"tdx", "rtmr1", 48, 0, true},          {"tdx", "rtmr2", 48, 0, true},
+        {"tdx", "rtmr0", 48, 0, false},         {"tdx", "rtmr3", 48, 0, false},
+        {"tdx", "mrconfigid", 48, 0, false},    {"tdx", "mrowner", 48, 0, false},
+        {"tdx", "mrownerconfig", 48, 0, false}, {"tdx", "mrservicetd", 48, 0, false},
+        {"sgx", "mrenclave", 32, 0, true},      {"sgx", "mrsigner", 32, 0, false},
+        {"sgx", "configid", 64, 0, false},      {"cca", "rim", 32, 64, true},
+        {"cca", "rem0", 32, 64, false},         {"cca", "rem1", 32, 64, false},
+        {"cca", "rem2", 32, 64, false},         {"cca", "rem3", 32, 64, false},
+        {"cca", "rpv", 64, 0, false},           {"nitro", "pcr0", 48, 0, true},
+        {"nitro", "pcr1", 48, 0, false},        {"nitro", "pcr2", 48, 0, false},
+        {"nitro", "pcr3", 48, 0, false},        {"nitro", "pcr4", 48, 0, false},
+        {"nitro", "pcr5", 48, 0, false},        {"nitro", "pcr6", 48, 0, false},
+        {"nitro", "pcr7", 48, 0, false},        {"nitro", "pcr8", 48, 0, false},
+        {"nitro", "pcr9", 48, 0, false},        {"nitro", "pcr10", 48, 0, false},
+        {"nitro", "pcr11", 48, 0, false},       {"nitro", "pcr12", 48, 0, false},
+        {"nitro", "pcr13", 48, 0, false},       {"nitro", "pcr14", 48, 0, false},
+        {"nitro", "pcr15", 48, 0, false},
+};
+
+const size_t statement_registers = COUNT(statement_register);
+
+const struct statement_register *statement_register_find(const char *tee, const char *name)
+{
+	for (size_t i = 0; i < COUNT(statement_register); i++)
+		if (!strcmp(statement_register[i].tee, tee) &&
+		    !strcmp(statement_register[i].name, name))
+			return &statement_register[i];
+	return NULL;
+}
+
+const struct measurements *statement_find(const struct statement *s, const char *tee)
+{
+	for (uint32_t i = 0; i < s->tees && i < STATEMENT_TEES_MAX; i++)
+		if (!strcmp(s->tee[i].tee, tee))
+			return &s->tee[i].registers;
+	return NULL;
+}
 
 /* A member that may be there, at most once (the JSON parser refuses repeated names). */
 struct member {
@@ -69,69 +109,112 @@ static bool take_hex(const json_t *v, uint8_t *out, size_t n)
 	return hex_decode((struct bytes){(const uint8_t *)s, len}, out, n) == 0;
 }
 
-static bool take_register(const json_t *v, const char *name, struct measurements *out)
+/* A statement being read, and room to say what is wrong with it. */
+struct reading {
+	struct statement *out;
+	char why[96];
+};
+
+static const char *take_register(struct reading *r, const struct statement_register *is,
+                                 const json_t *v, struct measurements *out)
 {
 	struct measurement *m = &out->v[out->n];
+	size_t len = json_string_length(v) / 2;
 
-	snprintf(m->name, sizeof(m->name), "%s", name);
-	m->len = REGISTER_LEN;
-	if (!take_hex(v, m->value, REGISTER_LEN))
-		return false;
+	m->len = len && len == is->also ? is->also : is->len;
+	snprintf(m->name, sizeof(m->name), "%s", is->name);
+	if (!json_is_string(v) || !take_hex(v, m->value, m->len)) {
+		snprintf(r->why, sizeof(r->why), "%s.%s is not %d%s lower-case hex digits", is->tee,
+		         is->name, 2 * is->len, is->also ? " or 128" : "");
+		return r->why;
+	}
 	out->n++;
-	return true;
+	return NULL;
 }
 
 /* A launch measurement that is zero was never made. */
-static bool is_measured(const struct measurements *m, const char *name)
+static bool is_measured(const struct measurements *m)
 {
-	const struct measurement *r = measurement_find(m, name);
-
-	return r && !bytes_all_zero(r->value, r->len);
+	return m->n && !bytes_all_zero(m->v[0].value, m->v[0].len);
 }
 
-static const char *take_tdx(json_t *object, struct measurements *out)
+/* Starts what the statement says of one more platform. */
+static struct measurements *add_tee(struct reading *r, const char *tee)
 {
-	struct member m[] = {
-	        {"mrtd", JSON_STRING, true, NULL},   {"rtmr0", JSON_STRING, false, NULL},
-	        {"rtmr1", JSON_STRING, true, NULL},  {"rtmr2", JSON_STRING, true, NULL},
-	        {"rtmr3", JSON_STRING, false, NULL},
-	};
+	struct statement_tee *t = &r->out->tee[r->out->tees++];
 
-	if (!take_members(object, m, sizeof(m) / sizeof(m[0])))
-		return "tdx holds mrtd, rtmr1, rtmr2 and at most rtmr0 and rtmr3";
-	for (size_t i = 0; i < sizeof(m) / sizeof(m[0]); i++) {
-		if (m[i].value && !take_register(m[i].value, m[i].name, out))
-			return "a TDX register is 96 lower-case hex digits";
+	snprintf(t->tee, sizeof(t->tee), "%s", tee);
+	return &t->registers;
+}
+
+static const char *take_tee(struct reading *r, const char *tee, json_t *object)
+{
+	struct measurements *out = add_tee(r, tee);
+	const char *why;
+
+	for (size_t i = 0; i < COUNT(statement_register); i++) {
+		const struct statement_register *is = &statement_register[i];
+		json_t *v = strcmp(is->tee, tee) ? NULL : json_object_get(object, is->name);
+
+		if (!v && is->required && !strcmp(is->tee, tee)) {
+			snprintf(r->why, sizeof(r->why), "%s has no %s", tee, is->name);
+			return r->why;
+		}
+		why = v ? take_register(r, is, v, out) : NULL;
+		if (why)
+			return why;
 	}
-	return is_measured(out, "mrtd") ? NULL : "mrtd is zero";
+	if (out->n != json_object_size(object))
+		snprintf(r->why, sizeof(r->why), "%s names what is no register", tee);
+	else if (!is_measured(out))
+		snprintf(r->why, sizeof(r->why), "%s.%s is zero", tee, out->v[0].name);
+	else
+		return NULL;
+	return r->why;
 }
 
-static const char *take_predicate(json_t *object, struct statement *out)
+static const char *take_snp(struct reading *r, const json_t *v)
+{
+	struct measurements *out = add_tee(r, "snp");
+
+	if (take_register(r, statement_register_find("snp", "measurement"), v, out) ||
+	    !is_measured(out))
+		return "snp_measurement is 96 lower-case hex digits and not zero";
+	return NULL;
+}
+
+static const char *take_predicate(json_t *object, struct reading *r)
 {
 	struct member m[] = {
-	        {"snp_measurement", JSON_STRING, false, NULL},
-	        {"tdx", JSON_OBJECT, false, NULL},
 	        {"version", JSON_STRING, true, NULL},
 	        {"not_after", JSON_INTEGER, false, NULL},
+	        {"tdx", JSON_OBJECT, false, NULL},
+	        {"sgx", JSON_OBJECT, false, NULL},
+	        {"cca", JSON_OBJECT, false, NULL},
+	        {"nitro", JSON_OBJECT, false, NULL},
+	        {"snp_measurement", JSON_STRING, false, NULL},
 	};
-	json_t *snp;
-	json_t *tdx;
+	enum { VERSION, NOT_AFTER, FIRST_TEE, SNP = COUNT(m) - 1 };
+	struct statement *out = r->out;
+	const char *why = NULL;
 
-	if (!take_members(object, m, sizeof(m) / sizeof(m[0])))
-		return "the predicate holds snp_measurement, tdx, version, not_after; no other";
-	snp = m[0].value;
-	tdx = m[1].value;
-	if (!snp && !tdx)
-		return "the predicate names no measurement";
-	if (snp && (!take_register(snp, "measurement", &out->snp) ||
-	            !is_measured(&out->snp, "measurement")))
-		return "snp_measurement is 96 lower-case hex digits and not zero";
-	if (!take_text(m[2].value, out->version, sizeof(out->version)))
+	if (!take_members(object, m, COUNT(m)))
+		return "the predicate holds version, not_after, snp_measurement, tdx, sgx, cca, nitro; "
+		       "no other";
+	if (!take_text(m[VERSION].value, out->version, sizeof(out->version)))
 		return "version is 1 to 63 printable characters";
-	out->not_after = m[3].value ? json_integer_value(m[3].value) : VERDICT_FOREVER;
+	out->not_after =
+	        m[NOT_AFTER].value ? json_integer_value(m[NOT_AFTER].value) : VERDICT_FOREVER;
 	if (out->not_after <= 0)
 		return "not_after is in seconds since 1970";
-	return tdx ? take_tdx(tdx, &out->tdx) : NULL;
+	if (m[SNP].value)
+		why = take_snp(r, m[SNP].value);
+	for (size_t i = FIRST_TEE; i < SNP && !why; i++)
+		if (m[i].value)
+			why = take_tee(r, m[i].name, m[i].value);
+	if (!why && !out->tees)
+		why = "the predicate names no measurement";
+	return why;
 }
 
 static const char *take_subject(json_t *subjects, struct statement *out)
@@ -167,7 +250,7 @@ static bool take_predicate_type(const json_t *v, char out[static STATEMENT_PREDI
 	       strcmp(out + n - strlen(last), last) == 0;
 }
 
-static const char *take_statement(json_t *object, struct statement *out)
+static const char *take_statement(json_t *object, struct reading *r)
 {
 	struct member m[] = {
 	        {"_type", JSON_STRING, true, NULL},
@@ -181,10 +264,10 @@ static const char *take_statement(json_t *object, struct statement *out)
 		return "a statement holds _type, subject, predicateType and predicate";
 	if (strcmp(json_string_value(m[0].value), STATEMENT_TYPE) != 0)
 		return "_type is not " STATEMENT_TYPE;
-	if (!take_predicate_type(m[2].value, out->predicate_type))
+	if (!take_predicate_type(m[2].value, r->out->predicate_type))
 		return "predicateType is not an https URI ending in " STATEMENT_PREDICATE_V;
-	why = take_subject(m[1].value, out);
-	return why ? why : take_predicate(m[3].value, out);
+	why = take_subject(m[1].value, r->out);
+	return why ? why : take_predicate(m[3].value, r);
 }
 
 static void check_expiry(const struct statement *s, int64_t at, struct checks *checks)
@@ -200,6 +283,7 @@ int ledger_statement_parse(struct bytes leaf, int64_t at, struct statement *out,
                            struct checks *checks)
 {
 	struct statement s = {0};
+	struct reading r = {.out = &s};
 	json_error_t error;
 	json_t *root = NULL;
 	const char *why = "not JSON, or a name is there twice";
@@ -209,7 +293,7 @@ int ledger_statement_parse(struct bytes leaf, int64_t at, struct statement *out,
 	else
 		root = json_loadb((const char *)leaf.p, leaf.n, JSON_REJECT_DUPLICATES, &error);
 	if (root)
-		why = take_statement(root, &s);
+		why = take_statement(root, &r);
 	else if (leaf.n <= LEAF_MAX && json_error_code(&error) == json_error_out_of_memory)
 		return -ENOMEM;
 	json_decref(root);

@@ -382,19 +382,7 @@ static int check_ledger(struct appraisal *a, policy_last_fn last, void *ctx,
 
 static const struct measurements *logged(const struct appraisal *a)
 {
-	switch (a->claims.tee) {
-	case TEE_SNP:
-		return &a->statement.snp;
-	case TEE_TDX:
-		return &a->statement.tdx;
-	case TEE_NONE:
-	case TEE_SGX:
-	case TEE_CCA:
-	case TEE_NITRO:
-	case TEE_MAX:
-		return NULL;
-	}
-	return NULL;
+	return statement_find(&a->statement, attest_tee_name(a->claims.tee));
 }
 
 static bool same_measurement(const struct measurement *a, const struct measurement *b)

@@ -5,12 +5,18 @@
 #include <string.h>
 #include "ledger/ledger.h"
 
-static void registers(const struct measurements *m, struct bytes in)
+/* Each a register of its platform, of a length that it may have. */
+static void registers(const struct statement_tee *t, struct bytes in)
 {
+	const struct measurements *m = &t->registers;
 	char hex[2 * MEASUREMENT_MAX + 1];
 
+	MUST(m->n > 0 && m->n <= MEASUREMENTS_MAX);
+	MUST(!bytes_all_zero(m->v[0].value, m->v[0].len));
 	for (uint32_t i = 0; i < m->n; i++) {
-		MUST(m->v[i].len == 48 && m->v[i].name[0]);
+		const struct statement_register *is = statement_register_find(t->tee, m->v[i].name);
+
+		MUST(is && (m->v[i].len == is->len || (is->also && m->v[i].len == is->also)));
 		hex_encode((struct bytes){m->v[i].value, m->v[i].len}, hex);
 		/* Spelled out in the leaf, unless an escape stands for a digit. */
 		if (!memchr(in.p, '\\', in.n))
@@ -33,12 +39,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			MUST(checks_overall(&checks) == CHECK_FAIL);
 			continue;
 		}
-		MUST(s.snp.n <= 1 && s.tdx.n <= 5 && s.snp.n + s.tdx.n > 0);
+		MUST(s.tees > 0 && s.tees <= STATEMENT_TEES_MAX);
 		MUST(s.subject[0] && s.version[0] && s.predicate_type[0]);
 		MUST((checks_overall(&checks) == CHECK_PASS) ==
 		     (s.not_after == VERDICT_FOREVER || times[i] < s.not_after));
-		registers(&s.snp, in);
-		registers(&s.tdx, in);
+		for (uint32_t t = 0; t < s.tees; t++) {
+			MUST(statement_find(&s, s.tee[t].tee) == &s.tee[t].registers);
+			registers(&s.tee[t], in);
+		}
 	}
 	return 0;
 }

@@ -18,6 +18,9 @@
 #define VERSION "\"version\":\"1.2.3\""
 #define TDX     "\"mrtd\":\"" H96 "\",\"rtmr1\":\"" H96 "\",\"rtmr2\":\"" Z96 "\""
 
+#define SGX   "\"mrenclave\":\"" H64 "\",\"mrsigner\":\"" H64 "\""
+#define NITRO "\"pcr0\":\"" H96 "\",\"pcr8\":\"" H96 "\""
+
 #define WITH(type, subject, ptype, predicate) \
 	"{" type "," subject "," ptype ",\"predicate\":{" predicate "}}"
 #define PREDICATE(p) WITH(TYPE, SUBJECT, PTYPE, p)
@@ -47,8 +50,9 @@ static void entry_row(const struct row *r, void *ctx)
 	} else {
 		assert_int_equal(ledger_statement_parse(leaf, TEST_TIME, &s, &c), 0);
 		assert_overall(r->f[0], &c, CHECK_PASS);
-		assert_int_equal(s.snp.n, 1);
-		assert_int_equal(s.tdx.n, 3);
+		assert_int_equal(s.tees, 2);
+		assert_int_equal(statement_find(&s, "snp")->n, 1);
+		assert_int_equal(statement_find(&s, "tdx")->n, 3);
 		assert_string_equal(s.predicate_type, STATEMENT_PREDICATE);
 		assert_int_equal(strncmp(s.subject, "cvm-image-", 10), 0);
 		assert_true(s.not_after == VERDICT_FOREVER);
@@ -89,21 +93,118 @@ static void content(void **state)
 	assert_memory_equal(s.subject_sha256, digest, 32);
 	assert_string_equal(s.version, "1.2.3");
 	assert_int_equal(s.not_after, 1800000001);
-	m = measurement_find(&s.snp, "measurement");
+	m = measurement_find(statement_find(&s, "snp"), "measurement");
 	assert_non_null(m);
 	assert_int_equal(m->len, 48);
 	assert_memory_equal(m->value, want, 48);
-	assert_int_equal(s.tdx.n, 5);
-	m = measurement_find(&s.tdx, "mrtd");
+	assert_int_equal(statement_find(&s, "tdx")->n, 5);
+	m = measurement_find(statement_find(&s, "tdx"), "mrtd");
 	assert_non_null(m);
 	assert_memory_equal(m->value, want, 48);
-	m = measurement_find(&s.tdx, "rtmr3");
+	m = measurement_find(statement_find(&s, "tdx"), "rtmr3");
 	assert_non_null(m);
 	assert_true(bytes_all_zero(m->value, m->len));
 
 	assert_int_equal(parse(PREDICATE("\"tdx\":{" TDX "}," VERSION), &s, &c), 0);
-	assert_int_equal(s.snp.n, 0);
-	assert_int_equal(s.tdx.n, 3);
+	assert_null(statement_find(&s, "snp"));
+	assert_int_equal(statement_find(&s, "tdx")->n, 3);
+}
+
+/* The table: platforms apart, each with its launch measurement first, lengths that fit. */
+static void table(void **state)
+{
+	size_t tees = 0, of_tee = 0;
+
+	(void)state;
+	for (size_t i = 0; i < statement_registers; i++) {
+		const struct statement_register *r = &statement_register[i];
+		bool first = !i || strcmp(r[-1].tee, r->tee) != 0;
+
+		assert_ptr_equal(statement_register_find(r->tee, r->name), r);
+		assert_in_range(r->len, 1, MEASUREMENT_MAX);
+		assert_true(r->also <= MEASUREMENT_MAX);
+		assert_in_range(strlen(r->name), 1, sizeof(((struct measurement *)0)->name) - 1);
+		assert_in_range(strlen(r->tee), 1, sizeof(((struct statement_tee *)0)->tee) - 1);
+		if (first)
+			assert_true(r->required);
+		tees += first;
+		of_tee = first ? 1 : of_tee + 1;
+		assert_true(of_tee <= MEASUREMENTS_MAX);
+	}
+	assert_int_equal(tees, STATEMENT_TEES_MAX);
+	assert_null(statement_register_find("snp", "mrtd"));
+	assert_null(statement_register_find("tdx", "mrt"));
+}
+
+/* Every register of every platform, in one statement. */
+static void every_register(void **state)
+{
+	struct buf b = buf_make(LEAF_MAX);
+	const char *tee = "";
+	struct statement s;
+	struct checks c;
+	uint32_t n = 0;
+
+	(void)state;
+	buf_str(&b, "{" TYPE "," SUBJECT "," PTYPE ",\"predicate\":{" VERSION "," SNP);
+	for (size_t i = 0; i < statement_registers; i++) {
+		const struct statement_register *r = &statement_register[i];
+
+		if (!strcmp(r->tee, "snp"))
+			continue;
+		if (strcmp(tee, r->tee) != 0)
+			buf_printf(&b, "%s,\"%s\":{", *tee ? "}" : "", r->tee);
+		buf_printf(&b, "%s\"%s\":\"%0*d\"", strcmp(tee, r->tee) ? "" : ",", r->name,
+		           2 * r->len, 1);
+		tee = r->tee;
+	}
+	buf_str(&b, "}}}");
+	buf_u8(&b, 0);
+	assert_int_equal(parse((char *)b.p, &s, &c), 0);
+	assert_int_equal(s.tees, STATEMENT_TEES_MAX);
+	for (uint32_t t = 0; t < s.tees; t++)
+		n += s.tee[t].registers.n;
+	assert_int_equal(n, statement_registers);
+	for (size_t i = 0; i < statement_registers; i++) {
+		const struct statement_register *r = &statement_register[i];
+
+		assert_int_equal(measurement_find(statement_find(&s, r->tee), r->name)->len,
+		                 r->len);
+	}
+	buf_free(&b);
+}
+
+static void other_platforms(void **state)
+{
+	struct statement s;
+	struct checks c;
+
+	(void)state;
+	assert_int_equal(parse(PREDICATE("\"sgx\":{" SGX "}," VERSION), &s, &c), 0);
+	assert_int_equal(s.tees, 1);
+	assert_int_equal(measurement_find(statement_find(&s, "sgx"), "mrenclave")->len, 32);
+	assert_int_equal(parse(PREDICATE("\"nitro\":{" NITRO "}," VERSION), &s, &c), 0);
+	assert_int_equal(measurement_find(statement_find(&s, "nitro"), "pcr0")->len, 48);
+	/* Two lengths of hashes, and no other. */
+	assert_int_equal(parse(PREDICATE("\"cca\":{\"rim\":\"" H64 "\"}," VERSION), &s, &c), 0);
+	assert_int_equal(measurement_find(statement_find(&s, "cca"), "rim")->len, 32);
+	assert_int_equal(parse(PREDICATE("\"cca\":{\"rim\":\"" H64 H64 "\"}," VERSION), &s, &c), 0);
+	assert_int_equal(measurement_find(statement_find(&s, "cca"), "rim")->len, 64);
+	assert_int_equal(parse(PREDICATE("\"cca\":{\"rim\":\"" H96 "\"}," VERSION), &s, &c),
+	                 -EINVAL);
+	assert_string_equal(checks_find(&c, "ledger.statement")->detail,
+	                    "cca.rim is not 64 or 128 lower-case hex digits");
+	assert_int_equal(parse(PREDICATE("\"sgx\":{\"mrsigner\":\"" H64 "\"}," VERSION), &s, &c),
+	                 -EINVAL);
+	assert_string_equal(checks_find(&c, "ledger.statement")->detail, "sgx has no mrenclave");
+	assert_int_equal(
+	        parse(PREDICATE("\"nitro\":{" NITRO ",\"pcr16\":\"" H96 "\"}," VERSION), &s, &c),
+	        -EINVAL);
+	assert_string_equal(checks_find(&c, "ledger.statement")->detail,
+	                    "nitro names what is no register");
+	assert_int_equal(parse(PREDICATE("\"nitro\":{\"pcr0\":\"" Z96 "\"}," VERSION), &s, &c),
+	                 -EINVAL);
+	assert_string_equal(checks_find(&c, "ledger.statement")->detail, "nitro.pcr0 is zero");
 }
 
 static void expiry(void **state)
@@ -203,6 +304,16 @@ static void refused(void **state)
 	        PREDICATE("\"tdx\":{" TDX ",\"rtmr4\":\"" H96 "\"}," VERSION),
 	        PREDICATE("\"tdx\":{\"mrtd\":\"" Z96 "\",\"rtmr1\":\"" H96 "\",\"rtmr2\":\"" H96
 	                  "\"}," VERSION),
+	        PREDICATE("\"tdx\":[]," VERSION),
+	        PREDICATE("\"sgx\":{}," VERSION),
+	        PREDICATE("\"sgx\":{\"mrenclave\":\"" H96 "\"}," VERSION),
+	        PREDICATE("\"sgx\":{\"mrenclave\":1}," VERSION),
+	        PREDICATE("\"sgx\":{" SGX ",\"configid\":\"" H64 "\"}," VERSION),
+	        PREDICATE("\"cca\":{\"rem0\":\"" H64 "\"}," VERSION),
+	        PREDICATE("\"cca\":{\"rim\":\"\"}," VERSION),
+	        PREDICATE("\"cca\":{\"rim\":\"" H64 "\",\"rpv\":\"" H64 "\"}," VERSION),
+	        PREDICATE("\"nitro\":{\"pcr1\":\"" H96 "\"}," VERSION),
+	        PREDICATE("\"nitro\":{" NITRO "}"),
 	        PREDICATE("\"tdx\":{" TDX ",\"mrtd\":\"" H96 "\"}," VERSION),
 	};
 	struct statement s;
@@ -260,9 +371,11 @@ static void limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(entry_vectors), cmocka_unit_test(content),
-	        cmocka_unit_test(expiry),        cmocka_unit_test(refused),
-	        cmocka_unit_test(upper_case),    cmocka_unit_test(limits),
+	        cmocka_unit_test(entry_vectors),   cmocka_unit_test(content),
+	        cmocka_unit_test(expiry),          cmocka_unit_test(refused),
+	        cmocka_unit_test(upper_case),      cmocka_unit_test(limits),
+	        cmocka_unit_test(table),           cmocka_unit_test(every_register),
+	        cmocka_unit_test(other_platforms),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
