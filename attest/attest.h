@@ -56,6 +56,8 @@ struct collateral_name {
 typedef size_t (*attest_collateral_fn)(void *ctx, const struct collateral_name *name,
                                        struct bytes *out, size_t cap);
 
+struct pki_cache;
+
 struct attest_input {
 	enum tee type; /* TEE_NONE: told from the content */
 	struct bytes evidence;
@@ -66,6 +68,7 @@ struct attest_input {
 	uint32_t endorsements_n;
 	attest_collateral_fn collateral; /* for what is not among them; may be NULL */
 	void *collateral_ctx;
+	struct pki_cache *cache; /* attest/pki.h; may be NULL */
 	/* Certificates or public keys (DER or PEM) trusted beside the built-in pins. */
 	struct bytes anchors[ATTEST_ANCHORS_MAX];
 	uint32_t anchors_n;

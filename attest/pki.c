@@ -7,6 +7,7 @@
 #include "attest/pki.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <openssl/core_names.h>
@@ -64,6 +65,64 @@ static int bag_crl(struct pki_bag *bag, X509_CRL *crl)
 	return 0;
 }
 
+/* ------------------------------------------------------------------- cache */
+
+/* A fleet's certificates; larger ones than vendors make are not worth keeping. */
+enum { CACHE_SLOTS = 128, CACHE_DER_MAX = 16384 };
+
+struct pki_cache {
+	uint32_t next; /* to be replaced */
+	struct {
+		uint8_t sha256[32];
+		X509 *cert; /* one of them, or neither */
+		X509_CRL *crl;
+	} slot[CACHE_SLOTS];
+};
+
+struct pki_cache *pki_cache_new(void)
+{
+	return calloc(1, sizeof(struct pki_cache));
+}
+
+void pki_cache_free(struct pki_cache *c)
+{
+	for (size_t i = 0; c && i < CACHE_SLOTS; i++) {
+		X509_free(c->slot[i].cert);
+		X509_CRL_free(c->slot[i].crl);
+	}
+	free(c);
+}
+
+/* Either references to what this DER was parsed to, or none. */
+static void cache_get(const struct pki_cache *c, const uint8_t sha256[static 32], X509 **cert,
+                      X509_CRL **crl)
+{
+	for (size_t i = 0; i < CACHE_SLOTS; i++) {
+		if (memcmp(c->slot[i].sha256, sha256, 32) != 0)
+			continue;
+		if (c->slot[i].cert && X509_up_ref(c->slot[i].cert))
+			*cert = c->slot[i].cert;
+		else if (c->slot[i].crl && X509_CRL_up_ref(c->slot[i].crl))
+			*crl = c->slot[i].crl;
+		return;
+	}
+}
+
+static void cache_put(struct pki_cache *c, const uint8_t sha256[static 32], X509 *cert,
+                      X509_CRL *crl)
+{
+	uint32_t at = c->next;
+
+	if ((cert && !X509_up_ref(cert)) || (crl && !X509_CRL_up_ref(crl)))
+		return;
+	X509_free(c->slot[at].cert);
+	X509_CRL_free(c->slot[at].crl);
+	memcpy(c->slot[at].sha256, sha256, 32);
+	c->slot[at].cert = cert;
+	c->slot[at].crl = crl;
+	c->next = (at + 1) % CACHE_SLOTS;
+}
+
 /* One DER certificate and nothing behind it. */
 static X509 *der_cert(struct bytes der)
 {
@@ -91,12 +150,24 @@ static X509_CRL *der_crl(struct bytes der)
 
 static int bag_der(struct pki_bag *bag, struct bytes der)
 {
-	X509 *cert = der_cert(der);
-	X509_CRL *crl;
+	uint8_t sha256[32];
+	X509_CRL *crl = NULL;
+	X509 *cert = NULL;
+	bool cached = bag->cache && der.n <= CACHE_DER_MAX &&
+	              EVP_Digest(der.p, der.n, sha256, NULL, EVP_sha256(), NULL);
 
+	if (cached)
+		cache_get(bag->cache, sha256, &cert, &crl);
+	if (cert || crl)
+		cached = false; /* there already */
+	else
+		cert = der_cert(der);
+	if (!cert && !crl)
+		crl = der_crl(der);
+	if (cached && (cert || crl))
+		cache_put(bag->cache, sha256, cert, crl);
 	if (cert)
 		return bag_cert(bag, cert);
-	crl = der_crl(der);
 	return crl ? bag_crl(bag, crl) : -EINVAL;
 }
 

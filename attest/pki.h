@@ -18,7 +18,17 @@ enum { PKI_CERTS_MAX = 32, PKI_CRLS_MAX = 8, PKI_OTHERS_MAX = 16, PKI_INPUT_MAX 
  * are tried. */
 enum { PKI_RSA_BITS_MAX = 4096, PKI_EC_BITS_MAX = 521, PKI_ISSUERS_MAX = 4 };
 
+/*
+ * Certificates and lists that were parsed before, by the SHA-256 of their DER. A vendor's are the
+ * same in every appraisal, and parsing one costs more than checking its signature. Nothing is
+ * believed for being in here. For one thread; the oldest goes when it is full.
+ */
+struct pki_cache;
+struct pki_cache *pki_cache_new(void); /* NULL: out of memory */
+void pki_cache_free(struct pki_cache *c);
+
 struct pki_bag {
+	struct pki_cache *cache; /* the caller's, or NULL; set before anything is added */
 	X509 *cert[PKI_CERTS_MAX];
 	uint32_t certs;
 	X509_CRL *crl[PKI_CRLS_MAX];

@@ -391,7 +391,7 @@ enum check_status attest_snp_chain(const struct attest_input *in, const struct s
 	enum check_status status;
 	int rc;
 
-	*out = (struct snp_chain){0};
+	*out = (struct snp_chain){.bag = {.cache = in->cache}};
 	for (uint32_t i = 0; i < in->anchors_n; i++) {
 		rc = pki_pins_add(&pins, &out->bag, in->anchors[i]);
 		if (rc) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What may enter the bag of certificates: keys that vendors use. Whoever sends certificates must
- * not choose how long looking at them takes.
+ * not choose how long looking at them takes. What was parsed before serves again, revocation lists
+ * are judged by each of their rules.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include "attest/pki.h"
 
 static EVP_PKEY *rsa_with_exponent(unsigned bits)
@@ -72,11 +74,202 @@ static void test_costly_and_odd_keys_are_not(void **state)
 	assert_int_equal(kept(EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")), 0);
 }
 
+/* --------------------------------------------------------------------- cache */
+
+/* A self-signed certificate that may sign lists, of this serial number. */
+static X509 *issuer(EVP_PKEY *key, long serial, const char *usage)
+{
+	X509 *x = X509_new();
+	X509_NAME *name = X509_get_subject_name(x);
+	X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, NULL, NID_key_usage, usage);
+
+	assert_true(X509_set_version(x, 2));
+	assert_true(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const uint8_t *)"CA", -1,
+	                                       -1, 0));
+	assert_true(X509_set_issuer_name(x, name));
+	assert_true(ASN1_INTEGER_set(X509_get_serialNumber(x), serial));
+	assert_true(X509_set_pubkey(x, key) && X509_add_ext(x, ext, -1));
+	assert_true(ASN1_TIME_set(X509_getm_notBefore(x), 0) &&
+	            ASN1_TIME_set(X509_getm_notAfter(x), 1000));
+	assert_true(X509_sign(x, key, EVP_sha256()) > 0);
+	X509_EXTENSION_free(ext);
+	return x;
+}
+
+static void add_der(struct pki_bag *bag, X509 *x)
+{
+	uint8_t *der = NULL;
+	int n = i2d_X509(x, &der);
+
+	assert_true(n > 0);
+	assert_int_equal(pki_bag_add(bag, (struct bytes){der, (size_t)n}), 0);
+	OPENSSL_free(der);
+}
+
+static void test_what_was_parsed_serves_again(void **state)
+{
+	struct pki_cache *cache = pki_cache_new();
+	struct pki_bag first = {.cache = cache}, second = {.cache = cache}, other = {0};
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *x = issuer(key, 1, "keyCertSign,cRLSign");
+
+	(void)state;
+	add_der(&first, x);
+	add_der(&second, x);
+	add_der(&other, x);
+	assert_ptr_equal(first.cert[0], second.cert[0]);
+	assert_ptr_not_equal(first.cert[0], other.cert[0]);
+	pki_bag_free(&first);
+	/* It outlives the bag, and the bag outlives the cache. */
+	pki_cache_free(cache);
+	assert_true(pki_issued(second.cert[0], other.cert[0]));
+	pki_bag_free(&second);
+	pki_bag_free(&other);
+	X509_free(x);
+	EVP_PKEY_free(key);
+}
+
+static void test_the_oldest_goes(void **state)
+{
+	struct pki_cache *cache = pki_cache_new();
+	struct pki_bag held = {.cache = cache};
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *first = issuer(key, 1, "cRLSign");
+
+	(void)state;
+	add_der(&held, first);
+	for (long i = 0; i < 300; i++) {
+		struct pki_bag bag = {.cache = cache};
+		X509 *x = issuer(key, 2 + i, "cRLSign");
+
+		add_der(&bag, x);
+		pki_bag_free(&bag);
+		X509_free(x);
+	}
+	add_der(&held, first);
+	assert_ptr_not_equal(held.cert[0], held.cert[1]);
+	pki_bag_free(&held);
+	pki_cache_free(cache);
+	X509_free(first);
+	EVP_PKEY_free(key);
+}
+
+/* ----------------------------------------------------------------- revocation */
+
+struct list {
+	int64_t from, to;
+	long serial; /* 0: no entry */
+	int nid;     /* an extension, or 0 ... */
+	bool critical;
+	uint8_t value[5]; /* ... and its DER */
+	const char *cn;
+};
+
+static X509_CRL *list_of(const struct list *l, EVP_PKEY *key)
+{
+	X509_CRL *crl = X509_CRL_new();
+	X509_NAME *name = X509_NAME_new();
+	ASN1_TIME *t = ASN1_TIME_new();
+
+	assert_true(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const uint8_t *)l->cn, -1,
+	                                       -1, 0));
+	assert_true(X509_CRL_set_version(crl, 1) && X509_CRL_set_issuer_name(crl, name));
+	assert_true(ASN1_TIME_set(t, l->from) && X509_CRL_set1_lastUpdate(crl, t));
+	if (l->to)
+		assert_true(ASN1_TIME_set(t, l->to) && X509_CRL_set1_nextUpdate(crl, t));
+	if (l->serial) {
+		X509_REVOKED *entry = X509_REVOKED_new();
+		ASN1_INTEGER *n = ASN1_INTEGER_new();
+
+		assert_true(ASN1_INTEGER_set(n, l->serial) &&
+		            X509_REVOKED_set_serialNumber(entry, n));
+		assert_true(ASN1_TIME_set(t, l->from) && X509_REVOKED_set_revocationDate(entry, t));
+		assert_true(X509_CRL_add0_revoked(crl, entry));
+		ASN1_INTEGER_free(n);
+	}
+	if (l->nid) {
+		ASN1_OCTET_STRING *value = ASN1_OCTET_STRING_new();
+		X509_EXTENSION *ext;
+
+		assert_true(ASN1_OCTET_STRING_set(value, l->value, l->value[1] + 2));
+		ext = X509_EXTENSION_create_by_NID(NULL, l->nid, l->critical, value);
+		assert_true(ext && X509_CRL_add_ext(crl, ext, -1));
+		ASN1_OCTET_STRING_free(value);
+		X509_EXTENSION_free(ext);
+	}
+	assert_true(X509_CRL_sort(crl) && X509_CRL_sign(crl, key, EVP_sha256()) > 0);
+	X509_NAME_free(name);
+	ASN1_TIME_free(t);
+	return crl;
+}
+
+static void test_lists_are_judged(void **state)
+{
+	static const struct {
+		struct list list;
+		int64_t at;
+		bool other_key;
+		int want;
+	} cases[] = {
+	        {{100, 200, 0, 0, false, {0}, "CA"}, 100, false, X509_V_OK},
+	        {{100, 200, 0, 0, false, {0}, "CA"}, 200, false, X509_V_OK},
+	        {{100, 200, 8, 0, false, {0}, "CA"}, 150, false, X509_V_OK},
+	        {{100, 200, 7, 0, false, {0}, "CA"}, 150, false, X509_V_ERR_CERT_REVOKED},
+	        {{100, 200, 0, 0, false, {0}, "CA"}, 99, false, X509_V_ERR_CRL_NOT_YET_VALID},
+	        {{100, 200, 0, 0, false, {0}, "CA"}, 201, false, X509_V_ERR_CRL_HAS_EXPIRED},
+	        {{100, 0, 0, 0, false, {0}, "CA"},
+	         150,
+	         false,
+	         X509_V_ERR_ERROR_IN_CRL_NEXT_UPDATE_FIELD},
+	        {{100, 200, 0, 0, false, {0}, "Other"}, 150, false, X509_V_ERR_UNABLE_TO_GET_CRL},
+	        {{100, 200, 0, 0, false, {0}, "CA"}, 150, true, X509_V_ERR_CRL_SIGNATURE_FAILURE},
+	        {{100,
+	          200,
+	          0,
+	          NID_issuing_distribution_point,
+	          false,
+	          {0x30, 3, 0x81, 1, 0xff},
+	          "CA"},
+	         150,
+	         false,
+	         X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION},
+	        {{100, 200, 0, NID_delta_crl, false, {2, 1, 1}, "CA"},
+	         150,
+	         false,
+	         X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION},
+	        {{100, 200, 0, NID_crl_number, true, {2, 1, 1}, "CA"},
+	         150,
+	         false,
+	         X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION},
+	        {{100, 200, 0, NID_crl_number, false, {2, 1, 1}, "CA"}, 150, false, X509_V_OK},
+	};
+	EVP_PKEY *key = EVP_EC_gen("P-256"), *other = EVP_EC_gen("P-256");
+	X509 *ca = issuer(key, 7, "keyCertSign,cRLSign"), *weak = issuer(key, 7, "keyCertSign");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		X509_CRL *crl = list_of(&cases[i].list, cases[i].other_key ? other : key);
+
+		assert_int_equal(pki_revocation(ca, ca, crl, cases[i].at), cases[i].want);
+		if (cases[i].want == X509_V_OK)
+			assert_int_equal(pki_revocation(ca, weak, crl, cases[i].at),
+			                 X509_V_ERR_KEYUSAGE_NO_CRL_SIGN);
+		X509_CRL_free(crl);
+	}
+	X509_free(ca);
+	X509_free(weak);
+	EVP_PKEY_free(key);
+	EVP_PKEY_free(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_keys_that_vendors_use_are_kept),
 	        cmocka_unit_test(test_costly_and_odd_keys_are_not),
+	        cmocka_unit_test(test_what_was_parsed_serves_again),
+	        cmocka_unit_test(test_the_oldest_goes),
+	        cmocka_unit_test(test_lists_are_judged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
