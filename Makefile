@@ -42,8 +42,8 @@ CFLAGS := -std=gnu17 $(OPT) $(WARN) $(HARD) -pthread
 LDFLAGS := -pie -pthread $(LDSAN)
 LIBS := -lssl -lcrypto -ljansson -lcbor -lconfuse -lcurl -lbpf -lmnl -lcap-ng -lseccomp -lkeyutils
 
-ROOMS := core attest ledger policy keyring
-LIBROOMS := $(foreach r,policy keyring attest ledger core,$(O)/lib$(r).a)
+ROOMS := core attest ledger policy keyring transport
+LIBROOMS := $(foreach r,policy keyring transport attest ledger core,$(O)/lib$(r).a)
 PROGS := keygated keygate keygate-log keygate-attester
 
 src = $(sort $(wildcard $(1)/*.c))
@@ -141,9 +141,10 @@ LINK_attest := attest core
 LINK_ledger := ledger core
 LINK_policy := policy attest ledger core
 LINK_keyring := keyring core
-LINK_daemon := daemon policy keyring attest ledger core
+LINK_transport := transport attest core
+LINK_daemon := daemon policy keyring transport attest ledger core
 LINK_bpf := $(LINK_daemon)
-LINK_cli := cli policy attest ledger core
+LINK_cli := cli policy transport attest ledger core
 LINK_attester := attester policy attest ledger core
 
 link_test = mkdir -p $(@D) && $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)

@@ -60,14 +60,6 @@ enum {
 /* Tags of what is no session's; ids begin at 1, so theirs are 2 and up. */
 enum { TAG_SYSTEM = 0 };
 
-uint64_t relay_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /* ------------------------------------------------------------------- the table */
 
 static struct relay_session **slot(struct relay *r, uint64_t id)
@@ -239,7 +231,7 @@ static int on_connect(struct relay_session *s, const struct msg_connect *m, int 
 	}
 	if (!is_text(m->server_name, sizeof(m->server_name)))
 		return -EPROTO;
-	s->deadline_ms = relay_now_ms() + m->handshake_ms;
+	s->deadline_ms = transport_now_ms() + m->handshake_ms;
 	s->to = malloc(sizeof(*s->to));
 	if (!s->to || flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK)) {
 		relay_session_cut(s, "session.resources", strerror(errno));
@@ -327,7 +319,7 @@ static int on_gate(struct relay *r)
 /* The deadline of a handshake is watched by its task; that of the verdict only here. */
 static void check_deadlines(struct relay *r)
 {
-	uint64_t now = relay_now_ms();
+	uint64_t now = transport_now_ms();
 
 	for (unsigned i = 0; i < RELAY_BUCKETS; i++) {
 		for (struct relay_session *s = r->table[i]; s; s = s->next) {
@@ -378,8 +370,8 @@ static int loop(struct relay *r)
 
 	do {
 		ret = turn(r);
-		if (!ret && relay_now_ms() - tick >= TICK_MS) {
-			tick = relay_now_ms();
+		if (!ret && transport_now_ms() - tick >= TICK_MS) {
+			tick = transport_now_ms();
 			check_deadlines(r);
 		}
 	} while (!ret);

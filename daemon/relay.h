@@ -14,18 +14,9 @@
 #include <openssl/ssl.h>
 #include "attest/authenticator.h"
 #include "core/bytes.h"
-#include "core/verdict.h"
+#include "core/failure.h"
 #include "daemon/msg.h"
-
-/* Why something did not work: an id of core/codes.def and what was seen. */
-struct relay_failure {
-	char code[CHECK_ID_MAX];
-	char detail[CHECK_DETAIL_MAX];
-};
-
-__attribute__((format(printf, 3, 4))) void relay_fail(struct relay_failure *f, const char *code,
-                                                      const char *fmt, ...);
-uint64_t relay_now_ms(void); /* CLOCK_MONOTONIC */
+#include "transport/transport.h"
 
 /* ------------------------------------------------------------- relay_pool.c */
 
@@ -49,7 +40,7 @@ void relay_pool_close(struct relay_pool *p);
 
 /* -------------------------------------------------------------- relay_tls.c */
 
-/* TLS 1.3 client as the hand-over to the kernel needs it. NULL: the library refused. */
+/* A client for the suites that the kernel carries. NULL: the library refused. */
 SSL_CTX *relay_tls_context(void);
 
 struct relay_upstream {
@@ -60,22 +51,12 @@ struct relay_upstream {
 	const atomic_bool *stop; /* set, and fd shut down, to end it early */
 };
 
-/* What goes to the verifier, and what the release will need. */
-struct relay_evidence {
-	struct buf bytes; /* request || authenticator; the caller frees it whatever came of it */
-	uint32_t request_len;
-	struct authenticator_keys keys;
-	struct keyring_secrets *secrets; /* the caller's locked memory, filled */
-};
-
 /*
- * Connects, attaches the kernel's TLS, makes the handshake, asks for evidence and reads it whole.
- * On success the socket stands exactly between two records, secrets hold both keys and how many
- * records each has used, and the TLS library has let go of the socket without a word on the wire.
- * 0, or -errno with *f filled (-ECANCELED when stopped).
+ * transport_attest with the kernel's TLS attached before the handshake. On success the secrets (the
+ * caller's locked memory) hold both keys and how many records each has used.
  */
-int relay_tls_attest(const struct relay_upstream *u, struct relay_evidence *e,
-                     struct relay_failure *f);
+int relay_tls_attest(const struct relay_upstream *u, struct keyring_secrets *secrets,
+                     struct transport_evidence *e, struct failure *f);
 
 /* ----------------------------------------------------------- relay_record.c */
 
@@ -96,7 +77,7 @@ struct relay_control {
 
 /* What to do about one record of this type from the peer. *f is filled for TAKE_BAD. */
 enum relay_take relay_record_take(struct relay_control *c, uint8_t type, struct bytes record,
-                                  struct relay_failure *f);
+                                  struct failure *f);
 /* Counts a copied transfer of n bytes; false when the key may protect no more. */
 bool relay_record_count(uint64_t *records, size_t n);
 
@@ -146,7 +127,7 @@ struct relay_session {
 	bool finishing;   /* the last task has been chosen */
 	bool clean;       /* ended on both sides as it should */
 	atomic_bool over; /* written under lock, read anywhere */
-	struct relay_failure why;
+	struct failure why;
 
 	/* Of the task that is running. */
 	struct msg_connect *to;      /* until the handshake is over */

@@ -51,11 +51,11 @@ static void peer_failed(struct relay_session *s, int err)
 /* One blocking call under the time limit. Bytes taken; 0 when the session has ended by it. */
 static size_t send_limited(struct relay_session *s, const struct msghdr *m)
 {
-	uint64_t from = relay_now_ms();
+	uint64_t from = transport_now_ms();
 	ssize_t n = sendmsg(s->up, m, MSG_NOSIGNAL);
 	int err = n < 0 ? errno : 0;
 
-	if (relay_now_ms() - from >= s->relay->stall_ms)
+	if (transport_now_ms() - from >= s->relay->stall_ms)
 		err = EAGAIN;
 	if (!err)
 		return (size_t)n;
@@ -262,7 +262,7 @@ static uint32_t close_towards_app(struct relay_session *s)
 
 static uint32_t take(struct relay_session *s, uint8_t type, const uint8_t *p, size_t n)
 {
-	struct relay_failure why;
+	struct failure why;
 
 	if (!relay_record_count(&s->from_peer.records, n)) {
 		relay_session_end(s, "relay.record-limit", "%llu records received",

@@ -17,14 +17,14 @@ enum {
 	TICKET_MAX = 4 + 4 + 1 + 255 + 2 + 65535 + 2 + 65534,
 };
 
-static enum relay_take bad(struct relay_failure *f, const char *what)
+static enum relay_take bad(struct failure *f, const char *what)
 {
-	relay_fail(f, "relay.record", "%s", what);
+	failure_set(f, "relay.record", "%s", what);
 	return TAKE_BAD;
 }
 
 /* A message header is complete. */
-static enum relay_take take_message(struct relay_control *c, struct relay_failure *f)
+static enum relay_take take_message(struct relay_control *c, struct failure *f)
 {
 	uint32_t len = (uint32_t)c->head[1] << 16 | (uint32_t)c->head[2] << 8 | c->head[3];
 
@@ -36,17 +36,17 @@ static enum relay_take take_message(struct relay_control *c, struct relay_failur
 		c->skip = len;
 		return TAKE_NOTHING;
 	case MSG_KEY_UPDATE:
-		relay_fail(f, "relay.key-update", "the peer asked for a KeyUpdate");
+		failure_set(f, "relay.key-update", "the peer asked for a KeyUpdate");
 		return TAKE_BAD;
 	default:
-		relay_fail(f, "relay.record", "handshake message %u on a live session", c->head[0]);
+		failure_set(f, "relay.record", "handshake message %u on a live session",
+		            c->head[0]);
 		return TAKE_BAD;
 	}
 }
 
 /* All of the record: older kernels look at its first byte only, and a KeyUpdate may follow. */
-static enum relay_take take_handshake(struct relay_control *c, struct bytes r,
-                                      struct relay_failure *f)
+static enum relay_take take_handshake(struct relay_control *c, struct bytes r, struct failure *f)
 {
 	if (!r.n)
 		return bad(f, "an empty handshake record");
@@ -65,18 +65,18 @@ static enum relay_take take_handshake(struct relay_control *c, struct bytes r,
 	return TAKE_NOTHING;
 }
 
-static enum relay_take take_alert(struct bytes r, struct relay_failure *f)
+static enum relay_take take_alert(struct bytes r, struct failure *f)
 {
 	if (r.n != 2)
 		return bad(f, "an alert that is not two bytes");
 	if (r.p[1] == ALERT_CLOSE_NOTIFY)
 		return TAKE_CLOSED;
-	relay_fail(f, "relay.alert", "the peer sent alert %u", r.p[1]);
+	failure_set(f, "relay.alert", "the peer sent alert %u", r.p[1]);
 	return TAKE_BAD;
 }
 
 enum relay_take relay_record_take(struct relay_control *c, uint8_t type, struct bytes record,
-                                  struct relay_failure *f)
+                                  struct failure *f)
 {
 	if (type != RECORD_HANDSHAKE && (c->skip || c->head_n))
 		return bad(f, "a handshake message was interrupted by another record");
@@ -88,7 +88,7 @@ enum relay_take relay_record_take(struct relay_control *c, uint8_t type, struct 
 	case RECORD_ALERT:
 		return take_alert(record, f);
 	default:
-		relay_fail(f, "relay.record", "a record of type %u", type);
+		failure_set(f, "relay.record", "a record of type %u", type);
 		return TAKE_BAD;
 	}
 }

@@ -20,16 +20,6 @@
 
 enum { KEEPALIVE_IDLE = 60, KEEPALIVE_INTERVAL = 15, KEEPALIVE_COUNT = 4 };
 
-void relay_fail(struct relay_failure *f, const char *code, const char *fmt, ...)
-{
-	va_list ap;
-
-	snprintf(f->code, sizeof(f->code), "%s", code);
-	va_start(ap, fmt);
-	vsnprintf(f->detail, sizeof(f->detail), fmt, ap);
-	va_end(ap);
-}
-
 static void set_option(int fd, int level, int name, int value)
 {
 	setsockopt(fd, level, name, &value, sizeof(value));
@@ -87,7 +77,7 @@ void relay_session_free(struct relay_session *s)
 }
 
 /* With the lock held. */
-static void end_locked(struct relay_session *s, const struct relay_failure *why)
+static void end_locked(struct relay_session *s, const struct failure *why)
 {
 	if (s->over)
 		return;
@@ -101,10 +91,10 @@ static void end_locked(struct relay_session *s, const struct relay_failure *why)
 
 void relay_session_end(struct relay_session *s, const char *code, const char *fmt, ...)
 {
-	struct relay_failure why;
+	struct failure why;
 	va_list ap;
 
-	relay_fail(&why, code, "%s", "");
+	failure_set(&why, code, "%s", "");
 	va_start(ap, fmt);
 	vsnprintf(why.detail, sizeof(why.detail), fmt, ap);
 	va_end(ap);
@@ -175,10 +165,10 @@ static bool last_locked(struct relay_session *s)
 
 void relay_session_cut(struct relay_session *s, const char *code, const char *detail)
 {
-	struct relay_failure why;
+	struct failure why;
 	bool last;
 
-	relay_fail(&why, code, "%s", detail);
+	failure_set(&why, code, "%s", detail);
 	pthread_mutex_lock(&s->lock);
 	end_locked(s, &why);
 	last = last_locked(s);
@@ -221,8 +211,8 @@ bool relay_session_start(struct relay_session *s, struct relay_task *t, void (*f
 
 void relay_session_done(struct relay_session *s, uint32_t wants)
 {
-	static const struct relay_failure clean_end = {"session.end", "both sides closed"};
-	static const struct relay_failure no_epoll = {"session.resources", "epoll"};
+	static const struct failure clean_end = {"session.end", "both sides closed"};
+	static const struct failure no_epoll = {"session.resources", "epoll"};
 	bool last;
 
 	pthread_mutex_lock(&s->lock);
@@ -320,7 +310,7 @@ static void enter(struct relay_session *s, enum relay_state state)
 	pthread_mutex_unlock(&s->lock);
 }
 
-static int appraise(struct relay_session *s, struct relay_evidence *e, struct relay_failure *f)
+static int appraise(struct relay_session *s, struct transport_evidence *e, struct failure *f)
 {
 	struct msg_appraise m = {.request_len = e->request_len,
 	                         .authenticator_len = (uint32_t)e->bytes.n - e->request_len,
@@ -333,7 +323,8 @@ static int appraise(struct relay_session *s, struct relay_evidence *e, struct re
 		close(fd);
 	}
 	if (ret < 0)
-		relay_fail(f, "session.resources", "handing over the evidence: %s", strerror(-ret));
+		failure_set(f, "session.resources", "handing over the evidence: %s",
+		            strerror(-ret));
 	secret_wipe(&m, sizeof(m));
 	return ret < 0 ? ret : 0;
 }
@@ -342,8 +333,8 @@ static int appraise(struct relay_session *s, struct relay_evidence *e, struct re
 void relay_session_connect(void *session)
 {
 	struct relay_session *s = session;
-	struct relay_evidence e = {0};
-	struct relay_failure f = {0};
+	struct transport_evidence e = {0};
+	struct failure f = {0};
 	struct relay_upstream u = {.tls = s->relay->tls,
 	                           .fd = s->up,
 	                           .to = s->to,
@@ -353,12 +344,11 @@ void relay_session_connect(void *session)
 
 	s->release = secret_alloc(sizeof(*s->release));
 	if (s->release) {
-		e.secrets = &s->release->secrets;
 		prepare(s->up);
-		ret = relay_tls_attest(&u, &e, &f);
+		ret = relay_tls_attest(&u, &s->release->secrets, &e, &f);
 	} else {
-		relay_fail(&f, "session.resources", "locked memory for the secrets: %s",
-		           strerror(errno));
+		failure_set(&f, "session.resources", "locked memory for the secrets: %s",
+		            strerror(errno));
 	}
 	if (!ret) {
 		s->suite = s->release->secrets.suite;
@@ -368,8 +358,7 @@ void relay_session_connect(void *session)
 	}
 	if (ret)
 		relay_session_end(s, f.code, "%s", f.detail);
-	buf_free(&e.bytes);
-	secret_wipe(&e.keys, sizeof(e.keys));
+	transport_evidence_free(&e);
 	relay_session_done(s, 0);
 }
 

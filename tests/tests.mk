@@ -12,7 +12,7 @@ arrows:
 # --------------------------------------------------------------------- lint
 
 # A stamp a source in build/lint, so that only what changed is looked at again.
-LINT_DIRS := core attest ledger policy keyring bpf daemon cli attester tests
+LINT_DIRS := core attest ledger policy keyring transport bpf daemon cli attester tests
 LINT_FILES := $(sort $(shell find $(LINT_DIRS) -name '*.[ch]'))
 LINT_C := $(filter-out bpf/%,$(filter %.c,$(LINT_FILES)))
 TIDY := clang-tidy-14 --quiet --warnings-as-errors='*'

@@ -331,7 +331,7 @@ static void destination_refuses(void **state)
 static void app_gone_in_handshake(void **state)
 {
 	(void)state;
-	uint64_t from = relay_now_ms();
+	uint64_t from = transport_now_ms();
 	int app = app_connect();
 
 	dest_start(true);
@@ -340,7 +340,7 @@ static void app_gone_in_handshake(void **state)
 	lab_sleep_ms(200);
 	app_reset(app);
 	expect_closed(1, "session.app-gone");
-	assert_true(relay_now_ms() - from < 3000);
+	assert_true(transport_now_ms() - from < 3000);
 	dest_join();
 }
 

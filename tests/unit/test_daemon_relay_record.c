@@ -10,7 +10,7 @@
 #include "daemon/relay.h"
 
 static struct relay_control control;
-static struct relay_failure why;
+static struct failure why;
 
 static int setup(void **state)
 {

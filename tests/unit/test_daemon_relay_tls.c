@@ -207,8 +207,9 @@ static void *serve(void *arg)
 
 static SSL_CTX *client;
 static struct msg_connect to;
-static struct relay_failure why;
-static struct relay_evidence evidence;
+static struct failure why;
+static struct transport_evidence evidence;
+static struct keyring_secrets *secrets;
 static atomic_bool stop;
 static int fd, attached, attach_errno;
 static unsigned deadline_ms;
@@ -240,7 +241,7 @@ static int setup(void **state)
 	deadline_ms = 5000;
 	dest.listener = lab_listen(&to.dst, 8);
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	evidence.secrets = secret_alloc(sizeof(*evidence.secrets));
+	secrets = secret_alloc(sizeof(*secrets));
 	keyring_set_syscalls(&fake);
 	return 0;
 }
@@ -255,8 +256,8 @@ static int teardown(void **state)
 		pthread_join(dest.thread, NULL);
 	close(dest.listener);
 	SSL_CTX_free(dest.tls);
-	buf_free(&evidence.bytes);
-	secret_free(evidence.secrets, sizeof(*evidence.secrets));
+	transport_evidence_free(&evidence);
+	secret_free(secrets, sizeof(*secrets));
 	keyring_set_syscalls(NULL);
 	return 0;
 }
@@ -275,10 +276,10 @@ static int attest(void)
 	struct relay_upstream u = {.tls = client,
 	                           .fd = fd,
 	                           .to = &to,
-	                           .deadline_ms = relay_now_ms() + deadline_ms,
+	                           .deadline_ms = transport_now_ms() + deadline_ms,
 	                           .stop = &stop};
 
-	return relay_tls_attest(&u, &evidence, &why);
+	return relay_tls_attest(&u, secrets, &evidence, &why);
 }
 
 static void assert_why(int ret, const char *code)
@@ -315,7 +316,7 @@ static void assert_verifies(void)
 
 static void assert_handed_over(uint16_t suite, uint64_t rx)
 {
-	struct keyring_secrets *s = evidence.secrets;
+	struct keyring_secrets *s = secrets;
 
 	assert_int_equal(attached, 1);
 	assert_int_equal(s->suite, suite);
@@ -463,11 +464,11 @@ static void within_the_deadline(void **state)
 	static const enum behaviour slow[] = {TICKET_FLOOD, DRIPS, SILENT, SILENT_AFTER_TLS};
 
 	for (size_t i = 0; i < sizeof(slow) / sizeof(slow[0]); i++) {
-		uint64_t from = relay_now_ms();
+		uint64_t from = transport_now_ms();
 
 		deadline_ms = 600;
 		refuses(slow[i], "auth.timeout");
-		assert_in_range(relay_now_ms() - from, 600, 1500);
+		assert_in_range(transport_now_ms() - from, 600, 1500);
 		teardown(state);
 		setup(state);
 	}
@@ -479,10 +480,10 @@ static void stopped(void **state)
 	struct relay_upstream u = {.tls = client, .fd = fd, .to = &to, .stop = &stop};
 
 	start(SILENT, NULL);
-	u.deadline_ms = relay_now_ms() + 10000;
+	u.deadline_ms = transport_now_ms() + 10000;
 	atomic_store(&stop, true);
-	assert_int_equal(relay_tls_attest(&u, &evidence, &why), -ECANCELED);
-	assert_true(relay_now_ms() + 8000 < u.deadline_ms);
+	assert_int_equal(relay_tls_attest(&u, secrets, &evidence, &why), -ECANCELED);
+	assert_true(transport_now_ms() + 8000 < u.deadline_ms);
 }
 
 static void *stop_soon(void *arg)
@@ -497,14 +498,14 @@ static void *stop_soon(void *arg)
 static void stopped_while_waiting(void **state)
 {
 	(void)state;
-	uint64_t from = relay_now_ms();
+	uint64_t from = transport_now_ms();
 	pthread_t t;
 
 	start(SILENT_AFTER_TLS, NULL);
 	deadline_ms = 10000;
 	assert_int_equal(pthread_create(&t, NULL, stop_soon, NULL), 0);
 	assert_int_equal(attest(), -ECANCELED);
-	assert_true(relay_now_ms() - from < 5000);
+	assert_true(transport_now_ms() - from < 5000);
 	pthread_join(t, NULL);
 }
 
@@ -591,17 +592,17 @@ static void no_answer(void **state)
 	to.dst = at;
 	deadline_ms = 500;
 
-	uint64_t from = relay_now_ms();
+	uint64_t from = transport_now_ms();
 
 	atomic_store(&stop, true);
 	assert_int_equal(attest(), -ECANCELED);
-	assert_true(relay_now_ms() - from < 400);
+	assert_true(transport_now_ms() - from < 400);
 	atomic_store(&stop, false);
 	close(fd);
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	from = relay_now_ms();
+	from = transport_now_ms();
 	assert_why(attest(), "connect.timeout");
-	assert_in_range(relay_now_ms() - from, 500, 1500);
+	assert_in_range(transport_now_ms() - from, 500, 1500);
 	for (int i = 0; i < 4; i++)
 		close(filler[i]);
 	close(full);

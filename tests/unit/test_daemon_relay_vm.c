@@ -737,11 +737,11 @@ static void cut_in_a_download(void **state)
 	for (size_t got = 0; got < MIB;)
 		got += (size_t)recv(s.app, chunk, sizeof(chunk), 0);
 
-	uint64_t from = relay_now_ms();
+	uint64_t from = transport_now_ms();
 
 	tell(MSG_CUT, s.id, &(struct msg_cut){.code = "verdict.expired"}, -1);
 	assert_app_reset(s.app);
-	assert_true(relay_now_ms() - from < 1000);
+	assert_true(transport_now_ms() - from < 1000);
 	close(s.app);
 	expect_closed(s.id, "verdict.expired");
 	peer_join(&p);
@@ -791,11 +791,11 @@ static void cut_in_a_blocked_upload(void **state)
 
 	assert_true(fill_up(s.app) > 65536);
 
-	uint64_t from = relay_now_ms();
+	uint64_t from = transport_now_ms();
 
 	tell(MSG_CUT, s.id, &(struct msg_cut){.code = "verdict.expired"}, -1);
 	expect_closed(s.id, "verdict.expired");
-	assert_true(relay_now_ms() - from < 1000);
+	assert_true(transport_now_ms() - from < 1000);
 	assert_app_reset(s.app);
 	close(s.app);
 	atomic_store(&p.go, true);
@@ -810,11 +810,11 @@ static void peer_stalls(void **state)
 	relay = &child[IMPATIENT];
 
 	struct session s = open_session(&p, serve_deaf);
-	uint64_t from = relay_now_ms();
+	uint64_t from = transport_now_ms();
 
 	fill_up(s.app);
 	expect_closed(s.id, "relay.stalled");
-	assert_in_range(relay_now_ms() - from, STALL_MS, 5 * STALL_MS);
+	assert_in_range(transport_now_ms() - from, STALL_MS, 5 * STALL_MS);
 	assert_app_reset(s.app);
 	close(s.app);
 	atomic_store(&p.go, true);

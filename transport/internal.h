@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of transport/ share: one connection's state, and how a transport takes part. */
+#ifndef KEYGATE_TRANSPORT_INTERNAL_H
+#define KEYGATE_TRANSPORT_INTERNAL_H
+
+#include "transport/transport.h"
+
+enum { TRANSPORT_CHUNK = 16384 };
+
+/* One connection's state, reached from OpenSSL's callbacks by SSL_get_app_data. */
+struct conversation {
+	const struct transport_call *call;
+	struct transport_evidence *e;
+	struct failure *f;
+	SSL *ssl;
+	bool key_update; /* the peer sent one */
+};
+
+/* Sends all of it. 0 or -errno with the failure set. */
+int conversation_send(struct conversation *c, struct bytes v);
+/* One SSL_read, at most one record, appended to the evidence. 0 (maybe with nothing) or -errno. */
+int conversation_read(struct conversation *c);
+/* What was read so far behind the request. */
+struct bytes conversation_message(const struct conversation *c);
+/* The message is whole and ends here: no byte of the stream may be behind it. 0 or -EPROTO. */
+int conversation_end(struct conversation *c, size_t whole);
+
+int exchange_keygate(struct conversation *c);
+
+#endif

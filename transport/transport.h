@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The client's side of an attested TLS connection: connect, TLS 1.3 handshake, evidence by one of
+ * the transports that the field uses, and a clean end of the TLS library's part. What comes back
+ * is raw: nothing that a peer said is parsed here beyond what tells where it ends. Judging it is
+ * attest/'s and policy/'s.
+ *
+ * Blocking, with one deadline for all of it; made for a worker thread. Knows nothing of sessions,
+ * keyrings or the kernel's TLS: who needs more of the connection takes it through the hooks.
+ */
+#ifndef KEYGATE_TRANSPORT_TRANSPORT_H
+#define KEYGATE_TRANSPORT_TRANSPORT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <openssl/ssl.h>
+#include "attest/authenticator.h"
+#include "core/bytes.h"
+#include "core/failure.h"
+
+uint64_t transport_now_ms(void); /* CLOCK_MONOTONIC */
+
+/*
+ * A TLS 1.3 client as the hand-over to the kernel needs it; suites in OpenSSL's notation, NULL for
+ * its default ones. May be used by many threads. NULL: the library refused.
+ */
+SSL_CTX *transport_tls_context(const char *suites);
+
+/* What a caller takes part in. Each may be NULL; those that return 0 or -errno end it otherwise,
+ * with *why filled. */
+struct transport_hooks {
+	/* Connected; nothing was sent yet. */
+	int (*connected)(void *ctx, int fd, struct failure *why);
+	/* A line of the key log: secrets. */
+	void (*keylog)(void *ctx, const char *line);
+	/* A TLS record was read or is written, of any kind. */
+	void (*record)(void *ctx, bool sent);
+	/* The handshake is done, with this suite (its number in TLS). */
+	int (*handshaken)(void *ctx, uint16_t suite, struct failure *why);
+	void *ctx;
+};
+
+struct transport_target {
+	struct sockaddr_storage address;
+	char server_name[AUTHENTICATOR_NAME_MAX + 1]; /* SNI, and asked for; empty: none */
+	uint8_t context[AUTHENTICATOR_CONTEXT_LEN];   /* the verifier's nonce */
+};
+
+struct transport_call {
+	SSL_CTX *tls;
+	int fd; /* not connected, non-blocking; stays the caller's */
+	const struct transport_target *to;
+	uint64_t deadline_ms; /* transport_now_ms */
+	/* Set, and fd shut down, to end it early; may be NULL. */
+	const atomic_bool *stop;
+	const struct transport_hooks *hooks; /* may be NULL */
+};
+
+/* What the peer showed, for the verifier. */
+struct transport_evidence {
+	struct buf bytes; /* request || message; transport_evidence_free, whatever came of it */
+	uint32_t request_len;
+	struct authenticator_keys keys;
+};
+
+/*
+ * Connects, makes the handshake, asks for evidence and reads it whole. On success the socket
+ * stands exactly between two records and the TLS library has let go of it without a word on the
+ * wire. 0, or -errno with *f filled (-ECANCELED when stopped).
+ */
+int transport_attest(const struct transport_call *call, struct transport_evidence *e,
+                     struct failure *f);
+void transport_evidence_free(struct transport_evidence *e);
+
+#endif
