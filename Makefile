@@ -138,6 +138,8 @@ $(call obj,$(call src,daemon) $(wildcard tests/unit/test_daemon_*.c tests/unit/t
 # it can be built while other rooms can't.
 LINK_core := core
 LINK_attest := attest core
+# On the evidence of simulated platforms.
+LINK_attest_sim := attester $(LINK_attest)
 LINK_ledger := ledger core
 LINK_policy := policy attest ledger core
 LINK_keyring := keyring core
@@ -154,7 +156,7 @@ $(O)/tests/test_$(1)_%: $(O)/obj/tests/unit/test_$(1)_%.o $(LINK_$(1):%=$(O)/lib
 $(O)/fuzz/$(1)_%: $(O)/obj/tests/fuzz/fuzz_$(1)_%.o $(LINK_$(1):%=$(O)/lib%.a)
 	$$(Q)$$(link_test)
 endef
-$(foreach r,$(ROOMS) daemon bpf cli attester,$(eval $(call test_rule,$(r))))
+$(foreach r,$(ROOMS) attest_sim daemon bpf cli attester,$(eval $(call test_rule,$(r))))
 
 .PHONY: unit unit-run
 # Unit tests always run under the sanitizers. ROOM=attest limits them to one room.

@@ -19,6 +19,8 @@ enum { SIM_FILE_MAX = 65536, SIM_MEASURED_MAX = 256 * 1024 * 1024 };
 
 static const struct sim_platform *const platforms[] = {
         &sim_platform_snp,
+        &sim_platform_tdx,
+        &sim_platform_sgx,
 };
 
 static const struct sim_platform *by_tee(enum tee tee)

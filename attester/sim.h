@@ -37,6 +37,7 @@ struct sim_platform {
 };
 
 extern const struct sim_platform sim_platform_snp;
+extern const struct sim_platform sim_platform_tdx, sim_platform_sgx;
 
 /* Files of a platform's directory. 0 or -errno. The caller frees *out. */
 int sim_read(const char *dir, const char *name, uint8_t **out, size_t *n);

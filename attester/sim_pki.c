@@ -55,18 +55,29 @@ X509 *sim_cert_new(const char *cn, long serial, EVP_PKEY *key, const X509 *issue
 	return NULL;
 }
 
-bool sim_cert_conf(X509 *cert, int nid, const char *value)
+static bool add_conf(X509 *cert, const X509 *issuer, int nid, const char *value)
 {
 	X509V3_CTX v3;
 	X509_EXTENSION *e;
 	bool ok;
 
 	X509V3_set_ctx_nodb(&v3);
-	X509V3_set_ctx(&v3, cert, cert, NULL, NULL, 0);
+	X509V3_set_ctx(&v3, (X509 *)(uintptr_t)issuer, cert, NULL, NULL, 0);
 	e = X509V3_EXT_conf_nid(NULL, &v3, nid, value);
 	ok = e && X509_add_ext(cert, e, -1) == 1;
 	X509_EXTENSION_free(e);
 	return ok;
+}
+
+bool sim_cert_conf(X509 *cert, int nid, const char *value)
+{
+	return add_conf(cert, cert, nid, value);
+}
+
+bool sim_cert_ids(X509 *cert, const X509 *issuer)
+{
+	return add_conf(cert, issuer, NID_subject_key_identifier, "hash") &&
+	       add_conf(cert, issuer, NID_authority_key_identifier, "keyid:always");
 }
 
 bool sim_cert_raw(X509 *cert, const char *oid, struct bytes value)

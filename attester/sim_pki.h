@@ -18,6 +18,8 @@ X509 *sim_cert_new(const char *cn, long serial, EVP_PKEY *key, const X509 *issue
                    int64_t to);
 /* An extension by OpenSSL's own words, e.g. "critical,CA:TRUE". */
 bool sim_cert_conf(X509 *cert, int nid, const char *value);
+/* Subject and authority key identifiers; issuer has its own already, or is cert itself. */
+bool sim_cert_ids(X509 *cert, const X509 *issuer);
 /* An extension by the bytes inside its OCTET STRING. */
 bool sim_cert_raw(X509 *cert, const char *oid, struct bytes value);
 bool sim_cert_sign(X509 *cert, EVP_PKEY *key, const EVP_MD *md);
