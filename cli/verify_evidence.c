@@ -19,21 +19,16 @@
  * "extra_anchor": bool, "valid_until": unix, "checks": [{"id","status","detail"}]}. Anything but
  * verdict, tee and checks is null unless the verdict is pass.
  */
-#include <dirent.h>
-#include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include "attest/attest.h"
-#include "attest/pki.h"
+#include "cli/claims.h"
 #include "cli/cmd.h"
+#include "cli/input.h"
 #include "core/bytes.h"
-#include "core/file.h"
 
 #define SYNOPSIS \
 	"[--type TEE] [--endorsement FILE]... [--collateral DIR]... [--anchor FILE]... " \
@@ -52,89 +47,6 @@ struct request {
 	bool json;
 	bool explain;
 };
-
-/* -------------------------------------------------------------------- input */
-
-static int read_input(const char *path, struct bytes *out)
-{
-	uint8_t *p;
-	size_t n;
-	int ret = file_read(path, PKI_INPUT_MAX, &p, &n);
-
-	if (ret == -EFBIG)
-		return cmd_error(CMD_NO, "%s: larger than anything of this kind may be", path);
-	if (ret)
-		return cmd_error(CMD_USAGE, "%s: %s", path, strerror(-ret));
-	*out = (struct bytes){p, n};
-	return 0;
-}
-
-static void free_input(struct bytes b)
-{
-	free((void *)(uintptr_t)b.p);
-}
-
-static void request_free(struct request *r)
-{
-	free_input(r->in.evidence);
-	for (uint32_t i = 0; i < r->in.endorsements_n; i++)
-		free_input(r->in.endorsements[i]);
-	for (uint32_t i = 0; i < r->in.anchors_n; i++)
-		free_input(r->in.anchors[i]);
-}
-
-static int take_endorsement(struct request *r, const char *path)
-{
-	int ret;
-
-	if (r->in.endorsements_n == ATTEST_ENDORSEMENTS_MAX)
-		return cmd_error(CMD_USAGE, "%s: at most %d endorsements", path,
-		                 ATTEST_ENDORSEMENTS_MAX);
-	ret = read_input(path, &r->in.endorsements[r->in.endorsements_n]);
-	if (!ret)
-		r->in.endorsements_n++;
-	return ret;
-}
-
-/* In the order of their names, so that a directory always reads the same. */
-static int take_collateral(struct request *r, const char *dir)
-{
-	struct dirent **entry;
-	int n = scandir(dir, &entry, NULL, alphasort), ret = 0;
-
-	if (n < 0)
-		return cmd_error(CMD_USAGE, "%s: %s", dir, strerror(errno));
-	for (int i = 0; i < n; i++) {
-		char *path = NULL;
-		struct stat st;
-
-		if (!ret && asprintf(&path, "%s/%s", dir, entry[i]->d_name) < 0)
-			ret = cmd_error(CMD_UNKNOWN, "out of memory");
-		else if (!ret && !stat(path, &st) && S_ISREG(st.st_mode))
-			ret = take_endorsement(r, path);
-		free(path);
-		free(entry[i]);
-	}
-	free(entry);
-	return ret;
-}
-
-/* An anchor is configuration: one that is none is the caller's mistake. */
-static int take_anchor(struct request *r, const char *path)
-{
-	struct pki_pins pins = {0};
-	int ret;
-
-	if (r->in.anchors_n == ATTEST_ANCHORS_MAX)
-		return cmd_error(CMD_USAGE, "%s: at most %d anchors", path, ATTEST_ANCHORS_MAX);
-	ret = read_input(path, &r->in.anchors[r->in.anchors_n]);
-	if (ret)
-		return CMD_USAGE;
-	r->in.anchors_n++;
-	if (pki_pins_add(&pins, NULL, r->in.anchors[r->in.anchors_n - 1]))
-		return cmd_error(CMD_USAGE, "%s: neither a certificate nor a public key", path);
-	return 0;
-}
 
 /* ------------------------------------------------------------------ options */
 
@@ -178,16 +90,6 @@ static int take_type(struct request *r, const char *name)
 	return 0;
 }
 
-static int take_time(struct request *r, const char *text)
-{
-	uint64_t at;
-
-	if (decimal_u64(bytes_str(text), INT64_MAX - 1, &at))
-		return cmd_error(CMD_USAGE, "at \"%s\": wanted seconds since 1970", text);
-	r->in.at = (int64_t)at;
-	return 0;
-}
-
 static int take_report_data(struct request *r, const char *hex)
 {
 	if (hex_decode(bytes_str(hex), r->in.report_data, sizeof(r->in.report_data)))
@@ -203,15 +105,15 @@ static int take_option(enum option_id id, const char *arg, struct request *r)
 	case OPT_TYPE:
 		return take_type(r, arg);
 	case OPT_ENDORSEMENT:
-		return take_endorsement(r, arg);
+		return input_endorsement(&r->in, arg);
 	case OPT_COLLATERAL:
-		return take_collateral(r, arg);
+		return input_collateral(&r->in, arg);
 	case OPT_ANCHOR:
-		return take_anchor(r, arg);
+		return input_anchor(&r->in, arg);
 	case OPT_REPORT_DATA:
 		return take_report_data(r, arg);
 	case OPT_AT:
-		return take_time(r, arg);
+		return input_time(&r->in, arg);
 	case OPT_ACCEPT_TCB:
 		if (r->accepted_n == ACCEPTED_MAX)
 			return cmd_error(CMD_USAGE, "accept-tcb: at most %d", ACCEPTED_MAX);
@@ -259,103 +161,14 @@ static int take_options(int argc, char **argv, struct request *r)
 
 /* ------------------------------------------------------------------- output */
 
-/* Adds name: value to the object, taking value over; drops all once anything failed. */
-static void put(json_t **object, const char *name, json_t *value)
-{
-	if (*object && json_object_set_new(*object, name, value)) {
-		json_decref(*object);
-		*object = NULL;
-	} else if (!*object) {
-		json_decref(value);
-	}
-}
-
-static json_t *hex_json(const uint8_t *p, size_t n)
-{
-	char hex[2 * MEASUREMENT_MAX + 1];
-
-	hex_encode((struct bytes){p, n < MEASUREMENT_MAX ? n : MEASUREMENT_MAX}, hex);
-	return json_string(hex);
-}
-
-static json_t *text_json(const char *s)
-{
-	return *s ? json_string(s) : json_null();
-}
-
-static json_t *tcb_json(const struct claims *c)
-{
-	json_t *j = json_object();
-
-	for (uint32_t i = 0; i < c->tcb_n; i++)
-		put(&j, c->tcb[i].name, json_integer(c->tcb[i].svn));
-	return j;
-}
-
-static void put_claims(json_t **j, const struct claims *c)
-{
-	put(j, "product", text_json(c->product));
-	put(j, "measurement", measurements_to_json(&c->measurements));
-	put(j, "report_data", hex_json(c->report_data, sizeof(c->report_data)));
-	put(j, "host_data", hex_json(c->host_data, sizeof(c->host_data)));
-	put(j, "chip_id", c->chip_id_len ? hex_json(c->chip_id, c->chip_id_len) : json_null());
-	put(j, "csp", text_json(c->csp));
-	put(j, "debug", json_boolean(c->debug));
-	/* Genuine firmware sets low bits only. */
-	put(j, "policy", json_integer((json_int_t)c->policy));
-	put(j, "platform_info", json_integer((json_int_t)c->platform_info));
-	put(j, "vmpl", json_integer(c->vmpl));
-	put(j, "guest_svn", json_integer(c->guest_svn));
-	put(j, "tcb", tcb_json(c));
-	put(j, "tcb_status", text_json(c->tcb_status));
-	put(j, "extra_anchor", json_boolean(c->extra_anchor));
-	put(j, "valid_until", json_integer((json_int_t)c->valid_until));
-}
-
 static int print_json(const struct claims *c, const struct checks *checks)
 {
-	static const char *const unsaid[] = {
-	        "product", "measurement", "report_data", "host_data",    "chip_id",
-	        "csp",     "debug",       "policy",      "vmpl",         "platform_info",
-	        "tcb",     "guest_svn",   "tcb_status",  "extra_anchor", "valid_until",
-	};
 	json_t *j = json_object();
 
-	put(&j, "verdict", json_string(check_status_name(checks_overall(checks))));
-	put(&j, "tee", c->tee == TEE_NONE ? json_null() : json_string(attest_tee_name(c->tee)));
-	if (checks_overall(checks) == CHECK_PASS) {
-		put_claims(&j, c);
-	} else {
-		for (size_t i = 0; i < sizeof(unsaid) / sizeof(unsaid[0]); i++)
-			put(&j, unsaid[i], json_null());
-	}
-	put(&j, "checks", checks_to_json(checks));
+	claims_put_member(&j, "verdict", json_string(check_status_name(checks_overall(checks))));
+	claims_put(&j, c, checks_overall(checks) == CHECK_PASS);
+	claims_put_member(&j, "checks", checks_to_json(checks));
 	return cmd_print_json(j);
-}
-
-static void print_claims(const struct claims *c, struct buf *out)
-{
-	char hex[2 * MEASUREMENT_MAX + 1];
-
-	for (uint32_t i = 0; i < c->measurements.n; i++) {
-		const struct measurement *m = &c->measurements.v[i];
-
-		hex_encode((struct bytes){m->value, m->len}, hex);
-		buf_printf(out, "%-16s %s\n", m->name, hex);
-	}
-	hex_encode(BYTES_OF(c->report_data), hex);
-	buf_printf(out, "%-16s %s\n", "report_data", hex);
-	if (c->chip_id_len) {
-		hex_encode((struct bytes){c->chip_id, c->chip_id_len}, hex);
-		buf_printf(out, "%-16s %s\n", "chip_id", hex);
-	}
-	if (c->csp[0])
-		buf_printf(out, "%-16s %s\n", "csp", c->csp);
-	buf_printf(out, "%-16s", "tcb");
-	for (uint32_t i = 0; i < c->tcb_n; i++)
-		buf_printf(out, " %s=%u", c->tcb[i].name, c->tcb[i].svn);
-	buf_printf(out, "%s%s\n%-16s %" PRId64 "\n", c->tcb_status[0] ? " " : "", c->tcb_status,
-	           "valid_until", c->valid_until);
 }
 
 static int print_text(const struct request *r, const struct claims *c, const struct checks *checks)
@@ -371,7 +184,7 @@ static int print_text(const struct request *r, const struct claims *c, const str
 	buf_printf(&out, "%s: %s %s\n", check_status_name(overall), attest_tee_name(c->tee),
 	           overall == CHECK_PASS ? c->product : "");
 	if (overall == CHECK_PASS)
-		print_claims(c, &out);
+		claims_print(c, &out);
 	checks_to_text(checks, &out);
 	if (out.bad) {
 		buf_free(&out);
@@ -403,7 +216,7 @@ int cmd_verify_evidence(int argc, char **argv)
 	int ret = take_options(argc, argv, &r);
 
 	if (ret == NO_OPTION)
-		ret = read_input(r.file, &r.in.evidence);
+		ret = input_file(r.file, &r.in.evidence);
 	else
 		goto out;
 	if (ret)
@@ -415,6 +228,6 @@ int cmd_verify_evidence(int argc, char **argv)
 	if (!ret)
 		ret = cmd_status_of(checks_overall(&checks));
 out:
-	request_free(&r);
+	input_free(&r.in);
 	return ret;
 }

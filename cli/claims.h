@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What evidence claims, as the commands that judge evidence show it: one JSON form and one text
+ * form. Private to cli/.
+ */
+#ifndef KEYGATE_CLI_CLAIMS_H
+#define KEYGATE_CLI_CLAIMS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include "attest/attest.h"
+#include "core/bytes.h"
+
+/* Adds name: value to the object, taking value over; drops all (NULL) once anything failed. */
+void claims_put_member(json_t **object, const char *name, json_t *value);
+/* Adds "tee" and every claim as a member; but for "tee", null unless they hold. */
+void claims_put(json_t **object, const struct claims *c, bool hold);
+/* A line a claim: name, value. */
+void claims_print(const struct claims *c, struct buf *out);
+
+#endif
