@@ -18,6 +18,7 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(__file__))
 from bytes_service import PATTERN, pattern  # noqa: E402
+from suite import Skip, canary, check, connect, curl, passes, refused, test, tests, url  # noqa: E402
 from world import (Failure, V4, V6, Witness, World, listening, out, run, tlog_policy, tool,  # noqa: E402
                    wait_for)
 
@@ -26,29 +27,6 @@ MIB = 1 << 20
 BULK = int(os.environ.get("KEYGATE_E2E_MIB", "64")) * MIB
 
 PROCESSES = "keygated|keygate-(relay|verify|fetch)"
-
-tests = []
-canaries = iter(range(10 ** 6))
-
-
-def canary():
-    """A word that nothing sent before."""
-    return b"canary-%06d-7f3a91c2-must-not-leave" % next(canaries)
-
-
-def test(fn):
-    tests.append(fn)
-    return fn
-
-
-class Skip(Exception):
-    pass
-
-
-def check(cond, what):
-    if not cond:
-        raise Failure(what)
-
 
 # ------------------------------------------------------------------ the world
 
@@ -204,19 +182,6 @@ def build(w):
 
 # ------------------------------------------------------------------- clients
 
-def url(host, port, path="/"):
-    return "http://%s:%d%s" % ("[%s]" % host if ":" in host else host, port, path)
-
-
-def curl(host, port, *argv, path="/", ok=(0,), limit=60):
-    return run("curl", "-sS", "--max-time", limit, *argv, url(host, port, path), ok=ok,
-               timeout=limit + 30)
-
-
-def connect(host, port, timeout=120):
-    return socket.create_connection((host, port), timeout=timeout)
-
-
 def read_all(s):
     h, n = hashlib.sha256(), 0
     while True:
@@ -236,36 +201,16 @@ def pattern_hash(n):
 
 # --------------------------------------------------------------------- tests
 
-def add_pass(host, family):
-    def passes(w):
-        word = canary()
-        p = curl(host, PORT["good"], "--data-binary", word.decode(), path="/upload")
-        check(p.stdout == b"stored\n", "unexpected answer %r" % p.stdout)
-        code, verdict, bad = w.refusal(host, PORT["good"])
-        check((code, verdict, bad) == (0, "pass", []), "verdict %r" % ((code, verdict, bad),))
-        check(not w.on_wire(word), "the canary is on the wire in clear")
-    passes.__name__ = "%s_pass" % family
-    test(passes)
-
-
 def add_refusal(host, family, name, status, ident):
     def refuses(w):
         if name == "replay":  # the liar's first connection: what it will replay
             run("curl", "-s", "-m", "30", url(host, PORT[name]), ok=None)
-        word = canary()
-        p = curl(host, PORT[name], "--data-binary", word.decode(), path="/upload", ok=None)
-        check(p.returncode != 0, "curl got an answer: %r" % p.stdout)
-        code, verdict, bad = w.refusal(host, PORT[name])
-        check(verdict == status, "verdict is %s, not %s; refused by %s" % (verdict, status, bad))
-        check(bad == [ident], "refused by %s, not by %s" % (bad, ident))
-        check(code == {"fail": 2, "unavailable": 3}[status], "exit status %d" % code)
-        check(not w.on_wire(word), "the canary is on the wire in clear")
-    refuses.__name__ = "%s_%s" % (family, name)
-    test(refuses)
+        refused(w, host, PORT[name], status, ident)
+    test(refuses, "%s_%s" % (family, name))
 
 
 for _host, _family in ((V4, "ipv4"), (V6, "ipv6")):
-    add_pass(_host, _family)
+    test(lambda w, host=_host: passes(w, host, PORT["good"]), "%s_pass" % _family)
     for _name, (_status, _ident) in MATRIX.items():
         add_refusal(_host, _family, _name, _status, _ident)
 
