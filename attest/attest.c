@@ -17,8 +17,8 @@ static const struct attest_platform *const platforms[] = {
 };
 
 static const char *const names[TEE_MAX] = {
-        [TEE_NONE] = "none", [TEE_SNP] = "snp", [TEE_TDX] = "tdx",
-        [TEE_SGX] = "sgx",   [TEE_CCA] = "cca", [TEE_NITRO] = "nitro",
+        [TEE_NONE] = "none", [TEE_SNP] = "snp",     [TEE_TDX] = "tdx",       [TEE_SGX] = "sgx",
+        [TEE_CCA] = "cca",   [TEE_NITRO] = "nitro", [TEE_NVIDIA] = "nvidia",
 };
 
 const char *attest_tee_name(enum tee t)
@@ -41,6 +41,7 @@ static const char *const media_types[TEE_MAX] = {
         [TEE_SGX] = "application/vnd.keygate.sgx-quote",
         [TEE_CCA] = "application/vnd.keygate.cca-token",
         [TEE_NITRO] = "application/vnd.keygate.nitro-document",
+        [TEE_NVIDIA] = "application/vnd.keygate.nvidia-spdm",
 };
 
 const char *attest_media_type(enum tee t)

@@ -23,6 +23,7 @@ enum tee {
 	TEE_SGX,
 	TEE_CCA,
 	TEE_NITRO,
+	TEE_NVIDIA, /* a GPU or switch: never a peer, so nothing is released for it alone */
 	TEE_MAX,
 };
 
