@@ -65,7 +65,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		in.nonce = bytes_str("0123456789abcdef");
 	in.cert = (struct bytes){data + 1, size - 1};
 	if (data[0] >= FORMS) {
-		in.cert.n = wrap(oids[(size_t)(data[0] - FORMS) / 2 % OIDS], data + 1, size - 1, made);
+		in.cert.n =
+		        wrap(oids[(size_t)(data[0] - FORMS) / 2 % OIDS], data + 1, size - 1, made);
 		in.cert.p = made;
 	}
 	if (ratls_open(&in, &r, &checks) == 0) {
