@@ -28,6 +28,8 @@
  *   head-not-saved   origin, size, root, error
  *   ledger-fork      origin, size, root, file (or why there is none)
  *   ledger-pending   origin, from, to, error (a consistency proof that could not be had)
+ *   probe            peer, destination (empty: the default): root's tool was given a socket to a
+ *                    gated destination
  *   kernel-refused   kind ("connect", "datagram", "packet"), destination, peer, protocol, app
  *   suppressed       count (beyond AUDIT_CHEAP_EVENTS a second of what any user can cause at no
  *                    cost: kernel-refused, and session-refused without a verdict)

@@ -21,6 +21,7 @@ struct client {
 	bool waiting; /* for a late answer */
 	bool watching;
 	bool closing; /* once out is sent */
+	int pass;     /* a descriptor that goes out with the next bytes, owned; -1: none */
 	size_t in_n;
 	size_t out_n;
 	char *out; /* owned */
@@ -96,7 +97,7 @@ int control_open(const char *path, control_answer_fn fn, void *ctx, struct contr
 	c->fn = fn;
 	c->ctx = ctx;
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
-		c->client[i].fd = -1;
+		c->client[i].fd = c->client[i].pass = -1;
 	*out = c;
 	return 0;
 }
@@ -105,9 +106,11 @@ static void client_close(struct client *k)
 {
 	if (k->fd >= 0)
 		close(k->fd);
+	if (k->pass >= 0)
+		close(k->pass);
 	free(k->out);
 	memset(k, 0, sizeof(*k));
-	k->fd = -1;
+	k->fd = k->pass = -1;
 }
 
 void control_close(struct control *c)
@@ -123,10 +126,39 @@ void control_close(struct control *c)
 
 /* --------------------------------------------------------------------- send */
 
+/* As send(); what is to be passed on goes with the first byte, and then is not ours any more. */
+static ssize_t send_some(struct client *k)
+{
+	struct iovec iov = {k->out, k->out_n};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int))];
+	} ctl = {.space = {0}};
+	struct cmsghdr *h;
+	ssize_t put;
+
+	if (k->pass >= 0) {
+		m.msg_control = &ctl;
+		m.msg_controllen = sizeof(ctl);
+		h = CMSG_FIRSTHDR(&m);
+		h->cmsg_level = SOL_SOCKET;
+		h->cmsg_type = SCM_RIGHTS;
+		h->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(h), &k->pass, sizeof(k->pass));
+	}
+	put = sendmsg(k->fd, &m, MSG_NOSIGNAL);
+	if (put > 0 && k->pass >= 0) {
+		close(k->pass);
+		k->pass = -1;
+	}
+	return put;
+}
+
 static void client_flush(struct client *k)
 {
 	while (k->fd >= 0 && k->out_n) {
-		ssize_t put = send(k->fd, k->out, k->out_n, MSG_NOSIGNAL);
+		ssize_t put = send_some(k);
 
 		if (put < 0 && errno == EINTR)
 			continue;
@@ -193,6 +225,16 @@ void control_reply(struct control *c, uint64_t client, json_t *answer)
 		client_answer(k, answer);
 	else
 		json_decref(answer);
+}
+
+void control_pass(struct control *c, uint64_t client, int fd)
+{
+	struct client *k = find(c, client);
+
+	if (k && k->pass < 0)
+		k->pass = fd;
+	else
+		close(fd);
 }
 
 void control_watch(struct control *c, uint64_t client)

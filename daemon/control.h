@@ -53,6 +53,14 @@
  *   "last": RECORD|null, the last one for the first matched destination.
  *   "matches" is empty when the name has no known address; the client says so.
  *
+ * {"verb":"probe","address":A,"port":P}
+ *   "gated": bool, "destination": name | null (the default). When gated, a TCP socket comes with
+ * the first byte of the answer (SCM_RIGHTS), not connected, that the kernel half lets connect and
+ * send to A and P and nowhere else, for "seconds" from now. It is no session: no evidence was
+ * judged, and none of an application's bytes may go through it. When not gated, or disarmed, the
+ * client makes a socket of its own. A destination block that denies: kind "no". Too many at a time:
+ *   "unavailable".
+ *
  * {"verb":"verdicts"} and optionally "limit": N (1..CONTROL_RECORDS_MAX)
  *   "verdicts": [RECORD], newest first.
  *
@@ -108,6 +116,8 @@ size_t control_poll(struct control *c, struct pollfd p[static CONTROL_POLL_MAX])
 void control_handle(struct control *c, const struct pollfd *p, size_t n);
 /* The late answer. Takes the object; a client that is gone is fine. */
 void control_reply(struct control *c, uint64_t client, json_t *answer);
+/* The descriptor goes to the client with the answer that is made next. Takes it. */
+void control_pass(struct control *c, uint64_t client, int fd);
 /* From now on the client gets what control_broadcast is given. */
 void control_watch(struct control *c, uint64_t client);
 void control_broadcast(struct control *c, const char *line, size_t n);

@@ -17,19 +17,16 @@
 #include "core/codes.h"
 #include "core/secret.h"
 
-/* ids of relay's are small; what the kernel sees never repeats over restarts. */
-enum { ID_BITS = 40 };
-
 static uint64_t kernel_id(const struct gate *g, const struct session *s)
 {
-	return g->epoch << ID_BITS | s->id;
+	return g->epoch << GATE_ID_BITS | s->id;
 }
 
 static struct session *by_kernel_id(struct gate *g, uint64_t id)
 {
-	if (id >> ID_BITS != g->epoch)
+	if (id >> GATE_ID_BITS != g->epoch)
 		return NULL;
-	return session_find(&g->sessions, id & ((UINT64_C(1) << ID_BITS) - 1));
+	return session_find(&g->sessions, id & ((UINT64_C(1) << GATE_ID_BITS) - 1));
 }
 
 static uint64_t in_ms(uint32_t ms)
@@ -125,18 +122,18 @@ void flow_cut(struct gate *g, struct session *s, const char *code, const char *d
 
 /* ----------------------------------------------------------------- accepted */
 
-static void sockaddr_of(const struct gate_intent *app, struct sockaddr_storage *out)
+void flow_sockaddr(const struct gate_intent *to, struct sockaddr_storage *out)
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(app->dst_port)};
-	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(app->dst_port)};
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(to->dst_port)};
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(to->dst_port)};
 
 	memset(out, 0, sizeof(*out));
-	if (!memcmp(app->dst, mapped, sizeof(mapped))) {
-		memcpy(&in.sin_addr, app->dst + sizeof(mapped), 4);
+	if (!memcmp(to->dst, mapped, sizeof(mapped))) {
+		memcpy(&in.sin_addr, to->dst + sizeof(mapped), 4);
 		memcpy(out, &in, sizeof(in));
 	} else {
-		memcpy(&in6.sin6_addr, app->dst, 16);
+		memcpy(&in6.sin6_addr, to->dst, 16);
 		memcpy(out, &in6, sizeof(in6));
 	}
 }
@@ -175,18 +172,19 @@ static int cookie_of(int fd, uint64_t *out)
 	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, out, &n) ? -errno : 0;
 }
 
-/* The socket to the destination: known to the kernel half before it can send anything. */
-static int make_socket(struct gate *g, struct session *s, int *out)
+int flow_socket(struct gate *g, uint64_t id, const struct gate_intent *to, uint64_t end_ns,
+                uint64_t *cookie, int *out)
 {
-	int fd = socket(s->dst.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int ret = fd < 0 ? -errno : cookie_of(fd, &s->cookie);
+	struct sockaddr_storage dst;
+	int fd, ret;
 
+	flow_sockaddr(to, &dst);
+	fd = socket(dst.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ret = fd < 0 ? -errno : cookie_of(fd, cookie);
 	if (!ret)
-		ret = intercept_session(g->ic, kernel_id(g, s), GATE_SESSION_HANDSHAKE,
-		                        in_ms(HANDSHAKE_MS + SLACK_MS));
+		ret = intercept_session(g->ic, id, GATE_SESSION_HANDSHAKE, end_ns);
 	if (!ret)
-		ret = intercept_mark(g->ic, fd, GATE_OWN_UPSTREAM, kernel_id(g, s), s->app.dst,
-		                     s->app.dst_port);
+		ret = intercept_mark(g->ic, fd, GATE_OWN_UPSTREAM, id, to->dst, to->dst_port);
 	if (ret) {
 		if (fd >= 0)
 			close(fd);
@@ -203,7 +201,8 @@ static void connect_it(struct gate *g, struct session *s)
 	int ret = RAND_bytes(s->context, sizeof(s->context)) == 1 ? 0 : -EIO;
 
 	if (!ret)
-		ret = make_socket(g, s, &fd);
+		ret = flow_socket(g, kernel_id(g, s), &s->app, in_ms(HANDSHAKE_MS + SLACK_MS),
+		                  &s->cookie, &fd);
 	if (ret) {
 		kernel_cut(g, s);
 		refuse(g, s, "gate.socket", strerror(-ret));
@@ -220,7 +219,7 @@ static void connect_it(struct gate *g, struct session *s)
 static void on_accepted(struct gate *g, uint64_t id, const struct msg_accepted *m)
 {
 	struct session *s = NULL;
-	int ret = id >> ID_BITS ? -EPROTO : session_new(&g->sessions, id, &s);
+	int ret = id >= GATE_PROBE_ID ? -EPROTO : session_new(&g->sessions, id, &s);
 	int at;
 
 	if (ret) {
@@ -235,7 +234,7 @@ static void on_accepted(struct gate *g, uint64_t id, const struct msg_accepted *
 		refuse(g, s, "gate.no-intent", strerror(-ret));
 		return;
 	}
-	sockaddr_of(&s->app, &s->dst);
+	flow_sockaddr(&s->app, &s->dst);
 	at = destination_of(g, &s->app);
 	if (at < 0) {
 		refuse(g, s, "policy.changed", "no destination block gates it any more");
@@ -358,7 +357,7 @@ void flow_verdict(struct gate *g, uint64_t id, const struct msg_verdict *m, int 
 static int arm(void *ctx, uint64_t session, int32_t serial, uint64_t deadline_ns)
 {
 	struct gate *g = ctx;
-	uint64_t id = g->epoch << ID_BITS | session;
+	uint64_t id = g->epoch << GATE_ID_BITS | session;
 	int ret = intercept_session(g->ic, id, GATE_SESSION_LIVE, deadline_ns);
 
 	if (!ret)
@@ -678,6 +677,7 @@ void flow_tick(struct gate *g)
 		check_deadline(g, g->sessions.slot[i]);
 	while (g->linger_n && g->linger[g->linger_at].end_ns <= now)
 		linger_end(g);
+	probe_tick(g);
 	gate_watch_verify(g);
 	new_second(g);
 	if (now >= g->sweep_next_ns) {
@@ -709,7 +709,7 @@ static void tell_refused(struct gate *g, const char *kind, const struct gate_eve
 		return;
 	memcpy(app.dst, e->dst, sizeof(app.dst));
 	memcpy(app.comm, e->comm, sizeof(app.comm));
-	sockaddr_of(&app, &dst);
+	flow_sockaddr(&app, &dst);
 	record_peer(&dst, peer);
 	audit_emit(g->audit, "kernel-refused",
 	           json_pack("{s:s, s:s, s:s, s:I, s:o}", "kind", kind, "destination",
@@ -868,7 +868,7 @@ bool flow_owns(const struct gate *g, uint64_t cookie)
 		if (g->linger[(g->linger_at + i) % LINGER_MAX].cookie == cookie)
 			return true;
 	}
-	return false;
+	return probe_owns(g, cookie);
 }
 
 void flow_stop(struct gate *g)
@@ -876,4 +876,5 @@ void flow_stop(struct gate *g)
 	for (uint32_t i = 0; i < g->sessions.n; i++)
 		kernel_cut(g, g->sessions.slot[i]);
 	session_free_all(&g->sessions);
+	probe_stop(g);
 }

@@ -6,6 +6,7 @@
  *   reload.c   policies: load, put in force, names, old sockets
  *   flow.c     sessions: what relay and verify say, deadlines, cuts
  *   heads.c    ledger heads: save, prove, forks
+ *   probe.c    sockets for the administrator's probes
  *   record.c   the RECORD of a session's answer
  *   verbs.c    what the control socket's verbs do
  *
@@ -46,6 +47,8 @@ enum {
 	CLOSING_MS = 30000,
 	LINGER_S = 120, /* a closed session's last bytes may take this long; as TCP orphans do */
 	LINGER_MAX = 16384,
+	PROBE_S = 30, /* for connect, handshake and evidence of a probe */
+	PROBES_MAX = 16,
 	INTENT_MAX_S = 60,
 	SWEEP_EVERY_MS = 10000,
 	NAMES_EVERY_S = 60,
@@ -56,6 +59,13 @@ enum {
 };
 
 enum gate_role { ROLE_RELAY = 0, ROLE_VERIFY, ROLE_FETCH, ROLES };
+
+/*
+ * Session numbers in the kernel: the epoch in the upper bits, so that none repeats over restarts,
+ * relay's number, which is below GATE_PROBE_ID, or that bit and the number of a probe.
+ */
+enum { GATE_ID_BITS = 40 };
+#define GATE_PROBE_ID (UINT64_C(1) << (GATE_ID_BITS - 1))
 
 struct gate_options {
 	struct bundle_paths paths;
@@ -124,6 +134,13 @@ struct lingering {
 	struct checkpoint head;
 };
 
+/* A socket that was given to the administrator's tool. */
+struct probe {
+	uint64_t kernel_id;
+	uint64_t cookie;
+	uint64_t end_ns;
+};
+
 struct gate_counters {
 	uint64_t accepted, released, refused, closed, revoked, lease_over;
 };
@@ -158,6 +175,9 @@ struct gate {
 	uint64_t epoch;                      /* upper bits of the kernel's session ids */
 	struct lingering linger[LINGER_MAX]; /* a ring, oldest first */
 	uint32_t linger_at, linger_n;
+	struct probe probe[PROBES_MAX]; /* oldest first */
+	uint32_t probes;
+	uint64_t probe_last; /* number of the last one */
 	struct gate_counters count;
 
 	struct name *resolving; /* what fetch was asked for; NULL: nothing (a copy, owned) */
@@ -213,6 +233,13 @@ void flow_from_relay(struct gate *g, const struct msg_head *head, int fd);
 void flow_verdict(struct gate *g, uint64_t id, const struct msg_verdict *m, int fd);
 void flow_tick(struct gate *g);
 void flow_event(void *ctx, const struct gate_event *e);
+/*
+ * A socket to where `to` leads that is the kernel half's before it can send anything: under
+ * this number of the kernel's, and until end_ns (CLOCK_BOOTTIME).
+ */
+int flow_socket(struct gate *g, uint64_t kernel_id, const struct gate_intent *to, uint64_t end_ns,
+                uint64_t *cookie, int *out);
+void flow_sockaddr(const struct gate_intent *to, struct sockaddr_storage *out);
 /* After a policy came into force in place of old: remaps, cuts. How many that had a key were cut.
  */
 uint32_t flow_policy_changed(struct gate *g, const struct policy_set *old);
@@ -248,6 +275,13 @@ void heads_refused(struct gate *g, const struct msg_verdict *m, int fd);
 void heads_consistent(struct gate *g, uint64_t request, const struct msg_consistent *m);
 void heads_advanced(struct gate *g, const struct msg_verdict *m, int fd);
 int heads_tell_verify(struct gate *g);
+
+/* probe.c */
+/* The answer to the verb; the socket, if any, was passed on to the client. */
+json_t *probe_open(struct gate *g, uint64_t client, const uint8_t addr[static 16], uint16_t port);
+void probe_tick(struct gate *g);
+bool probe_owns(const struct gate *g, uint64_t cookie);
+void probe_stop(struct gate *g);
 
 /* record.c */
 json_t *record_app(const struct gate_intent *app);

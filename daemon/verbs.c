@@ -383,6 +383,20 @@ static json_t *verb_explain(struct gate *g, uint64_t client, json_t *request)
 	                 last ? last : json_null());
 }
 
+static json_t *verb_probe(struct gate *g, uint64_t client, json_t *request)
+{
+	const char *address = json_string_value(json_object_get(request, "address"));
+	json_t *port = json_object_get(request, "port");
+	uint8_t addr[16];
+
+	if (!address || !names_address_parse(address, addr) || !json_is_integer(port) ||
+	    json_integer_value(port) < 1 || json_integer_value(port) > UINT16_MAX)
+		return control_error(
+		        CONTROL_USAGE,
+		        "probe needs an address in numbers and a port from 1 to 65535");
+	return probe_open(g, client, addr, (uint16_t)json_integer_value(port));
+}
+
 /* ------------------------------------------------------------------- change */
 
 static void revoke_one(struct gate *g, struct session *s)
@@ -487,6 +501,7 @@ static const struct verb {
         {"status", verb_status, {NULL}},
         {"sessions", verb_sessions, {NULL}},
         {"explain", verb_explain, {"host", "port", "addresses", NULL}},
+        {"probe", verb_probe, {"address", "port", NULL}},
         {"verdicts", verb_verdicts, {"limit", NULL}},
         {"revoke", verb_revoke, {"session", "destination", NULL}},
         {"reload", verb_reload, {NULL}},
