@@ -92,26 +92,47 @@ static void add_where_to(struct sum *s, const struct policy_destination *d)
 	}
 }
 
+static void add_registers(struct sum *s, const struct policy_measurement *list, uint32_t n)
+{
+	ADD(s, n);
+	for (uint32_t i = 0; i < n; i++) {
+		ADD(s, list[i].tee);
+		add_text(s, list[i].m.name, sizeof(list[i].m.name));
+		add(s, list[i].m.value, list[i].m.len);
+	}
+}
+
 static void add_identity(struct sum *s, const struct policy_destination *d)
 {
 	add_text(s, d->server_name, sizeof(d->server_name));
 	add(s, d->server_key, d->server_keys * sizeof(d->server_key[0]));
 	add(s, d->chip_id, d->chip_ids * sizeof(d->chip_id[0]));
+	add(s, d->chip_id_len, d->chip_ids * sizeof(d->chip_id_len[0]));
 	add(s, d->host_data, sizeof(d->host_data));
 	ADD(s, d->has_host_data);
-	ADD(s, d->measurements);
-	for (uint32_t i = 0; i < d->measurements; i++) {
-		const struct policy_measurement *m = &d->measurement[i];
-
-		ADD(s, m->tee);
-		add_text(s, m->m.name, sizeof(m->m.name));
-		add(s, m->m.value, m->m.len);
+	add_registers(s, d->measurement, d->measurements);
+	add_registers(s, d->pin, d->pins);
+	ADD(s, d->unpinneds);
+	for (uint32_t i = 0; i < d->unpinneds; i++) {
+		ADD(s, d->unpinned[i].tee);
+		add_text(s, d->unpinned[i].name, sizeof(d->unpinned[i].name));
 	}
+}
+
+static void add_tcb(struct sum *s, const struct policy_destination *d)
+{
 	ADD(s, d->tcb_floors);
 	for (uint32_t i = 0; i < d->tcb_floors; i++) {
+		ADD(s, d->tcb_floor[i].tees);
 		add_text(s, d->tcb_floor[i].name, sizeof(d->tcb_floor[i].name));
 		ADD(s, d->tcb_floor[i].svn);
 	}
+	ADD(s, d->accept_tcb);
+	ADD(s, d->accept_advisories);
+	for (uint32_t i = 0; i < d->accept_advisories; i++)
+		add_text(s, d->accept_advisory[i], sizeof(d->accept_advisory[i]));
+	ADD(s, d->tcb_grace);
+	ADD(s, d->min_tcb_date);
 }
 
 static void add_rules(struct sum *s, const struct policy_destination *d)
@@ -125,6 +146,8 @@ static void add_rules(struct sum *s, const struct policy_destination *d)
 	ADD(s, d->platform_forbidden);
 	ADD(s, d->guest_policy_forbid);
 	ADD(s, d->guest_policy_required);
+	ADD(s, d->attributes_required);
+	ADD(s, d->attributes_forbidden);
 	ADD(s, d->allow_debug);
 	ADD(s, d->require_crl);
 	ADD(s, d->lease);
@@ -153,6 +176,7 @@ int policy_set_digest(const struct policy *p, uint32_t destination, uint8_t out[
 	add_where_to(&s, d);
 	add_rules(&s, d);
 	add_identity(&s, d);
+	add_tcb(&s, d);
 	add_ledger(&s, p, d->ledger);
 	add_anchors(&s, p, d);
 	if (!s.bad && EVP_DigestFinal_ex(s.ctx, out, NULL))

@@ -14,7 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <openssl/crypto.h>
-#include "policy/policy.h"
+#include "policy/appraise.h"
+#include "policy/names.h"
 
 struct appraisal {
 	const struct policy *p;
@@ -102,14 +103,23 @@ static void fill_input(const struct appraisal *a, struct attest_input *in)
 	}
 }
 
+/* Some vendors revoke nothing: their platforms have no such check, and nobody is to be blamed. */
+static bool unlooked_revocation(const struct appraisal *a, const struct checks *made)
+{
+	const struct check *crl;
+	char id[CHECK_ID_MAX];
+
+	snprintf(id, sizeof(id), "%s.revocation", attest_tee_name(a->claims.tee));
+	crl = checks_find(made, id);
+	return crl && crl->status != CHECK_PASS;
+}
+
 static void loosenings_of_evidence(struct appraisal *a, const struct checks *made)
 {
-	const struct check *crl = checks_find(made, "snp.revocation");
-
 	if (a->claims.debug)
 		verdict_loosened(a->v,
 		                 "allow-debug = true: the host can read and change the guest");
-	if (!a->d->require_crl && (!crl || crl->status != CHECK_PASS))
+	if (!a->d->require_crl && unlooked_revocation(a, made))
 		verdict_loosened(a->v,
 		                 "require-crl = false: nobody looked whether a key is revoked");
 	if (a->claims.extra_anchor)
@@ -184,62 +194,19 @@ static void check_chip(struct appraisal *a)
 		return;
 	}
 	if (!c->chip_id_len) {
-		check_add(a->checks, "policy.chip", CHECK_FAIL, "the evidence names no chip%s%s",
+		check_add(a->checks, "policy.chip", CHECK_FAIL, "the evidence names no machine%s%s",
 		          c->csp[0] ? ", only its provider " : "", c->csp);
 		return;
 	}
 	hex_of(c->chip_id, c->chip_id_len, id);
 	for (uint32_t i = 0; i < d->chip_ids; i++) {
-		if (!memcmp(d->chip_id[i], c->chip_id, sizeof(c->chip_id))) {
+		if (d->chip_id_len[i] == c->chip_id_len &&
+		    !memcmp(d->chip_id[i], c->chip_id, c->chip_id_len)) {
 			check_add(a->checks, "policy.chip", CHECK_PASS, "%s", id);
 			return;
 		}
 	}
 	check_add(a->checks, "policy.chip", CHECK_FAIL, "%s is not in the policy's list", id);
-}
-
-static void check_host_data(struct appraisal *a)
-{
-	const struct policy_destination *d = a->d;
-	char is[2 * MEASUREMENT_MAX + 1];
-
-	hex_of(a->claims.host_data, sizeof(a->claims.host_data), is);
-	/* What is not pinned is zero in the model, and has to be zero in the evidence. */
-	if (!memcmp(d->host_data, a->claims.host_data, sizeof(d->host_data)))
-		check_add(a->checks, "policy.host-data", CHECK_PASS, "%s",
-		          d->has_host_data ? is : "zero");
-	else
-		check_add(a->checks, "policy.host-data", CHECK_FAIL, "%s, but the policy %s", is,
-		          d->has_host_data ? "pins another" : "does not pin it");
-}
-
-static void check_tcb_floor(struct appraisal *a)
-{
-	const struct policy_destination *d = a->d;
-
-	if (!d->tcb_floors) {
-		skip(a, "policy.tcb-floor", "the policy sets no floor");
-		return;
-	}
-	for (uint32_t i = 0; i < d->tcb_floors; i++) {
-		const struct policy_tcb_floor *f = &d->tcb_floor[i];
-		const struct tcb_component *is = NULL;
-
-		for (uint32_t k = 0; k < a->claims.tcb_n; k++)
-			if (!strcmp(a->claims.tcb[k].name, f->name))
-				is = &a->claims.tcb[k];
-		if (is && is->svn >= f->svn)
-			continue;
-		if (is)
-			check_add(a->checks, "policy.tcb-floor", CHECK_FAIL,
-			          "%s is %u, at least %u is demanded", f->name, is->svn, f->svn);
-		else
-			check_add(a->checks, "policy.tcb-floor", CHECK_FAIL,
-			          "the platform has no %s, at least %u is demanded", f->name,
-			          f->svn);
-		return;
-	}
-	check_add(a->checks, "policy.tcb-floor", CHECK_PASS, "every component");
 }
 
 static void check_bits(struct appraisal *a, const char *id, uint64_t is, uint64_t required,
@@ -258,22 +225,46 @@ static void check_bits(struct appraisal *a, const char *id, uint64_t is, uint64_
 		check_add(a->checks, id, CHECK_PASS, "0x%" PRIx64, is);
 }
 
+static void check_host_data(struct appraisal *a)
+{
+	const struct policy_destination *d = a->d;
+	char is[2 * MEASUREMENT_MAX + 1];
+
+	hex_of(a->claims.host_data, sizeof(a->claims.host_data), is);
+	/* What is not pinned is zero in the model, and has to be zero in the evidence. */
+	if (!memcmp(d->host_data, a->claims.host_data, sizeof(d->host_data)))
+		check_add(a->checks, "policy.host-data", CHECK_PASS, "%s",
+		          d->has_host_data ? is : "zero");
+	else
+		check_add(a->checks, "policy.host-data", CHECK_FAIL, "%s, but the policy %s", is,
+		          d->has_host_data ? "pins another" : "does not pin it");
+}
+
+static void check_vmpl(struct appraisal *a)
+{
+	uint32_t is = a->claims.vmpl, must = a->d->vmpl;
+
+	if (is == must)
+		check_add(a->checks, "policy.vmpl", CHECK_PASS, "%" PRIu32, is);
+	else
+		check_add(a->checks, "policy.vmpl", CHECK_FAIL,
+		          "%" PRIu32 ", but %" PRIu32 " is demanded", is, must);
+}
+
 static void check_snp(struct appraisal *a)
 {
+	static const char *const ids[] = {"policy.host-data", "policy.vmpl", "policy.platform",
+	                                  "policy.guest-policy"};
 	const struct policy_destination *d = a->d;
 	const struct claims *c = &a->claims;
 
 	if (c->tee != TEE_SNP) {
-		skip(a, "policy.vmpl", "not an SNP platform");
-		skip(a, "policy.platform", "not an SNP platform");
-		skip(a, "policy.guest-policy", "not an SNP platform");
+		for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+			skip(a, ids[i], "not an SNP platform");
 		return;
 	}
-	if (c->vmpl == d->vmpl)
-		check_add(a->checks, "policy.vmpl", CHECK_PASS, "%" PRIu32, c->vmpl);
-	else
-		check_add(a->checks, "policy.vmpl", CHECK_FAIL,
-		          "%" PRIu32 ", but %" PRIu32 " is demanded", c->vmpl, d->vmpl);
+	check_host_data(a);
+	check_vmpl(a);
 	check_bits(a, "policy.platform", c->platform_info, d->platform_required,
 	           d->platform_forbidden);
 	check_bits(a, "policy.guest-policy", c->policy, d->guest_policy_required,
@@ -282,9 +273,10 @@ static void check_snp(struct appraisal *a)
 
 static void skip_identity(struct appraisal *a, const char *why)
 {
-	static const char *const ids[] = {"policy.tee",         "policy.chip", "policy.host-data",
-	                                  "policy.tcb-floor",   "policy.vmpl", "policy.platform",
-	                                  "policy.guest-policy"};
+	static const char *const ids[] = {
+	        "policy.tee",          "policy.chip",      "policy.tcb-floor", "policy.tcb-status",
+	        "policy.tcb-date",     "policy.host-data", "policy.vmpl",      "policy.platform",
+	        "policy.guest-policy", "policy.attributes"};
 
 	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
 		skip(a, ids[i], why);
@@ -292,6 +284,9 @@ static void skip_identity(struct appraisal *a, const char *why)
 
 static void check_identity(struct appraisal *a)
 {
+	const struct policy_destination *d = a->d;
+	const struct claims *c = &a->claims;
+
 	check_server_key(a);
 	if (!a->evidence_holds) {
 		skip_identity(a, "the evidence does not hold");
@@ -299,9 +294,12 @@ static void check_identity(struct appraisal *a)
 	}
 	check_tee(a);
 	check_chip(a);
-	check_host_data(a);
-	check_tcb_floor(a);
+	policy_check_tcb_floor(d, c, a->v);
+	policy_check_tcb_status(d, c, a->at, a->v);
+	policy_check_tcb_date(d, c, a->v);
 	check_snp(a);
+	check_bits(a, "policy.attributes", c->policy, d->attributes_required[c->tee],
+	           d->attributes_forbidden[c->tee]);
 }
 
 /* -------------------------------------------------------------------- the ledger */
@@ -392,14 +390,14 @@ static bool same_measurement(const struct measurement *a, const struct measureme
 
 static bool in_list(const struct appraisal *a)
 {
-	for (uint32_t i = 0; i < a->d->measurements; i++) {
-		const struct policy_measurement *m = &a->d->measurement[i];
+	struct register_name launch;
+	const struct measurement *is;
 
-		if (m->tee == a->claims.tee &&
-		    same_measurement(&m->m, measurement_find(&a->claims.measurements, m->m.name)))
-			return true;
-	}
-	return false;
+	if (!policy_launch_register(a->claims.tee, &launch))
+		return false;
+	is = measurement_find(&a->claims.measurements, launch.name);
+	return is &&
+	       policy_register_listed(a->d->measurement, a->d->measurements, a->claims.tee, is);
 }
 
 /* Every register that the statement names, and at least one. */
@@ -443,6 +441,15 @@ static void check_measurement(struct appraisal *a)
 		check_add(a->checks, "policy.measurement", CHECK_PASS, "%s", is);
 }
 
+static void check_registers(struct appraisal *a)
+{
+	if (!a->evidence_holds)
+		skip(a, "policy.registers", "the evidence does not hold");
+	else
+		policy_check_registers(a->d, &a->claims, logged(a),
+		                       a->d->ledger >= 0 && !a->statement_holds, a->v);
+}
+
 /* ------------------------------------------------------------------------- whole */
 
 int policy_appraise(const struct policy *p, uint32_t destination,
@@ -467,6 +474,7 @@ int policy_appraise(const struct policy *p, uint32_t destination,
 	if (rc)
 		return rc;
 	check_measurement(&a);
+	check_registers(&a);
 	verdict_limit(v, at > INT64_MAX - a.d->lease ? INT64_MAX : at + a.d->lease);
 	verdict_seal(v);
 	return 0;

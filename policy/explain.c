@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include "policy/policy.h"
+#include "policy/names.h"
 
 const char *policy_action_name(enum policy_action a)
 {
@@ -87,15 +87,32 @@ static void explain_ledger(const struct policy *p, const struct policy_destinati
 	buf_str(out, l->require_known ? ", continuing a head already known\n" : "\n");
 }
 
+static void explain_registers(const struct policy_destination *d, struct buf *out)
+{
+	for (uint32_t i = 0; i < d->pins; i++) {
+		const struct policy_measurement *m = &d->pin[i];
+
+		buf_printf(out, "register: %s.%s = ", attest_tee_name(m->tee), m->m.name);
+		put_hex(out, (struct bytes){m->m.value, m->m.len});
+		buf_str(out, "\n");
+	}
+	for (uint32_t i = 0; i < d->unpinneds; i++)
+		buf_printf(out, "register: %s.%s may have any value (loosening)\n",
+		           attest_tee_name(d->unpinned[i].tee), d->unpinned[i].name);
+	buf_printf(out, "other registers of code and configuration: zero%s\n",
+	           d->ledger < 0 ? "" : ", or what the statement says");
+}
+
 static void explain_identity(const struct policy_destination *d, struct buf *out)
 {
 	for (uint32_t i = 0; i < d->measurements; i++) {
 		const struct policy_measurement *m = &d->measurement[i];
 
-		buf_str(out, i ? "  or " : "measurement: ");
+		buf_printf(out, "%s%s:", i ? "  or " : "measurement: ", attest_tee_name(m->tee));
 		put_hex(out, (struct bytes){m->m.value, m->m.len});
 		buf_str(out, "\n");
 	}
+	explain_registers(d, out);
 	for (uint32_t i = 0; i < d->server_keys; i++) {
 		buf_str(out, i ? "  or sha256:" : "server key: sha256:");
 		put_hex(out, BYTES_OF(d->server_key[i]));
@@ -103,9 +120,11 @@ static void explain_identity(const struct policy_destination *d, struct buf *out
 	}
 	for (uint32_t i = 0; i < d->chip_ids; i++) {
 		buf_str(out, i ? "  or " : "chip: ");
-		put_hex(out, BYTES_OF(d->chip_id[i]));
+		put_hex(out, (struct bytes){d->chip_id[i], d->chip_id_len[i]});
 		buf_str(out, "\n");
 	}
+	if (!(d->tees & TEE_BIT(TEE_SNP)))
+		return;
 	if (d->has_host_data) {
 		buf_str(out, "host data: ");
 		put_hex(out, BYTES_OF(d->host_data));
@@ -115,12 +134,36 @@ static void explain_identity(const struct policy_destination *d, struct buf *out
 	}
 }
 
-static void explain_platform(const struct policy *p, const struct policy_destination *d,
-                             struct buf *out)
+/* Of the platforms whose vendor rates and dates their TCB. */
+static void explain_rating(const struct policy_destination *d, struct buf *out)
 {
-	for (uint32_t i = 0; i < d->tcb_floors; i++)
-		buf_printf(out, "%s%s at least %u%s", i ? ", " : "firmware: ", d->tcb_floor[i].name,
-		           d->tcb_floor[i].svn, i + 1 == d->tcb_floors ? "\n" : "");
+	char day[32];
+
+	if (!(d->tees & (TEE_BIT(TEE_TDX) | TEE_BIT(TEE_SGX))))
+		return;
+	buf_str(out, "rating by the platform's vendor: UpToDate");
+	for (enum policy_tcb_status s = TCB_UP_TO_DATE + 1; s < TCB_STATUS_MAX; s++)
+		if (d->accept_tcb & 1u << s)
+			buf_printf(out, " or %s (loosening)", policy_tcb_status_name(s));
+	if (d->tcb_grace) {
+		buf_str(out, " or out of date for at most ");
+		put_duration(out, d->tcb_grace);
+		buf_str(out, " (loosening)");
+	}
+	for (uint32_t i = 0; i < d->accept_advisories; i++)
+		buf_printf(out, "%s%s", i ? ", " : ", if open to no more than ",
+		           d->accept_advisory[i]);
+	buf_str(out, "\n");
+	if (d->min_tcb_date) {
+		policy_date_text(d->min_tcb_date, day);
+		buf_printf(out, "date of that rating's level: %s or later\n", day);
+	}
+}
+
+static void explain_snp(const struct policy_destination *d, struct buf *out)
+{
+	if (!(d->tees & TEE_BIT(TEE_SNP)))
+		return;
 	buf_printf(out, "privilege level: %u%s\n", d->vmpl, d->vmpl ? " (loosening)" : "");
 	if (d->platform_required || d->platform_forbidden)
 		buf_printf(out, "machine: platform bits 0x%" PRIx64 " set, 0x%" PRIx64 " clear\n",
@@ -129,6 +172,29 @@ static void explain_platform(const struct policy *p, const struct policy_destina
 		buf_printf(out,
 		           "machine: guest policy bits 0x%" PRIx64 " set, 0x%" PRIx64 " clear\n",
 		           d->guest_policy_required, d->guest_policy_forbid);
+}
+
+static void explain_attributes(const struct policy_destination *d, struct buf *out)
+{
+	for (size_t i = 0; i < policy_attributes_n; i++) {
+		const struct attribute_name *a = &policy_attributes[i];
+
+		if (d->attributes_required[a->tee] & a->bit)
+			buf_printf(out, "attribute: %s set\n", a->name);
+		if (d->attributes_forbidden[a->tee] & a->bit)
+			buf_printf(out, "attribute: %s clear\n", a->name);
+	}
+}
+
+static void explain_platform(const struct policy *p, const struct policy_destination *d,
+                             struct buf *out)
+{
+	for (uint32_t i = 0; i < d->tcb_floors; i++)
+		buf_printf(out, "%s%s at least %u%s", i ? ", " : "firmware: ", d->tcb_floor[i].name,
+		           d->tcb_floor[i].svn, i + 1 == d->tcb_floors ? "\n" : "");
+	explain_rating(d, out);
+	explain_snp(d, out);
+	explain_attributes(d, out);
 	buf_str(out, d->allow_debug ? "debug guests: accepted (loosening)\n"
 	                            : "debug guests: refused\n");
 	buf_str(out, d->require_crl ? "revocation list: must be at hand\n"

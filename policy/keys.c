@@ -92,11 +92,31 @@ static const struct policy_key destination_keys[] = {
          "that no ledger is asked; it has to be written out, needs a `measurement` list, and is "
          "named in every verdict (a loosening).",
          read_ledger},
-        {"measurement", KEY_LIST | KEY_GATE, "list of hexadecimal launch measurements",
-         "what the ledger's statement says", "{\"<96 hexadecimal digits>\"}",
-         "Launch measurements that are accepted (SNP: 48 bytes). With a ledger as well, both must "
-         "hold: the measurement is in this list and in the logged statement.",
+        {"measurement", KEY_LIST | KEY_GATE,
+         "list of launch measurements, `platform:` and hexadecimal",
+         "what the ledger's statement says", "{\"snp:<96 hexadecimal digits>\"}",
+         "Launch measurements that are accepted: of `snp` its measurement (96 digits), of `tdx` MRTD "
+         "(96), of `sgx` MRENCLAVE (64), of `cca` the RIM (64 or 128), of `nitro` PCR0 (96). The "
+         "platform may be left out where `tee` names only one that has so many digits. With a ledger "
+         "as well, both must hold: the measurement is in this list and in the logged statement.",
          read_measurement},
+        {"register", KEY_LIST | KEY_GATE, "list of `name=hexadecimal`",
+         "zero, or what the ledger's statement says",
+         "{\"tdx.mrconfigid=<96 hexadecimal digits>\"}",
+         "Registers that must have a value, beyond the launch measurement; of several values for "
+         "one register any will do, and `register` holds even where the evidence has zero. Every "
+         "register that can carry code or configuration and is not zero must be pinned here or named "
+         "by the logged statement. `tdx`: `rtmr0` to `rtmr3`, `mrconfigid`, `mrowner`, "
+         "`mrownerconfig`, `mrservicetd`, `mrseam`, `mrsignerseam`. `sgx`: `mrsigner`, `configid`, "
+         "`configsvn`, `isvprodid`, `isvextprodid`, `isvfamilyid`. `cca`: `rem0` to `rem3`, `rpv`. "
+         "`nitro`: `pcr1` to `pcr15`. The platform before the name can be left out.",
+         read_register},
+        {"unpinned-register", KEY_LIST | KEY_GATE, "list of register names", "none", "{tdx.rtmr0}",
+         "Registers that may have any value although they can carry code or configuration, at most "
+         "16. A verdict that met such a value names the registers (a loosening). A ledger match is "
+         "worth little if what they hold changes what the code does: pin them with `register` where "
+         "you can.",
+         read_unpinned_register},
         {"server-name", KEY_GATE, "host name", "the `name`, when there is exactly one",
          "\"api.example.com\"",
          "The name that is asked for in the TLS handshake and bound into the evidence.",
@@ -106,38 +126,74 @@ static const struct policy_key destination_keys[] = {
          "Pins of the server's public key: SHA-256 of its DER SubjectPublicKeyInfo. A measurement "
          "says which program answers, not whose; pin the key where anybody may run the program.",
          read_server_key},
-        {"chip-id", KEY_LIST | KEY_GATE, "list of hexadecimal chip ids", "any machine",
+        {"chip-id", KEY_LIST | KEY_GATE, "list of hexadecimal machine ids", "any machine",
          "{\"<128 hexadecimal digits>\"}",
-         "The machines that are accepted, by the chip id in the evidence: 128 hexadecimal digits, "
-         "or 16 (Turin). Evidence that names no chip is then refused.",
+         "The machines that are accepted, by the id in the evidence: of `snp` the chip id (128 "
+         "hexadecimal digits, or 16 on Turin), of `tdx` and `sgx` the platform instance id or else the "
+         "PPID (32), of `cca` the instance id (66), of `nitro` PCR4, which stands for the instance "
+         "(96). Evidence that names no machine is then refused.",
          read_chip_id},
         {"host-data", KEY_GATE, "64 hexadecimal digits", "all zero", "\"<64 hexadecimal digits>\"",
          "What the host handed to the guest at launch (SNP HOST_DATA), for example the hash of a "
-         "container policy. It can carry configuration, so what is not pinned here must be zero.",
+         "container policy. It can carry configuration, so what is not pinned here must be zero. "
+         "Other platforms have registers for this: `register`.",
          read_host_data},
         {"min-tcb", KEY_LIST | KEY_GATE, "list of `component=version`", "none",
          "{\"snp=20\", \"microcode=209\"}",
-         "The lowest firmware versions that are accepted, each component by itself, as the "
-         "certificate of the attestation key states them: `bootloader`, `tee`, `snp`, "
-         "`microcode`, and on Turin `fmc`.",
+         "The lowest versions that are accepted, each component by itself, as the certificate of "
+         "the attestation key states them. `snp`: `bootloader`, `tee`, `snp`, `microcode`, and on "
+         "Turin `fmc`; `tdx` and `sgx`: `pcesvn`, `sgx01` to `sgx16`; `tdx`: `tdx01` to `tdx16`, as "
+         "the quote states them. And of the guest itself, as the evidence states it: `guest-svn` of "
+         "`snp`, `isvsvn` of `sgx`. A component counts for the platforms that have it; a platform "
+         "before it (`tdx.pcesvn=13`) makes it count there only.",
          read_min_tcb},
+        {"accept-tcb", KEY_LIST | KEY_GATE, "list of TCB statuses", "`UpToDate` alone",
+         "{SWHardeningNeeded}",
+         "How the vendor of `tdx` and `sgx` may rate the platform, beside `UpToDate`: "
+         "`SWHardeningNeeded`, `ConfigurationNeeded`, `ConfigurationAndSWHardeningNeeded`, "
+         "`TDRelaunchAdvised`, `TDRelaunchAdvisedConfigurationNeeded`, `OutOfDate`, "
+         "`OutOfDateConfigurationNeeded`. `Revoked` is never accepted. A verdict that rests on one "
+         "names it with its advisories (a loosening).",
+         read_accept_tcb},
+        {"accept-advisory", KEY_LIST | KEY_GATE, "list of advisory ids", "any",
+         "{\"INTEL-SA-00615\"}",
+         "The advisories that the platform may be open to where `accept-tcb` or `tcb-grace` accepts "
+         "it: it is refused when the vendor names one that is not in the list. With `UpToDate` "
+         "advisories are not looked at. Means nothing without one of the two.",
+         read_accept_advisory},
+        {"tcb-grace", KEY_GATE, "duration, 1h to 1095d", "none", "\"30d\"",
+         "How long a platform is still accepted that the vendor rates `OutOfDate` or "
+         "`OutOfDateConfigurationNeeded`, counted from the date of the TCB level that it has "
+         "(`tcb_date`). The verdict ends with the grace. A loosening where it is used.",
+         read_tcb_grace},
+        {"min-tcb-date", KEY_GATE, "day", "none", "\"2025-05-01\"",
+         "The oldest date that the platform's TCB level may have, on platforms whose vendor dates "
+         "them (`tdx`, `sgx`), whatever its status.",
+         read_min_tcb_date},
         {"vmpl", KEY_GATE, "0 to 3", "`0`", "0",
-         "The privilege level of the guest's software that asked for the report. Anything but 0 "
+         "The privilege level of the `snp` guest's software that asked for the report. Anything but 0 "
          "trusts software that the most privileged level can change (a loosening).",
          read_vmpl},
         {"require-platform", KEY_LIST | KEY_GATE, "list of platform properties", "none",
          "{alias-check, ecc}",
-         "Properties of the machine that the evidence must state: `smt-disabled`, `tsme`, `ecc`, "
+         "Properties of the machine that the evidence of `snp` must state: `smt-disabled`, `tsme`, `ecc`, "
          "`rapl-disabled`, `ciphertext-hiding`, `alias-check` (the check against aliased memory "
          "was made), `tio`.",
          read_require_platform},
         {"require-guest-policy", KEY_LIST | KEY_GATE, "list of guest policy properties", "none",
          "{no-smt, ciphertext-hiding}",
-         "What the guest's launch policy must enforce, wherever the guest runs: `no-smt`, "
+         "What the launch policy of an `snp` guest must enforce, wherever the guest runs: `no-smt`, "
          "`single-socket`, `no-cxl`, `aes-256-xts`, `rapl-disabled`, `ciphertext-hiding`, "
          "`page-swap-disabled`. A policy that lets a migration agent move the guest is always "
          "refused.",
          read_require_guest_policy},
+        {"require-attribute", KEY_LIST | KEY_GATE, "list of attributes", "none", "{tdx.pks}",
+         "Attributes that the guest must have been built with: `tdx.lass`, `tdx.sept-ve-disable`, "
+         "`tdx.pks`, `tdx.kl`; `sgx.mode64`, `sgx.cet`, `sgx.kss`, `sgx.aex-notify`. Each counts for "
+         "its own platform. Attributes that weaken the platform are always refused.",
+         read_require_attribute},
+        {"forbid-attribute", KEY_LIST | KEY_GATE, "list of attributes", "none", "{tdx.kl}",
+         "Attributes, as above, that the guest must not have.", read_forbid_attribute},
         {"anchor", KEY_LIST | KEY_GATE, "list of anchor blocks", "none", "{\"lab\"}",
          "Trust anchors beside the built-in vendor roots, for this destination only. A verdict "
          "that rests on one says so (a loosening).",
@@ -148,7 +204,7 @@ static const struct policy_key destination_keys[] = {
          read_allow_debug},
         {"require-crl", KEY_GATE, "`true` or `false`", "`true`", "false",
          "Whether a current certificate revocation list of the vendor must be at hand, from the "
-         "peer or from the collateral directory. `false` is a loosening.",
+         "peer or from the collateral directory. `false` is a loosening. `cca` and `nitro` have none.",
          read_require_crl},
         {"lease", KEY_GATE, "duration, 1s to 30d", "`1h`", "\"1h\"",
          "How long a session may live at most. The kernel ends it then, or earlier when something "

@@ -53,7 +53,7 @@ struct policy_section {
 	uint32_t n;
 };
 
-enum { POLICY_KEYS_MAX = 32 };
+enum { POLICY_KEYS_MAX = 64 };
 
 extern const struct policy_section policy_sections[SECTION_MAX];
 

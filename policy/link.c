@@ -180,22 +180,6 @@ out:
 	free(anchor);
 }
 
-static void check_measurements(struct policy_reader *r)
-{
-	const struct policy *p = r->p;
-
-	for (uint32_t i = 0; i < p->destinations; i++) {
-		const struct policy_destination *d = &p->destination[i];
-
-		if (d->measurements && !(d->tees & 1u << TEE_SNP))
-			policy_issue(
-			        r->issues, true, &d->where,
-			        "the measurement list of destination \"%s\" is of snp, which its "
-			        "tee does not name; add it there or remove the list",
-			        d->name);
-	}
-}
-
 /* ---------------------------------------------------------------------- hidden */
 
 /* What one destination looks like to the ones before it. */
@@ -364,7 +348,6 @@ static void check_names_suffice(struct policy_reader *r)
 void policy_link(struct policy_reader *r)
 {
 	link_names(r);
-	check_measurements(r);
 	check_hidden(r);
 	check_compiles(r);
 	check_names_suffice(r);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "policy/names.h"
 #include "policy/read.h"
 
 /* -------------------------------------------------------------------- issues */
@@ -128,6 +129,8 @@ static void open_destination(struct policy_reader *r)
 	r->d->lease = HOUR;
 	r->prefixes_cap = 0;
 	r->measurements_cap = 0;
+	r->pins_cap = 0;
+	r->lates = 0;
 }
 
 /* A name goes into kernel key descriptions and on command lines. */
@@ -221,9 +224,9 @@ static void on_value(struct policy_reader *r, uint32_t key, const struct policy_
 {
 	if (r->no_memory)
 		return;
-	if (!(r->given & 1u << key))
+	if (!(r->given & UINT64_C(1) << key))
 		r->given_line[key] = v->line;
-	r->given |= 1u << key;
+	r->given |= UINT64_C(1) << key;
 	r->key = key;
 	policy_sections[r->section].keys[key].set(r, v);
 }
@@ -234,7 +237,7 @@ static uint32_t given(const struct policy_reader *r, const char *name)
 	const struct policy_section *sec = &policy_sections[r->section];
 
 	for (uint32_t k = 0; k < sec->n; k++)
-		if (!strcmp(sec->keys[k].name, name) && r->given & 1u << k)
+		if (!strcmp(sec->keys[k].name, name) && r->given & UINT64_C(1) << k)
 			return r->given_line[k];
 	return 0;
 }
@@ -248,7 +251,7 @@ static void check_must(struct policy_reader *r, const char *title, unsigned flag
 	for (uint32_t k = 0; k < sec->n; k++) {
 		const struct policy_key *key = &sec->keys[k];
 
-		if (!(key->flags & flag) || r->given & 1u << k)
+		if (!(key->flags & flag) || r->given & UINT64_C(1) << k)
 			continue;
 		policy_error(r, r->where.line, "%s \"%s\" has no %s%s; add: %s = %s", sec->name,
 		             title, key->name, when, key->name, key->example);
@@ -260,7 +263,7 @@ static void check_not_gate(struct policy_reader *r)
 	const struct policy_section *sec = &policy_sections[r->section];
 
 	for (uint32_t k = 0; k < sec->n; k++)
-		if (sec->keys[k].flags & KEY_GATE && r->given & 1u << k)
+		if (sec->keys[k].flags & KEY_GATE && r->given & UINT64_C(1) << k)
 			policy_error(
 			        r, r->given_line[k],
 			        "\"%s\" means nothing with action = %s; remove it or write action "
@@ -271,17 +274,48 @@ static void check_not_gate(struct policy_reader *r)
 		             "\"refuse-with\" means nothing with action = allow; remove it");
 }
 
+/* Where no ledger speaks a list has to, and a list that there is holds for every platform. */
+static void check_measurements(struct policy_reader *r)
+{
+	const struct policy_destination *d = r->d;
+	bool none = !d->measurements && !given(r, "measurement");
+	struct register_name launch;
+
+	for (enum tee t = TEE_NONE + 1; t < TEE_MAX; t++) {
+		bool listed = false;
+
+		if (!(d->tees & TEE_BIT(t)) || !policy_launch_register(t, &launch))
+			continue;
+		for (uint32_t i = 0; i < d->measurements; i++)
+			listed |= d->measurement[i].tee == t;
+		if (none && !strcmp(r->ref->ledger.name, "none")) {
+			policy_error(
+			        r, r->where.line,
+			        "destination \"%s\" asks no ledger and lists no measurement, so "
+			        "that any program would do; add: measurement = {\"%s:<%d "
+			        "hexadecimal digits>\"}",
+			        d->name, attest_tee_name(t), 2 * launch.len);
+			return;
+		}
+		if (d->measurements && !listed && !r->issues->errors)
+			policy_warning(r, given(r, "measurement"),
+			               "measurement: none is of %s, whose evidence is then always "
+			               "refused; add one, or remove %s from tee",
+			               attest_tee_name(t), attest_tee_name(t));
+	}
+}
+
 static void check_gate(struct policy_reader *r)
 {
 	struct policy_destination *d = r->d;
 
 	check_must(r, d->name, KEY_MUST_GATE, " but action = gate");
-	if (!strcmp(r->ref->ledger.name, "none") && !d->measurements && !given(r, "measurement"))
-		policy_error(
-		        r, r->where.line,
-		        "destination \"%s\" asks no ledger and lists no measurement, so that any "
-		        "program would do; add: measurement = {\"<96 hexadecimal digits>\"}",
-		        d->name);
+	policy_settle(r);
+	check_measurements(r);
+	if (d->accept_advisories && !d->accept_tcb && !d->tcb_grace)
+		policy_error(r, given(r, "accept-advisory"),
+		             "accept-advisory accepts nothing by itself; add accept-tcb or "
+		             "tcb-grace, or remove it");
 	if (!d->server_name[0] && d->hosts == 1 && !given(r, "server-name"))
 		memcpy(d->server_name, d->host[0], sizeof(d->server_name));
 }
@@ -379,6 +413,7 @@ int policy_parse(const struct policy_file *files, size_t n, policy_load_fn load,
 	else if (!issues->errors)
 		rc = 0;
 	free(r.refs);
+	free(r.late);
 	if (rc) {
 		policy_free(r.p);
 		return rc;
@@ -414,6 +449,7 @@ void policy_free(struct policy *p)
 	for (uint32_t i = 0; i < p->destinations; i++) {
 		free(p->destination[i].prefix);
 		free(p->destination[i].measurement);
+		free(p->destination[i].pin);
 	}
 	for (uint32_t i = 0; i < p->ledgers; i++)
 		free(p->ledger[i].tlog);

@@ -22,6 +22,8 @@ enum {
 	POLICY_NAMES_MAX = 64,
 	POLICY_PORTS_MAX = 16,
 	POLICY_LIST_MAX = 64,
+	POLICY_FLOORS_MAX = 48,
+	POLICY_UNPINNED_MAX = 16, /* so that one line of a verdict can name them all */
 	POLICY_FILE_MAX = 4 << 20,
 	POLICY_ANCHOR_FILE_MAX = 65536,
 	/* What a peer may send leaves this much of attest's endorsements to the collateral. */
@@ -55,13 +57,20 @@ struct policy_where {
 	uint32_t line;
 };
 
+/* A register and a value of it. */
 struct policy_measurement {
 	enum tee tee;
 	struct measurement m; /* e.g. {"measurement", 48 bytes} */
 };
 
+struct policy_register_name {
+	enum tee tee;
+	char name[24];
+};
+
 struct policy_tcb_floor {
-	char name[16]; /* as attest/'s tcb_component */
+	uint32_t tees; /* bit (1 << enum tee): the platforms that it is for */
+	char name[16]; /* as attest/'s tcb_component; or "guest-svn", "isvsvn" */
 	uint16_t svn;
 };
 
@@ -93,23 +102,37 @@ struct policy_destination {
 	uint32_t tees; /* bit (1 << enum tee) */
 	enum policy_binder binder;
 	int32_t ledger; /* index into policy.ledger; -1: "none", a named loosening */
-	struct policy_measurement *measurement; /* owned; local list, when not from the ledger */
+	struct policy_measurement *measurement; /* owned; local list of launch measurements */
 	uint32_t measurements;
+	struct policy_measurement *pin; /* owned; registers by value, several of one: any of them */
+	uint32_t pins;
+	/* Registers of code or configuration that need not be zero or pinned: a loosening. */
+	struct policy_register_name unpinned[POLICY_UNPINNED_MAX];
+	uint32_t unpinneds;
 	char server_name[254]; /* SNI and service name in the evidence; empty: none */
 	uint8_t server_key[POLICY_LIST_MAX][32];
 	uint32_t server_keys;
 	uint8_t chip_id[POLICY_LIST_MAX][64];
+	uint8_t chip_id_len[POLICY_LIST_MAX];
 	uint32_t chip_ids;
 	uint8_t host_data[32];
 	bool has_host_data;
-	struct policy_tcb_floor tcb_floor[16];
+	struct policy_tcb_floor tcb_floor[POLICY_FLOORS_MAX];
 	uint32_t tcb_floors;
+	uint32_t accept_tcb; /* bit (1 << enum policy_tcb_status), beside UpToDate: a loosening */
+	char accept_advisory[POLICY_LIST_MAX][ADVISORY_MAX];
+	uint32_t accept_advisories;  /* 0: any, where the status is accepted */
+	int64_t tcb_grace;           /* seconds for what is out of date: a loosening; 0: none */
+	int64_t min_tcb_date;        /* POSIX seconds; 0: none is demanded */
 	uint32_t vmpl;               /* default 0 */
 	uint64_t platform_required;  /* SNP platform info bits that must be set ... */
 	uint64_t platform_forbidden; /* ... and that must be clear */
 	uint64_t
 	        guest_policy_forbid; /* SNP guest policy bits that must be clear, beyond attest's */
 	uint64_t guest_policy_required;
+	/* Bits of the claims' policy, by enum tee: TD attributes, SGX flags. */
+	uint64_t attributes_required[TEE_MAX];
+	uint64_t attributes_forbidden[TEE_MAX];
 	uint32_t anchor[ATTEST_ANCHORS_MAX]; /* indices into policy.anchor */
 	uint32_t anchors;
 	bool allow_debug; /* loosening */
@@ -238,9 +261,10 @@ struct policy_head_update {
 
 /*
  * Appends to v (initialised by the caller; transport checks may already be in it) the checks of
- * attest/, of ledger/ and policy/'s own (policy.binder, policy.tee, policy.measurement,
- * policy.server-key, policy.chip, policy.host-data, policy.tcb-floor, policy.vmpl,
- * policy.platform, policy.guest-policy), then seals it. last is the last-seen head of the
+ * attest/, of ledger/ and policy/'s own (policy.binder, policy.server-key, policy.tee,
+ * policy.chip, policy.host-data, policy.tcb-floor, policy.tcb-status, policy.tcb-date,
+ * policy.vmpl, policy.platform, policy.guest-policy, policy.attributes, policy.ledger,
+ * policy.measurement, policy.registers), then seals it. last is the last-seen head of the
  * destination's ledger for the checkpoint's origin, looked up through `last`.
  */
 typedef void (*policy_last_fn)(void *ctx, const char *origin, struct ledger_last *out);

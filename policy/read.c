@@ -11,14 +11,14 @@
 #include <string.h>
 #include "attest/pki.h"
 
-static const char *key_name(const struct policy_reader *r)
+const char *policy_key_name(const struct policy_reader *r)
 {
 	return policy_sections[r->section].keys[r->key].name;
 }
 
 void policy_unexpected(struct policy_reader *r, const struct policy_value *v, const char *expected)
 {
-	policy_error(r, v->line, "%s: \"%.64s\" is not %s", key_name(r), v->text, expected);
+	policy_error(r, v->line, "%s: \"%.64s\" is not %s", policy_key_name(r), v->text, expected);
 }
 
 void policy_take_bool(struct policy_reader *r, const struct policy_value *v, bool *out)
@@ -55,7 +55,7 @@ void policy_take_duration(struct policy_reader *r, const struct policy_value *v,
 		policy_error(r, v->line,
 		             "%s: \"%.64s\" is out of range; it goes from %" PRId64 "s to %" PRId64
 		             "d",
-		             key_name(r), v->text, min, max / DAY);
+		             policy_key_name(r), v->text, min, max / DAY);
 		return;
 	}
 	policy_unexpected(r, v, "a duration; write a number with a unit: 90s, 30m, 24h, 7d");
@@ -124,7 +124,7 @@ static bool load(struct policy_reader *r, const struct policy_value *v, size_t m
 	if (rc == -ENOMEM)
 		r->no_memory = true;
 	else
-		policy_error(r, v->line, "%s: can't read %.160s: %s", key_name(r), *path,
+		policy_error(r, v->line, "%s: can't read %.160s: %s", policy_key_name(r), *path,
 		             strerror(-rc));
 	free(*path);
 	return false;

@@ -26,6 +26,15 @@ struct policy_refs {
 	uint32_t anchors;
 };
 
+/* A value that is only for some platforms; whether the block admits one is seen at its end. */
+struct policy_late {
+	uint32_t key;
+	uint32_t line;
+	uint32_t tees; /* bits */
+	int32_t bare;  /* the destination's measurement whose platform is still to be told, or -1 */
+	char text[24]; /* the value, cut */
+};
+
 struct policy_reader {
 	struct policy *p;
 	struct policy_issues *issues;
@@ -41,16 +50,19 @@ struct policy_reader {
 	/* The block being read; where is its first line. */
 	enum policy_section_id section;
 	struct policy_where where;
-	uint32_t given; /* bit n: keys[n] of the section */
+	uint64_t given; /* bit n: keys[n] of the section */
 	uint32_t given_line[POLICY_KEYS_MAX];
 	uint32_t key; /* index of the key being read */
 	uint32_t prefixes_cap;
 	uint32_t measurements_cap;
+	uint32_t pins_cap;
 	struct policy_ledger *l;
 	struct policy_anchor *a;
 	struct policy_destination *d;
 	struct policy_refs *ref; /* of d */
 
+	struct policy_late *late; /* owned */
+	uint32_t lates, lates_cap;
 	struct policy_refs *refs; /* owned */
 	uint32_t destinations_cap;
 	uint32_t ledgers_cap;
@@ -88,6 +100,13 @@ bool policy_grow(struct policy_reader *r, void *array, uint32_t n, uint32_t *cap
 /* "10.0.0.1", "10.0.0.0/8", "2001:db8::/32"; 80 bytes are enough. */
 void policy_prefix_text(const struct policy_prefix *x, char out[static 80]);
 
+/* The name of the key that is being read. */
+const char *policy_key_name(const struct policy_reader *r);
+/* Notes that the value of the key that is being read is for these platforms alone. */
+void policy_of_tees(struct policy_reader *r, const struct policy_value *v, uint32_t tees);
+/* At the end of a destination: issues for the values that are for none of its platforms. */
+void policy_settle(struct policy_reader *r);
+
 /* An issue "KEY: "TEXT" is not EXPECTED" at the value's line. */
 void policy_unexpected(struct policy_reader *r, const struct policy_value *v, const char *expected);
 /* "true" and "false", else an issue. */
@@ -118,14 +137,22 @@ void read_tee(struct policy_reader *r, const struct policy_value *v);
 void read_binder(struct policy_reader *r, const struct policy_value *v);
 void read_ledger(struct policy_reader *r, const struct policy_value *v);
 void read_measurement(struct policy_reader *r, const struct policy_value *v);
+void read_register(struct policy_reader *r, const struct policy_value *v);
+void read_unpinned_register(struct policy_reader *r, const struct policy_value *v);
 void read_server_name(struct policy_reader *r, const struct policy_value *v);
 void read_server_key(struct policy_reader *r, const struct policy_value *v);
 void read_chip_id(struct policy_reader *r, const struct policy_value *v);
 void read_host_data(struct policy_reader *r, const struct policy_value *v);
 void read_min_tcb(struct policy_reader *r, const struct policy_value *v);
+void read_accept_tcb(struct policy_reader *r, const struct policy_value *v);
+void read_accept_advisory(struct policy_reader *r, const struct policy_value *v);
+void read_tcb_grace(struct policy_reader *r, const struct policy_value *v);
+void read_min_tcb_date(struct policy_reader *r, const struct policy_value *v);
 void read_vmpl(struct policy_reader *r, const struct policy_value *v);
 void read_require_platform(struct policy_reader *r, const struct policy_value *v);
 void read_require_guest_policy(struct policy_reader *r, const struct policy_value *v);
+void read_require_attribute(struct policy_reader *r, const struct policy_value *v);
+void read_forbid_attribute(struct policy_reader *r, const struct policy_value *v);
 void read_anchor(struct policy_reader *r, const struct policy_value *v);
 void read_allow_debug(struct policy_reader *r, const struct policy_value *v);
 void read_require_crl(struct policy_reader *r, const struct policy_value *v);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Values of destination blocks: where (addresses, names, ports), what happens, and what is
- * demanded. Knows the block that is being read and nothing of other blocks.
+ * demanded of the peer whatever its platform. Knows the block that is being read and nothing of
+ * other blocks.
  */
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "attest/snp.h"
 #include "policy/prefix.h"
 #include "policy/read.h"
 
@@ -243,23 +243,6 @@ void read_anchor(struct policy_reader *r, const struct policy_value *v)
 		take_ref(r, v, &r->ref->anchor[r->ref->anchors++]);
 }
 
-void read_measurement(struct policy_reader *r, const struct policy_value *v)
-{
-	struct policy_destination *d = r->d;
-	struct policy_measurement m = {.tee = TEE_SNP, .m = {.name = "measurement", .len = 48}};
-
-	if (hex_decode(bytes_str(v->text), m.m.value, m.m.len))
-		policy_unexpected(r, v, "a launch measurement of SNP: 96 hexadecimal digits");
-	else if (d->measurements == POLICY_LIST_MAX)
-		policy_error(r, v->line,
-		             "measurement: more than %d in one destination; log them in a "
-		             "ledger",
-		             POLICY_LIST_MAX);
-	else if (policy_grow(r, &d->measurement, d->measurements, &r->measurements_cap,
-	                     sizeof(*d->measurement)))
-		d->measurement[d->measurements++] = m;
-}
-
 void read_server_name(struct policy_reader *r, const struct policy_value *v)
 {
 	if (!parse_host(v->text, r->d->server_name))
@@ -278,135 +261,6 @@ void read_server_key(struct policy_reader *r, const struct policy_value *v)
 		policy_unexpected(r, v, "sha256: followed by 64 hexadecimal digits");
 	else
 		d->server_keys++;
-}
-
-void read_chip_id(struct policy_reader *r, const struct policy_value *v)
-{
-	struct policy_destination *d = r->d;
-	size_t len = strlen(v->text) / 2;
-
-	if (d->chip_ids == POLICY_LIST_MAX)
-		policy_error(r, v->line, "chip-id: more than %d in one destination",
-		             POLICY_LIST_MAX);
-	else if ((len != 8 && len != 64) ||
-	         hex_decode(bytes_str(v->text), d->chip_id[d->chip_ids], len))
-		policy_unexpected(r, v, "a chip id: 128 hexadecimal digits, or 16 (Turin)");
-	else if (bytes_all_zero(d->chip_id[d->chip_ids], len))
-		policy_unexpected(r, v, "a chip id: zero is what a masked one looks like");
-	else
-		d->chip_ids++;
-}
-
-void read_host_data(struct policy_reader *r, const struct policy_value *v)
-{
-	if (hex_decode(bytes_str(v->text), r->d->host_data, sizeof(r->d->host_data)))
-		policy_unexpected(r, v, "64 hexadecimal digits");
-	else
-		r->d->has_host_data = true;
-}
-
-static const char *tcb_part(const char *text, size_t n)
-{
-	for (int i = 0; i < SNP_TCB_PARTS; i++) {
-		const char *name = attest_snp_tcb_name((enum snp_tcb_part)i);
-
-		if (strlen(name) == n && !strncmp(name, text, n))
-			return name;
-	}
-	return NULL;
-}
-
-void read_min_tcb(struct policy_reader *r, const struct policy_value *v)
-{
-	struct policy_destination *d = r->d;
-	size_t n = strcspn(v->text, "=");
-	const char *name = tcb_part(v->text, n);
-	uint64_t svn;
-
-	if (!name || !v->text[n] || decimal_u64(bytes_str(v->text + n + 1), 65535, &svn)) {
-		policy_unexpected(r, v,
-		                  "component=version with one of bootloader, tee, snp, "
-		                  "microcode, fmc, like snp=20");
-		return;
-	}
-	for (uint32_t i = 0; i < d->tcb_floors; i++) {
-		if (!strcmp(d->tcb_floor[i].name, name)) {
-			policy_error(r, v->line, "min-tcb: \"%s\" is given twice", name);
-			return;
-		}
-	}
-	/* As many as there are components, since none is given twice. */
-	snprintf(d->tcb_floor[d->tcb_floors].name, sizeof(d->tcb_floor[0].name), "%s", name);
-	d->tcb_floor[d->tcb_floors++].svn = (uint16_t)svn;
-}
-
-_Static_assert(SNP_TCB_PARTS <= COUNT(((struct policy_destination *)0)->tcb_floor), "one each");
-
-void read_vmpl(struct policy_reader *r, const struct policy_value *v)
-{
-	uint64_t level;
-
-	if (decimal_u64(bytes_str(v->text), 3, &level))
-		policy_unexpected(r, v, "a privilege level, 0 to 3");
-	else
-		r->d->vmpl = (uint32_t)level;
-}
-
-struct property {
-	const char *name;
-	uint64_t set;   /* the bit that must be set, or 0 ... */
-	uint64_t clear; /* ... and the one that must be clear */
-};
-
-static bool take_property(const struct property *all, size_t n, const char *text, uint64_t *set,
-                          uint64_t *clear)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (!strcmp(all[i].name, text)) {
-			*set |= all[i].set;
-			*clear |= all[i].clear;
-			return true;
-		}
-	}
-	return false;
-}
-
-void read_require_platform(struct policy_reader *r, const struct policy_value *v)
-{
-	static const struct property all[] = {
-	        {"smt-disabled", 0, SNP_PLATFORM_SMT_EN},
-	        {"tsme", SNP_PLATFORM_TSME_EN, 0},
-	        {"ecc", SNP_PLATFORM_ECC_EN, 0},
-	        {"rapl-disabled", SNP_PLATFORM_RAPL_DIS, 0},
-	        {"ciphertext-hiding", SNP_PLATFORM_CIPHERTEXT_HIDING, 0},
-	        {"alias-check", SNP_PLATFORM_ALIAS_CHECK_COMPLETE, 0},
-	        {"tio", SNP_PLATFORM_TIO_EN, 0},
-	};
-
-	if (!take_property(all, COUNT(all), v->text, &r->d->platform_required,
-	                   &r->d->platform_forbidden))
-		policy_unexpected(r, v,
-		                  "one of smt-disabled, tsme, ecc, rapl-disabled, "
-		                  "ciphertext-hiding, alias-check, tio");
-}
-
-void read_require_guest_policy(struct policy_reader *r, const struct policy_value *v)
-{
-	static const struct property all[] = {
-	        {"no-smt", 0, SNP_POLICY_SMT},
-	        {"single-socket", SNP_POLICY_SINGLE_SOCKET, 0},
-	        {"no-cxl", 0, SNP_POLICY_CXL_ALLOW},
-	        {"aes-256-xts", SNP_POLICY_MEM_AES_256_XTS, 0},
-	        {"rapl-disabled", SNP_POLICY_RAPL_DIS, 0},
-	        {"ciphertext-hiding", SNP_POLICY_CIPHERTEXT_HIDING, 0},
-	        {"page-swap-disabled", SNP_POLICY_PAGE_SWAP_DISABLE, 0},
-	};
-
-	if (!take_property(all, COUNT(all), v->text, &r->d->guest_policy_required,
-	                   &r->d->guest_policy_forbid))
-		policy_unexpected(r, v,
-		                  "one of no-smt, single-socket, no-cxl, aes-256-xts, "
-		                  "rapl-disabled, ciphertext-hiding, page-swap-disabled");
 }
 
 void read_allow_debug(struct policy_reader *r, const struct policy_value *v)

@@ -76,6 +76,33 @@ static void must_agree(const struct policy *p, const struct policy_lpm *t, size_
 	}
 }
 
+/* A register is one of a platform that the destination admits. */
+static void must_be_register(const struct policy_destination *d, const struct policy_measurement *m)
+{
+	const struct measurement *v = &m->m;
+
+	MUST(m->tee > TEE_NONE && m->tee < TEE_MAX && d->tees & 1u << m->tee);
+	MUST(v->name[0] && v->len && v->len <= MEASUREMENT_MAX);
+}
+
+static void must_be_platforms(const struct policy_destination *d)
+{
+	for (uint32_t i = 0; i < d->measurements; i++) {
+		must_be_register(d, &d->measurement[i]);
+		MUST(!bytes_all_zero(d->measurement[i].m.value, d->measurement[i].m.len));
+	}
+	for (uint32_t i = 0; i < d->pins; i++)
+		must_be_register(d, &d->pin[i]);
+	for (uint32_t i = 0; i < d->unpinneds; i++)
+		MUST(d->unpinned[i].name[0] && d->tees & 1u << d->unpinned[i].tee);
+	for (uint32_t i = 0; i < d->tcb_floors; i++)
+		MUST(d->tcb_floor[i].name[0] && d->tees & d->tcb_floor[i].tees);
+	for (uint32_t i = 0; i < d->chip_ids; i++)
+		MUST(!bytes_all_zero(d->chip_id[i], d->chip_id_len[i]));
+	MUST(!d->accept_advisories || d->accept_tcb || d->tcb_grace);
+	MUST(d->tcb_grace >= 0 && d->min_tcb_date >= 0);
+}
+
 static void look_at(const struct policy *p)
 {
 	struct policy_lpm *t = NULL;
@@ -98,6 +125,7 @@ static void look_at(const struct policy *p)
 		MUST(d->ledger >= 0 ? (uint32_t)d->ledger < p->ledgers : d->measurements > 0);
 		MUST(d->ledger < 0 ||
 		     (p->ledger[d->ledger].tlog && p->ledger[d->ledger].max_age > 0));
+		must_be_platforms(d);
 		for (uint32_t k = 0; k < d->anchors; k++)
 			MUST(d->anchor[k] < p->anchors);
 	}

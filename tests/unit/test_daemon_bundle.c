@@ -337,6 +337,50 @@ static void test_a_change_shows(void **state)
 	}
 }
 
+/* Keys of platforms that have registers and ratings: no two of these policies are alike. */
+static void test_a_change_of_platform_keys_shows(void **state)
+{
+#define X48 \
+	"111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111" \
+	"111111"
+#define TDX(more) \
+	GATE_HEAD \
+	"destination d { address = 192.0.2.1 port = 443 action = gate tee = {tdx, sgx}\n" \
+	"ledger = acme " more "}\n"
+	static const char *const apart[] = {
+	        TDX(""),
+	        TDX("register = \"rtmr0=" X48 "\""),
+	        TDX("register = \"rtmr3=" X48 "\""),
+	        TDX("register = {\"rtmr0=" X48 "\", \"rtmr3=" X48 "\"}"),
+	        TDX("unpinned-register = rtmr0"),
+	        TDX("unpinned-register = rtmr3"),
+	        TDX("min-tcb = \"pcesvn=1\""),
+	        TDX("min-tcb = \"tdx.pcesvn=1\""),
+	        TDX("min-tcb = \"sgx.pcesvn=1\""),
+	        TDX("accept-tcb = OutOfDate"),
+	        TDX("accept-tcb = SWHardeningNeeded"),
+	        TDX("accept-tcb = OutOfDate accept-advisory = INTEL-SA-00615"),
+	        TDX("accept-tcb = OutOfDate accept-advisory = INTEL-SA-00616"),
+	        TDX("accept-tcb = OutOfDate tcb-grace = 30d"),
+	        TDX("tcb-grace = 30d"),
+	        TDX("min-tcb-date = 2024-03-13"),
+	        TDX("require-attribute = tdx.pks"),
+	        TDX("forbid-attribute = tdx.pks"),
+	        TDX("require-attribute = sgx.kss"),
+	        TDX("chip-id = 11111111111111111111111111111111"),
+	};
+	enum { N = sizeof(apart) / sizeof(apart[0]) };
+	uint8_t digest[N][32];
+
+	(void)state;
+	for (size_t i = 0; i < N; i++) {
+		digest_of(apart[i], digest[i]);
+		for (size_t k = 0; k < i; k++)
+			if (!memcmp(digest[i], digest[k], 32))
+				fail_msg("alike: %s and %s", apart[i], apart[k]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -350,6 +394,7 @@ int main(void)
 	        cmocka_unit_test(test_malformed),
 	        cmocka_unit_test(test_limits),
 	        cmocka_unit_test(test_a_change_shows),
+	        cmocka_unit_test(test_a_change_of_platform_keys_shows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

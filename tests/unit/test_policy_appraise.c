@@ -6,6 +6,7 @@
  */
 #include "attest_build.h"
 #include "policy_files.h"
+#include "policy/appraise.h"
 
 enum { TREE = 4, INDEX = 1 };
 
@@ -241,10 +242,13 @@ static void all_holds(void **state)
 {
 	/* In this order, each of them once; the platform's and the ledger's own come between. */
 	static const char *const order[] = {
-	        "policy.binder",    "snp.format",          "policy.server-key", "policy.tee",
-	        "policy.chip",      "policy.host-data",    "policy.tcb-floor",  "policy.vmpl",
-	        "policy.platform",  "policy.guest-policy", "policy.ledger",     "ledger.quorum",
-	        "ledger.first-use", "ledger.statement",    "policy.measurement"};
+	        "policy.binder",     "snp.format",       "policy.server-key",
+	        "policy.tee",        "policy.chip",      "policy.tcb-floor",
+	        "policy.tcb-status", "policy.tcb-date",  "policy.host-data",
+	        "policy.vmpl",       "policy.platform",  "policy.guest-policy",
+	        "policy.attributes", "policy.ledger",    "ledger.quorum",
+	        "ledger.first-use",  "ledger.statement", "policy.measurement",
+	        "policy.registers"};
 	const struct check *before = NULL;
 	char hex[65];
 	struct world w;
@@ -362,6 +366,8 @@ static void evidence(void **state)
 	assert_int_equal(checks_find(&w.v.checks, "policy.measurement")->status, CHECK_SKIP);
 	assert_int_equal(checks_find(&w.v.checks, "policy.tee")->status, CHECK_SKIP);
 	assert_int_equal(checks_find(&w.v.checks, "policy.host-data")->status, CHECK_SKIP);
+	assert_int_equal(checks_find(&w.v.checks, "policy.tcb-status")->status, CHECK_SKIP);
+	assert_int_equal(checks_find(&w.v.checks, "policy.registers")->status, CHECK_SKIP);
 	assert_int_equal(w.head.step, HEAD_FIRST);
 	assert_false(verdict_passed(&w.v, SIM_AT));
 	world_free(&w);
@@ -525,6 +531,7 @@ static void anchor_issues(void **state)
 
 /* ------------------------------------------------------------------------ whose it is */
 
+#define ZERO31 "0000000000000000000000000000000000000000000000000000000000000001"
 #define KEY77  "sha256:7777777777777777777777777777777777777777777777777777777777777777"
 #define KEY78  "sha256:7777777777777777777777777777777777777777777777777777777777777778"
 #define ZERO32 "0000000000000000000000000000000000000000000000000000000000000000"
@@ -566,7 +573,7 @@ static void identity(void **state)
 	put32(w.report + SNP_OFF_KEY_INFO, SNP_VLEK << 2);
 	memset(w.report + SNP_OFF_CHIP_ID, 0, 64);
 	refused(&w, "ledger = acme chip-id = \"" CHIP_A CHIP_B "\"", "policy.chip", CHECK_FAIL,
-	        "names no chip, only its provider CN=cc-test");
+	        "names no machine, only its provider CN=cc-test");
 }
 
 static void turin_chip(void **state)
@@ -616,6 +623,14 @@ static void platform(void **state)
 	world_start(&w);
 	refused(&w, "ledger = acme min-tcb = \"fmc=0\"", "policy.tcb-floor", CHECK_FAIL,
 	        "has no fmc");
+	world_start(&w);
+	put32(w.report + SNP_OFF_GUEST_SVN, 6);
+	refused(&w, "ledger = acme min-tcb = \"guest-svn=7\"", "policy.tcb-floor", CHECK_FAIL,
+	        "guest-svn is 6, at least 7");
+	world_start(&w);
+	put32(w.report + SNP_OFF_GUEST_SVN, 7);
+	passes(&w, "ledger = acme min-tcb = \"guest-svn=7\"");
+	world_free(&w);
 	world_start(&w);
 	passes(&w, "ledger = acme min-tcb = {\"snp=24\", \"microcode=219\", \"bootloader=4\"}");
 	assert_int_equal(checks_find(&w.v.checks, "policy.tcb-floor")->status, CHECK_PASS);
@@ -830,6 +845,451 @@ static void measurement(void **state)
 	world_free(&w);
 }
 
+/* ---------------------------------------------------------- claims of any platform */
+
+/* A destination with these keys, claims of a TD, and a verdict for one check. */
+struct scene {
+	struct policy *p;
+	struct policy_destination *d;
+	struct claims claims;
+	struct verdict v;
+};
+
+enum { TCB_DAY = 1700000000 };
+
+static void scene_start(struct scene *s, const char *more)
+{
+	struct buf text = buf_make(1 << 16);
+
+	memset(s, 0, sizeof(*s));
+	buf_printf(&text,
+	           GATE_HEAD "destination d { address = 192.0.2.1 port = 443 action = gate "
+	                     "tee = {tdx, sgx} ledger = acme %s }\n",
+	           more);
+	buf_u8(&text, 0);
+	s->p = parse_good((char *)text.p);
+	s->d = &s->p->destination[0];
+	buf_free(&text);
+	s->claims.tee = TEE_TDX;
+	strcpy(s->claims.tcb_status, "UpToDate");
+	s->claims.tcb_date = TCB_DAY;
+	verdict_init(&s->v, "d", SIM_AT);
+}
+
+static void scene_free(struct scene *s)
+{
+	policy_free(s->p);
+}
+
+static void add_advisory(struct scene *s, const char *id)
+{
+	strcpy(s->claims.advisory[s->claims.advisories++], id);
+}
+
+static void add_register(struct scene *s, const char *name, enum register_role role, uint8_t fill)
+{
+	struct measurement *m = &s->claims.measurements.v[s->claims.measurements.n++];
+
+	strcpy(m->name, name);
+	m->role = role;
+	m->len = 48;
+	memset(m->value, fill, m->len);
+}
+
+/* The one check, with this outcome and these words in its detail; frees the scene. */
+static void expect(struct scene *s, const char *id, enum check_status status, const char *detail,
+                   const char *loosening)
+{
+	const struct check *c = &s->v.checks.v[0];
+
+	if (s->v.checks.n != 1 || strcmp(c->id, id) || c->status != status ||
+	    !strstr(c->detail, detail)) {
+		print_checks(&s->v.checks);
+		fail_msg("not %s %s \"%s\"", check_status_name(status), id, detail);
+	}
+	assert_int_equal(s->v.loosenings, loosening ? 1 : 0);
+	if (loosening && !strstr(s->v.loosening[0], loosening))
+		fail_msg("%s does not say \"%s\"", s->v.loosening[0], loosening);
+	scene_free(s);
+}
+
+static void judge_status(const char *more, const char *status, enum check_status want,
+                         const char *detail, const char *loosening)
+{
+	struct scene s;
+
+	scene_start(&s, more);
+	strcpy(s.claims.tcb_status, status);
+	add_advisory(&s, "INTEL-SA-00615");
+	add_advisory(&s, "INTEL-SA-00657");
+	policy_check_tcb_status(s.d, &s.claims, SIM_AT, &s.v);
+	assert_true(s.v.valid_until == VERDICT_FOREVER);
+	expect(&s, "policy.tcb-status", want, detail, loosening);
+}
+
+static void tcb_status(void **state)
+{
+	static const char *const all[] = {"SWHardeningNeeded",
+	                                  "ConfigurationNeeded",
+	                                  "ConfigurationAndSWHardeningNeeded",
+	                                  "OutOfDate",
+	                                  "TDRelaunchAdvised",
+	                                  "OutOfDateConfigurationNeeded",
+	                                  "TDRelaunchAdvisedConfigurationNeeded"};
+	char key[64];
+
+	(void)state;
+	judge_status("", "", CHECK_SKIP, "rates no TCB", NULL);
+	/* Advisories beside UpToDate are not looked at. */
+	judge_status("", "UpToDate", CHECK_PASS, "UpToDate", NULL);
+	judge_status("accept-tcb = OutOfDate accept-advisory = INTEL-SA-1", "UpToDate", CHECK_PASS,
+	             "UpToDate", NULL);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		judge_status("", all[i], CHECK_FAIL,
+		             "which the policy does not accept: INTEL-SA-00615, INTEL-SA-00657",
+		             NULL);
+		snprintf(key, sizeof(key), "accept-tcb = %s", all[i]);
+		judge_status(key, all[i], CHECK_PASS, "which is accepted", all[i]);
+		/* One status is not another. */
+		judge_status(i ? "accept-tcb = SWHardeningNeeded" : "accept-tcb = OutOfDate",
+		             all[i], CHECK_FAIL, "does not accept", NULL);
+	}
+	judge_status("accept-tcb = OutOfDate", "Revoked", CHECK_FAIL, "nothing makes acceptable",
+	             NULL);
+	judge_status("accept-tcb = OutOfDate", "outofdate", CHECK_FAIL, "does not know", NULL);
+	judge_status("accept-tcb = OutOfDate", "Splendid", CHECK_FAIL, "does not know", NULL);
+	judge_status("accept-tcb = OutOfDate", "OutOfDate", CHECK_PASS, "",
+	             "accept-tcb: the vendor rates the platform OutOfDate: INTEL-SA-00615, "
+	             "INTEL-SA-00657");
+	/* No model makes a revoked platform acceptable. */
+	{
+		struct scene s;
+
+		scene_start(&s, "tcb-grace = 1095d");
+		s.d->accept_tcb = UINT32_MAX;
+		strcpy(s.claims.tcb_status, "Revoked");
+		s.claims.tcb_date = SIM_AT;
+		policy_check_tcb_status(s.d, &s.claims, SIM_AT, &s.v);
+		expect(&s, "policy.tcb-status", CHECK_FAIL, "Revoked", NULL);
+	}
+}
+
+static void tcb_advisories(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	judge_status("accept-tcb = OutOfDate accept-advisory = {INTEL-SA-00657, INTEL-SA-00615}",
+	             "OutOfDate", CHECK_PASS, "accepted", "INTEL-SA-00657");
+	judge_status("accept-tcb = OutOfDate accept-advisory = INTEL-SA-00615", "OutOfDate",
+	             CHECK_FAIL, "does not list INTEL-SA-00657", NULL);
+	judge_status("accept-tcb = OutOfDate accept-advisory = {INTEL-SA-0061, INTEL-SA-00657}",
+	             "OutOfDate", CHECK_FAIL, "does not list INTEL-SA-00615", NULL);
+	/* A status without an advisory needs none. */
+	scene_start(&s, "accept-tcb = ConfigurationNeeded accept-advisory = INTEL-SA-00615");
+	strcpy(s.claims.tcb_status, "ConfigurationNeeded");
+	policy_check_tcb_status(s.d, &s.claims, SIM_AT, &s.v);
+	expect(&s, "policy.tcb-status", CHECK_PASS, "accepted", "ConfigurationNeeded");
+	/* The list holds in the grace too. */
+	scene_start(&s, "tcb-grace = 1095d accept-advisory = INTEL-SA-00615");
+	strcpy(s.claims.tcb_status, "OutOfDate");
+	add_advisory(&s, "INTEL-SA-00999");
+	policy_check_tcb_status(s.d, &s.claims, SIM_AT, &s.v);
+	expect(&s, "policy.tcb-status", CHECK_FAIL, "does not list INTEL-SA-00999", NULL);
+	/* More than a line holds are counted. */
+	scene_start(&s, "accept-tcb = ConfigurationAndSWHardeningNeeded");
+	strcpy(s.claims.tcb_status, "ConfigurationAndSWHardeningNeeded");
+	for (int i = 0; i < ADVISORIES_MAX; i++)
+		add_advisory(&s, "INTEL-SA-0061X-LONG-ID");
+	policy_check_tcb_status(s.d, &s.claims, SIM_AT, &s.v);
+	expect(&s, "policy.tcb-status", CHECK_PASS, " and 46 more", " and 46 more");
+}
+
+/* Both edges: the last second of the grace, and the first after it. */
+static void tcb_grace(void **state)
+{
+	static const char *const others[] = {"SWHardeningNeeded", "TDRelaunchAdvised", "Revoked"};
+	const int64_t end = TCB_DAY + 30 * 86400;
+	struct scene s;
+
+	(void)state;
+	for (int config = 0; config <= 1; config++) {
+		const char *status = config ? "OutOfDateConfigurationNeeded" : "OutOfDate";
+
+		scene_start(&s, "tcb-grace = 30d");
+		strcpy(s.claims.tcb_status, status);
+		policy_check_tcb_status(s.d, &s.claims, end - 1, &s.v);
+		assert_true(s.v.valid_until == end);
+		expect(&s, "policy.tcb-status", CHECK_PASS, "in grace until 2023-12-14",
+		       "tcb-grace: ");
+		scene_start(&s, "tcb-grace = 30d");
+		strcpy(s.claims.tcb_status, status);
+		policy_check_tcb_status(s.d, &s.claims, end, &s.v);
+		expect(&s, "policy.tcb-status", CHECK_FAIL, "the grace ended on 2023-12-14", NULL);
+	}
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		scene_start(&s, "tcb-grace = 30d");
+		strcpy(s.claims.tcb_status, others[i]);
+		policy_check_tcb_status(s.d, &s.claims, TCB_DAY, &s.v);
+		expect(&s, "policy.tcb-status", CHECK_FAIL, others[i], NULL);
+	}
+	/* Without a date there is nothing to count from. */
+	for (int i = 0; i < 2; i++) {
+		scene_start(&s, "tcb-grace = 30d");
+		strcpy(s.claims.tcb_status, "OutOfDate");
+		s.claims.tcb_date = i ? INT64_MAX - 5 : 0;
+		policy_check_tcb_status(s.d, &s.claims, 100, &s.v);
+		expect(&s, "policy.tcb-status", CHECK_FAIL, "does not accept", NULL);
+	}
+	/* Accepted for good is not limited by the grace. */
+	scene_start(&s, "tcb-grace = 30d accept-tcb = OutOfDate");
+	strcpy(s.claims.tcb_status, "OutOfDate");
+	policy_check_tcb_status(s.d, &s.claims, TCB_DAY, &s.v);
+	assert_true(s.v.valid_until == VERDICT_FOREVER);
+	expect(&s, "policy.tcb-status", CHECK_PASS, "accepted", "accept-tcb: ");
+}
+
+static void tcb_date(void **state)
+{
+	static const struct {
+		const char *more, *status;
+		int64_t date;
+		enum check_status want;
+		const char *detail;
+	} t[] = {
+	        {"", "UpToDate", TCB_DAY, CHECK_SKIP, "demands no date"},
+	        /* 2023-11-14 begins at 1699920000. */
+	        {"min-tcb-date = 2023-11-14", "UpToDate", 1699920000, CHECK_PASS, "2023-11-14"},
+	        {"min-tcb-date = 2023-11-14", "UpToDate", 1699919999, CHECK_FAIL,
+	         "2023-11-13, at least 2023-11-14 is demanded"},
+	        {"min-tcb-date = 2023-11-14", "UpToDate", 0, CHECK_FAIL, "has no date"},
+	        {"min-tcb-date = 2023-11-14", "", 0, CHECK_SKIP, "dates no TCB"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct scene s;
+
+		scene_start(&s, t[i].more);
+		strcpy(s.claims.tcb_status, t[i].status);
+		s.claims.tcb_date = t[i].date;
+		policy_check_tcb_date(s.d, &s.claims, &s.v);
+		expect(&s, "policy.tcb-date", t[i].want, t[i].detail, NULL);
+	}
+}
+
+/* A component counts for the platforms that have it. */
+static void tcb_floor(void **state)
+{
+	static const struct {
+		const char *more;
+		enum tee tee;
+		enum check_status want;
+		const char *detail;
+	} t[] = {
+	        {"min-tcb = \"pcesvn=13\"", TEE_TDX, CHECK_PASS, ""},
+	        {"min-tcb = \"pcesvn=13\"", TEE_SGX, CHECK_PASS, ""},
+	        {"min-tcb = \"pcesvn=14\"", TEE_SGX, CHECK_FAIL, "pcesvn is 13, at least 14"},
+	        {"min-tcb = \"tdx.pcesvn=14\"", TEE_TDX, CHECK_FAIL, "pcesvn is 13"},
+	        {"min-tcb = \"tdx.pcesvn=14\"", TEE_SGX, CHECK_SKIP, "sets no floor"},
+	        {"min-tcb = \"tdx01=1\"", TEE_TDX, CHECK_FAIL, "has no tdx01"},
+	        {"min-tcb = \"tdx01=1\"", TEE_SGX, CHECK_SKIP, ""},
+	        {"min-tcb = \"isvsvn=5\"", TEE_SGX, CHECK_PASS, ""},
+	        {"min-tcb = \"isvsvn=6\"", TEE_SGX, CHECK_FAIL, "isvsvn is 5, at least 6"},
+	        {"min-tcb = \"isvsvn=6\"", TEE_TDX, CHECK_SKIP, ""},
+	        {"min-tcb = {\"sgx.pcesvn=9\", \"sgx16=0\"}", TEE_SGX, CHECK_FAIL, "has no sgx16"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct scene s;
+
+		scene_start(&s, t[i].more);
+		s.claims.tee = t[i].tee;
+		s.claims.guest_svn = 5;
+		strcpy(s.claims.tcb[0].name, "sgx01");
+		strcpy(s.claims.tcb[1].name, "pcesvn");
+		s.claims.tcb[1].svn = 13;
+		s.claims.tcb_n = 2;
+		policy_check_tcb_floor(s.d, &s.claims, &s.v);
+		expect(&s, "policy.tcb-floor", t[i].want, t[i].detail, NULL);
+	}
+}
+
+#define H48_33 \
+	"333333333333333333333333333333333333333333333333" \
+	"333333333333333333333333333333333333333333333333"
+#define H48_44 \
+	"444444444444444444444444444444444444444444444444" \
+	"444444444444444444444444444444444444444444444444"
+#define H48_00 \
+	"000000000000000000000000000000000000000000000000" \
+	"000000000000000000000000000000000000000000000000"
+
+/* A TD with its launch measurement, one register of each role, and one that is zero. */
+static void registers_start(struct scene *s, const char *more)
+{
+	scene_start(s, more);
+	add_register(s, "mrtd", REGISTER_CODE, 0x11);
+	add_register(s, "rtmr1", REGISTER_CODE, 0);
+	add_register(s, "mrconfigid", REGISTER_CONFIG, 0);
+	add_register(s, "mrseam", REGISTER_COVERED, 0x77);
+	add_register(s, "mrsignerseam", REGISTER_IDENTITY, 0x78);
+}
+
+static void set_register(struct scene *s, uint32_t i, uint8_t fill)
+{
+	memset(s->claims.measurements.v[i].value, fill, 48);
+}
+
+static void registers(void **state)
+{
+	struct measurements logged = {.n = 1};
+	struct scene s;
+
+	(void)state;
+	strcpy(logged.v[0].name, "rtmr1");
+	registers_start(&s, "");
+	policy_check_registers(s.d, &s.claims, NULL, false, &s.v);
+	expect(&s, "policy.registers", CHECK_PASS, "zero or pinned", NULL);
+	/* Code or configuration of which nobody speaks. */
+	for (uint32_t i = 1; i <= 2; i++) {
+		registers_start(&s, "");
+		set_register(&s, i, 0x33);
+		policy_check_registers(s.d, &s.claims, NULL, false, &s.v);
+		expect(&s, "policy.registers", CHECK_FAIL,
+		       i == 1 ? "register = \"rtmr1=" H48_33 "\""
+		              : "register = \"mrconfigid=" H48_33 "\"",
+		       NULL);
+	}
+	/* One bit is enough. */
+	registers_start(&s, "");
+	s.claims.measurements.v[2].value[47] = 1;
+	policy_check_registers(s.d, &s.claims, NULL, false, &s.v);
+	expect(&s, "policy.registers", CHECK_FAIL, "mrconfigid", NULL);
+	/* A role that this version does not know is not excused. */
+	registers_start(&s, "");
+	s.claims.measurements.v[3].role = 200;
+	policy_check_registers(s.d, &s.claims, NULL, false, &s.v);
+	expect(&s, "policy.registers", CHECK_FAIL, "mrseam", NULL);
+	/* What the statement names is compared by policy.measurement. */
+	registers_start(&s, "");
+	set_register(&s, 1, 0x33);
+	policy_check_registers(s.d, &s.claims, &logged, false, &s.v);
+	expect(&s, "policy.registers", CHECK_PASS, "", NULL);
+	registers_start(&s, "");
+	set_register(&s, 2, 0x33);
+	policy_check_registers(s.d, &s.claims, &logged, false, &s.v);
+	expect(&s, "policy.registers", CHECK_FAIL, "mrconfigid", NULL);
+	/* No statement that holds: nobody can say; but what is pinned is looked at. */
+	registers_start(&s, "");
+	set_register(&s, 2, 0x33);
+	policy_check_registers(s.d, &s.claims, NULL, true, &s.v);
+	expect(&s, "policy.registers", CHECK_SKIP, "no statement", NULL);
+	registers_start(&s, "register = \"mrconfigid=" H48_44 "\"");
+	policy_check_registers(s.d, &s.claims, NULL, true, &s.v);
+	expect(&s, "policy.registers", CHECK_FAIL, "mrconfigid", NULL);
+}
+
+static void registers_pinned(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	registers_start(&s,
+	                "register = {\"mrconfigid=" H48_44 "\", \"tdx.mrconfigid=" H48_33 "\"}");
+	set_register(&s, 2, 0x33);
+	policy_check_registers(s.d, &s.claims, NULL, false, &s.v);
+	expect(&s, "policy.registers", CHECK_PASS, "", NULL);
+	registers_start(&s, "register = \"mrconfigid=" H48_44 "\"");
+	set_register(&s, 2, 0x33);
+	policy_check_registers(s.d, &s.claims, NULL, false, &s.v);
+	expect(&s, "policy.registers", CHECK_FAIL,
+	       "mrconfigid is not what the policy pins: " H48_33, NULL);
+	/* The pin holds for zero as well, either way. */
+	registers_start(&s, "register = \"mrconfigid=" H48_44 "\"");
+	policy_check_registers(s.d, &s.claims, NULL, false, &s.v);
+	expect(&s, "policy.registers", CHECK_FAIL,
+	       "mrconfigid is not what the policy pins: " H48_00, NULL);
+	registers_start(&s, "register = \"mrconfigid=" H48_00 "\"");
+	policy_check_registers(s.d, &s.claims, NULL, false, &s.v);
+	expect(&s, "policy.registers", CHECK_PASS, "", NULL);
+	/* Registers that carry neither code nor configuration count once they are named. */
+	registers_start(&s, "register = {\"mrseam=" H48_33 "\"}");
+	policy_check_registers(s.d, &s.claims, NULL, false, &s.v);
+	expect(&s, "policy.registers", CHECK_FAIL, "mrseam", NULL);
+	registers_start(&s, "register = {\"mrsignerseam=" H48_33 "\"}");
+	policy_check_registers(s.d, &s.claims, NULL, false, &s.v);
+	expect(&s, "policy.registers", CHECK_FAIL, "mrsignerseam", NULL);
+	/* A register that the evidence lacks; and one of another platform. */
+	registers_start(&s, "register = {\"mrowner=" H48_00 "\"}");
+	policy_check_registers(s.d, &s.claims, NULL, false, &s.v);
+	expect(&s, "policy.registers", CHECK_FAIL, "which the evidence does not have", NULL);
+	registers_start(&s, "register = {\"sgx.isvprodid=0001\"}");
+	policy_check_registers(s.d, &s.claims, NULL, false, &s.v);
+	expect(&s, "policy.registers", CHECK_PASS, "", NULL);
+	/* The same bytes in another length are another value. */
+	registers_start(&s, "register = \"mrconfigid=" H48_33 "\"");
+	set_register(&s, 2, 0x33);
+	s.claims.measurements.v[2].len = 32;
+	policy_check_registers(s.d, &s.claims, NULL, false, &s.v);
+	expect(&s, "policy.registers", CHECK_FAIL, "mrconfigid", NULL);
+}
+
+static void registers_waived(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	registers_start(&s, "unpinned-register = {rtmr1, tdx.mrconfigid}");
+	set_register(&s, 1, 0x33);
+	set_register(&s, 2, 0x33);
+	policy_check_registers(s.d, &s.claims, NULL, false, &s.v);
+	expect(&s, "policy.registers", CHECK_PASS, "waived: rtmr1, mrconfigid",
+	       "unpinned-register: neither pinned nor zero: rtmr1, mrconfigid");
+	/* Not used, not named. */
+	registers_start(&s, "unpinned-register = rtmr1");
+	policy_check_registers(s.d, &s.claims, NULL, false, &s.v);
+	expect(&s, "policy.registers", CHECK_PASS, "zero or pinned", NULL);
+	/* One register is not another. */
+	registers_start(&s, "unpinned-register = rtmr1");
+	set_register(&s, 2, 0x33);
+	policy_check_registers(s.d, &s.claims, NULL, false, &s.v);
+	expect(&s, "policy.registers", CHECK_FAIL, "mrconfigid", NULL);
+	/* A pin is stronger than the waiver. */
+	registers_start(&s, "unpinned-register = rtmr1 register = \"rtmr1=" H48_44 "\"");
+	set_register(&s, 1, 0x33);
+	policy_check_registers(s.d, &s.claims, NULL, false, &s.v);
+	expect(&s, "policy.registers", CHECK_FAIL, "rtmr1", NULL);
+}
+
+/* Of an SNP guest, in whole: its one register is the measurement's to settle, or pinned too. */
+static void snp_registers(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	passes(&w, "ledger = acme register = \"measurement=" M11 "\"");
+	world_free(&w);
+	world_start(&w);
+	refused(&w, "ledger = acme register = \"snp.measurement=" M12 "\"", "policy.registers",
+	        CHECK_FAIL, "measurement is not what the policy pins");
+	world_start(&w);
+	passes(&w, "ledger = acme measurement = \"snp:" M11 "\"");
+	world_free(&w);
+	/* No attribute of another platform is asked of it. */
+	world_start(&w);
+	world_policy(&w, "");
+	w.p->destination[0].attributes_required[TEE_TDX] = 1;
+	world_judge(&w);
+	expect_pass(&w.v.checks);
+	w.p->destination[0].attributes_forbidden[TEE_SNP] = SNP_POLICY_SMT;
+	world_judge(&w);
+	expect_only(&w.v.checks, "policy.attributes", CHECK_FAIL);
+	world_free(&w);
+}
+
 /* Callers' mistakes never seal a verdict. */
 static void not_gated(void **state)
 {
@@ -871,7 +1331,9 @@ static void words(void **state)
 	                    "server name: x.example\n"
 	                    "ledger: the measurement is in a statement logged in \"acme\", under a "
 	                    "quorum of its 3 witnesses, seen within 1 hour\n"
-	                    "measurement: " M11 "\n"
+	                    "measurement: snp:" M11 "\n"
+	                    "other registers of code and configuration: zero, or what the "
+	                    "statement says\n"
 	                    "host data: zero\n"
 	                    "firmware: snp at least 24, microcode at least 219\n"
 	                    "privilege level: 1 (loosening)\n"
@@ -881,6 +1343,48 @@ static void words(void **state)
 	                    "session: at most 90 minutes\n");
 	buf_free(&out);
 	world_free(&w);
+}
+
+/* What is demanded of the platforms that have ratings, registers and attributes. */
+static void words_of_ratings(void **state)
+{
+	struct buf out = buf_make(1 << 16);
+	struct scene s;
+
+	(void)state;
+	scene_start(&s, "measurement = {\"tdx:" M11 "\", \"sgx:" ZERO31 "\"}"
+	                " register = \"rtmr3=" H48_33 "\" unpinned-register = rtmr0"
+	                " accept-tcb = {OutOfDate, SWHardeningNeeded} tcb-grace = 30d"
+	                " accept-advisory = {INTEL-SA-00615, INTEL-SA-00657}"
+	                " min-tcb-date = 2024-03-13 min-tcb = \"pcesvn=13\""
+	                " chip-id = 000102030405060708090a0b0c0d0e0f"
+	                " require-attribute = tdx.pks forbid-attribute = sgx.kss");
+	policy_explain(s.p, 0, &out);
+	buf_u8(&out, 0);
+	assert_string_equal(
+	        (char *)out.p,
+	        "platform: tdx or sgx\n"
+	        "evidence bound to: connection\n"
+	        "ledger: the measurement is in a statement logged in \"acme\", under a "
+	        "quorum of its 3 witnesses, seen within 1 day\n"
+	        "measurement: tdx:" M11 "\n"
+	        "  or sgx:" ZERO31 "\n"
+	        "register: tdx.rtmr3 = " H48_33 "\n"
+	        "register: tdx.rtmr0 may have any value (loosening)\n"
+	        "other registers of code and configuration: zero, or what the statement says\n"
+	        "chip: 000102030405060708090a0b0c0d0e0f\n"
+	        "firmware: pcesvn at least 13\n"
+	        "rating by the platform's vendor: UpToDate or SWHardeningNeeded (loosening) or "
+	        "OutOfDate (loosening) or out of date for at most 30 days (loosening), if open to no "
+	        "more than INTEL-SA-00615, INTEL-SA-00657\n"
+	        "date of that rating's level: 2024-03-13 or later\n"
+	        "attribute: tdx.pks set\n"
+	        "attribute: sgx.kss clear\n"
+	        "debug guests: refused\n"
+	        "revocation list: must be at hand\n"
+	        "session: at most 1 hour\n");
+	buf_free(&out);
+	scene_free(&s);
 }
 
 static int keys_free(void **state)
@@ -910,8 +1414,18 @@ int main(void)
 	        cmocka_unit_test(ledger_head),
 	        cmocka_unit_test(ledger_loosened),
 	        cmocka_unit_test(measurement),
+	        cmocka_unit_test(tcb_status),
+	        cmocka_unit_test(tcb_advisories),
+	        cmocka_unit_test(tcb_grace),
+	        cmocka_unit_test(tcb_date),
+	        cmocka_unit_test(tcb_floor),
+	        cmocka_unit_test(registers),
+	        cmocka_unit_test(registers_pinned),
+	        cmocka_unit_test(registers_waived),
+	        cmocka_unit_test(snp_registers),
 	        cmocka_unit_test(not_gated),
 	        cmocka_unit_test(words),
+	        cmocka_unit_test(words_of_ratings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, keys_free);

@@ -2,10 +2,14 @@
 /* Policy files: what they say reaches the model, and what is wrong is said with file and line. */
 #include "policy_files.h"
 #include <arpa/inet.h>
+#include "policy/names.h"
 
-#define HEX32 "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
-#define HEX48 HEX32 "202122232425262728292a2b2c2d2e2f"
-#define HEX64 HEX32 HEX32
+#define HEX16  "000102030405060708090a0b0c0d0e0f"
+#define ZERO32 "0000000000000000000000000000000000000000000000000000000000000000"
+#define ZERO48 ZERO32 "00000000000000000000000000000000"
+#define HEX32  "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+#define HEX48  HEX32 "202122232425262728292a2b2c2d2e2f"
+#define HEX64  HEX32 HEX32
 
 static void everything(void **state)
 {
@@ -29,15 +33,24 @@ static void everything(void **state)
 	        "\ttee = {snp, tdx}\n"
 	        "\tbinder = nonce\n"
 	        "\tledger = \"acme\"\n"
-	        "\tmeasurement = {\"" HEX48 "\"}\n"
+	        "\tmeasurement = {\"snp:" HEX48 "\", \"tdx:" HEX48 "\"}\n"
+	        "\tregister = {\"mrconfigid=" HEX48 "\", \"tdx.rtmr3=" HEX48 "\"}\n"
+	        "\tunpinned-register = {rtmr0, tdx.mrowner}\n"
 	        "\tserver-name = \"sni.example\"\n"
 	        "\tserver-key = {\"sha256:" HEX32 "\"}\n"
-	        "\tchip-id = {\"" HEX64 "\", \"0001020304050607\"}\n"
+	        "\tchip-id = {\"" HEX64 "\", \"0001020304050607\", \"" HEX16 "\"}\n"
 	        "\thost-data = \"" HEX32 "\"\n"
-	        "\tmin-tcb = {\"bootloader=3\", \"microcode=300\"}\n"
+	        "\tmin-tcb = {\"bootloader=3\", \"microcode=300\", \"tdx.pcesvn=13\", \"tdx01=5\",\n"
+	        "\t           \"snp.guest-svn=2\"}\n"
+	        "\taccept-tcb = {SWHardeningNeeded, OutOfDate}\n"
+	        "\taccept-advisory = {\"INTEL-SA-00615\"}\n"
+	        "\ttcb-grace = 30d\n"
+	        "\tmin-tcb-date = 2024-02-29\n"
 	        "\tvmpl = 2\n"
 	        "\trequire-platform = {alias-check, smt-disabled}\n"
 	        "\trequire-guest-policy = {no-smt, single-socket}\n"
+	        "\trequire-attribute = {tdx.pks, tdx.lass}\n"
+	        "\tforbid-attribute = tdx.kl\n"
 	        "\tallow-debug = true\n"
 	        "\trequire-crl = false\n"
 	        "\tlease = \"90m\"\n"
@@ -91,20 +104,51 @@ static void everything(void **state)
 	assert_int_equal(d->tees, 1u << TEE_SNP | 1u << TEE_TDX);
 	assert_int_equal(d->binder, BINDER_NONCE);
 	assert_int_equal(d->ledger, 0);
-	assert_int_equal(d->measurements, 1);
+	assert_int_equal(d->measurements, 2);
 	assert_int_equal(d->measurement[0].tee, TEE_SNP);
+	assert_string_equal(d->measurement[0].m.name, "measurement");
+	assert_int_equal(d->measurement[1].tee, TEE_TDX);
+	assert_string_equal(d->measurement[1].m.name, "mrtd");
+	assert_int_equal(d->measurement[1].m.len, 48);
+	assert_int_equal(d->pins, 2);
+	assert_int_equal(d->pin[0].tee, TEE_TDX);
+	assert_string_equal(d->pin[0].m.name, "mrconfigid");
+	assert_string_equal(d->pin[1].m.name, "rtmr3");
+	assert_int_equal(d->pin[1].m.len, 48);
+	assert_int_equal(d->pin[1].m.value[47], 0x2f);
+	assert_int_equal(d->unpinneds, 2);
+	assert_int_equal(d->unpinned[0].tee, TEE_TDX);
+	assert_string_equal(d->unpinned[0].name, "rtmr0");
+	assert_string_equal(d->unpinned[1].name, "mrowner");
 	assert_int_equal(d->measurement[0].m.len, 48);
 	assert_int_equal(d->measurement[0].m.value[47], 0x2f);
 	assert_string_equal(d->server_name, "sni.example");
 	assert_int_equal(d->server_keys, 1);
 	assert_int_equal(d->server_key[0][31], 0x1f);
-	assert_int_equal(d->chip_ids, 2);
+	assert_int_equal(d->chip_ids, 3);
+	assert_int_equal(d->chip_id_len[0], 64);
+	assert_int_equal(d->chip_id_len[1], 8);
+	assert_int_equal(d->chip_id_len[2], 16);
 	assert_int_equal(d->chip_id[0][63], 0x1f);
 	assert_int_equal(d->chip_id[1][7], 7);
 	assert_true(bytes_all_zero(d->chip_id[1] + 8, 56));
 	assert_true(d->has_host_data);
 	assert_int_equal(d->host_data[1], 1);
-	assert_int_equal(d->tcb_floors, 2);
+	assert_int_equal(d->tcb_floors, 5);
+	assert_int_equal(d->tcb_floor[1].tees, 1u << TEE_SNP);
+	assert_string_equal(d->tcb_floor[2].name, "pcesvn");
+	assert_int_equal(d->tcb_floor[2].tees, 1u << TEE_TDX);
+	assert_string_equal(d->tcb_floor[3].name, "tdx01");
+	assert_string_equal(d->tcb_floor[4].name, "guest-svn");
+	assert_int_equal(d->tcb_floor[4].svn, 2);
+	assert_int_equal(d->accept_tcb, 1u << TCB_SW_HARDENING | 1u << TCB_OUT_OF_DATE);
+	assert_int_equal(d->accept_advisories, 1);
+	assert_string_equal(d->accept_advisory[0], "INTEL-SA-00615");
+	assert_int_equal(d->tcb_grace, 30 * 86400);
+	assert_int_equal(d->min_tcb_date, 1709164800);
+	assert_int_equal(d->attributes_required[TEE_TDX], 1 << 30 | 1 << 27);
+	assert_true(d->attributes_forbidden[TEE_TDX] == UINT64_C(1) << 31);
+	assert_int_equal(d->attributes_required[TEE_SGX], 0);
 	assert_string_equal(d->tcb_floor[1].name, "microcode");
 	assert_int_equal(d->tcb_floor[1].svn, 300);
 	assert_int_equal(d->vmpl, 2);
@@ -140,6 +184,11 @@ static void defaults(void **state)
 	assert_false(d->allow_debug);
 	assert_true(d->require_crl);
 	assert_false(d->has_host_data);
+	assert_int_equal(d->pins, 0);
+	assert_int_equal(d->unpinneds, 0);
+	assert_int_equal(d->accept_tcb, 0);
+	assert_int_equal(d->tcb_grace, 0);
+	assert_int_equal(d->min_tcb_date, 0);
 	assert_int_equal(d->anchors, 0);
 	assert_int_equal(d->lease, 3600);
 	assert_string_equal(d->server_name, "");
@@ -447,7 +496,7 @@ static void wrong_destination(void **state)
 	        {HEAD "destination a { address = 10.0.0.1 action = gate port = 443 tee "
 	              "= snp ledger = none }\n",
 	         "a.conf:2: error: destination \"a\" asks no ledger and lists no "
-	         "measurement, so that any program would do; add: measurement = {\"<96 "
+	         "measurement, so that any program would do; add: measurement = {\"snp:<96 "
 	         "hexadecimal digits>\"}\n"},
 	        {HEAD "destination a { address = 10.0.0.1 action = gate port = 443 tee "
 	              "= snp ledger = acme }\n",
@@ -521,12 +570,6 @@ static void wrong_destination(void **state)
 	        {GATE("binder = none\n"),
 	         "a.conf:9: error: binder: \"none\" is not connection, lease, nonce "
 	         "or certificate\n"},
-	        {GATE("measurement = ledger\n"),
-	         "a.conf:9: error: measurement: \"ledger\" is not a launch measurement "
-	         "of SNP: 96 hexadecimal digits\n"},
-	        {GATE("measurement = " HEX32 "\n"),
-	         "a.conf:9: error: measurement: \"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\" "
-	         "is not a launch measurement of SNP: 96 hexadecimal digits\n"},
 	        {GATE("server-name = \"a b\"\n"),
 	         "a.conf:9: error: server-name: \"a b\" is not a host name\n"},
 	        {GATE("server-key = " HEX32 "\n"),
@@ -535,25 +578,8 @@ static void wrong_destination(void **state)
 	        {GATE("server-key = \"sha256:" HEX48 "\"\n"),
 	         "a.conf:9: error: server-key: \"sha256:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1\" "
 	         "is not sha256: followed by 64 hexadecimal digits\n"},
-	        {GATE("chip-id = " HEX32 "\n"),
-	         "a.conf:9: error: chip-id: \"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\" "
-	         "is not a chip id: 128 hexadecimal digits, or 16 (Turin)\n"},
-	        {GATE("chip-id = 0000000000000000\n"),
-	         "a.conf:9: error: chip-id: \"0000000000000000\" is not a chip id: "
-	         "zero is what a masked one looks like\n"},
 	        {GATE("host-data = 00\n"),
 	         "a.conf:9: error: host-data: \"00\" is not 64 hexadecimal digits\n"},
-	        {GATE("min-tcb = snp\n"),
-	         "a.conf:9: error: min-tcb: \"snp\" is not component=version with "
-	         "one of bootloader, tee, snp, microcode, fmc, like snp=20\n"},
-	        {GATE("min-tcb = \"ucode=1\"\n"),
-	         "a.conf:9: error: min-tcb: \"ucode=1\" is not component=version "
-	         "with one of bootloader, tee, snp, microcode, fmc, like snp=20\n"},
-	        {GATE("min-tcb = \"snp=-1\"\n"),
-	         "a.conf:9: error: min-tcb: \"snp=-1\" is not component=version with "
-	         "one of bootloader, tee, snp, microcode, fmc, like snp=20\n"},
-	        {GATE("min-tcb = {\"snp=1\",\n\"snp=2\"}\n"),
-	         "a.conf:10: error: min-tcb: \"snp\" is given twice\n"},
 	        {GATE("vmpl = 4\n"),
 	         "a.conf:9: error: vmpl: \"4\" is not a privilege level, 0 to 3\n"},
 	        {GATE("require-platform = smt\n"),
@@ -585,10 +611,6 @@ static void wrong_destination(void **state)
 	        {HEAD "destination a {\n action = deny address = 10.0.0.0/8 }\ndestination "
 	              "a {\n action = deny address = 11.0.0.0/8 }\n",
 	         "a.conf:4: error: two blocks of this kind have the name \"a\"\n"},
-	        {GATE_HEAD "destination d { address = 192.0.2.1 port = 443 action = gate tee "
-	                   "= tdx ledger = acme measurement = " HEX48 " }",
-	         "a.conf:3: error: the measurement list of destination \"d\" is of "
-	         "snp, which its tee does not name; add it there or remove the list\n"},
 	        {HEAD "destination a { action = deny\naddress = \"" HEX48 "\" }\n",
 	         "a.conf:3: error: address: \"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\" "
 	         "is not an address or prefix, like 192.0.2.7, 10.1.0.0/16 or 2001:db8::/32; host "
@@ -601,6 +623,288 @@ static void wrong_destination(void **state)
 	              "ledger = none measurement = " HEX48
 	              " anchor = {a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,\na} }\n",
 	         "a.conf:4: error: anchor: more than 16 in one destination\n"},
+	};
+
+	(void)state;
+	check_wrong(t, COUNT(t));
+}
+
+#define NO_LAUNCH \
+	"is not a launch measurement: the platform and hexadecimal digits, like \"snp:<96 of " \
+	"them>\"\n"
+#define NO_COMPONENT \
+	"is not component=version: bootloader, tee, snp, microcode, fmc, guest-svn; pcesvn, sgx01 " \
+	"to sgx16, tdx01 to tdx16, isvsvn\n"
+#define NO_CHIP \
+	"is not a machine's id in hexadecimal digits: 128 or 16 (snp), 32 (tdx, sgx), 66 (cca), " \
+	"96 (nitro)\n"
+/* Line 6 is the first of more. */
+#define ON(tees, more) \
+	GATE_HEAD "destination d { tee = " tees "\n" \
+	          "address = 192.0.2.1 port = 443 action = gate ledger = acme\n\n" more "}\n"
+
+static void wrong_measurement(void **state)
+{
+	static const struct wrong t[] = {
+	        {ON("snp", "measurement = ledger\n"),
+	         "a.conf:6: error: measurement: \"ledger\" " NO_LAUNCH},
+	        {ON("snp", "measurement = \"snp:00\"\n"),
+	         "a.conf:6: error: measurement: \"snp:00\" " NO_LAUNCH},
+	        {ON("snp", "measurement = \"sev:00\"\n"),
+	         "a.conf:6: error: measurement: \"sev:00\" " NO_LAUNCH},
+	        {ON("snp", "measurement = \"none:00\"\n"),
+	         "a.conf:6: error: measurement: \"none:00\" " NO_LAUNCH},
+	        {ON("snp", "measurement = \":00\"\n"),
+	         "a.conf:6: error: measurement: \":00\" " NO_LAUNCH},
+	        {ON("snp", "measurement = 0" HEX48 "\n"),
+	         "a.conf:6: error: measurement: \"0000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1\" " NO_LAUNCH},
+	        {ON("snp", "measurement = \"" ZERO48 "\"\n"),
+	         "a.conf:6: error: measurement: \"" ZERO32 "\" is not a launch measurement: zero "
+	         "is what was never measured\n"},
+	        /* A length that no platform of the block has. */
+	        {ON("snp", "measurement = " HEX32 "\n"),
+	         "a.conf:6: error: measurement: \"00010203040506070809...\" is of sgx or cca, which "
+	         "the tee of destination \"d\" does not name; add it there or remove this\n"},
+	        {ON("snp", "measurement = \"tdx:" HEX48 "\"\n"),
+	         "a.conf:6: error: measurement: \"tdx:0001020304050607...\" is of tdx, which "
+	         "the tee of destination \"d\" does not name; add it there or remove this\n"},
+	        /* A length that several have. */
+	        {ON("{snp, tdx}", "measurement = {\"snp:" HEX48 "\",\n" HEX48 "}\n"),
+	         "a.conf:7: error: measurement: \"00010203040506070809...\" can be of snp or tdx; "
+	         "write which: \"snp:00010203040506070809...\"\n"},
+	        {ON("{snp, tdx}", "measurement = \"snp:" HEX48 "\"\n"),
+	         "a.conf:6: warning: measurement: none is of tdx, whose evidence is then always "
+	         "refused; add one, or remove tdx from tee\n"},
+	        {GATE_HEAD
+	         "destination d { address = 192.0.2.1 port = 443 action = gate tee = sgx\n"
+	         "ledger = none }\ndestination e { address = 192.0.2.2 port = 443 action = "
+	         "gate tee = snp ledger = acme }",
+	         "a.conf:3: error: destination \"d\" asks no ledger and lists no measurement, so that "
+	         "any program would do; add: measurement = {\"sgx:<64 hexadecimal digits>\"}\n"},
+	        /* No second issue where tee itself is wrong. */
+	        {ON("tdxx", "measurement = " HEX48 "\n"),
+	         "a.conf:3: error: tee: \"tdxx\" is not a platform; one of snp, tdx, sgx, cca, "
+	         "nitro\n"},
+	};
+
+	(void)state;
+	check_wrong(t, COUNT(t));
+}
+
+/* Bare digits are of the only platform of the block that has so many. */
+static void bare_measurement(void **state)
+{
+	static const struct {
+		const char *text;
+		enum tee tee;
+		const char *name;
+		uint8_t len;
+	} t[] = {
+	        {ON("snp", "measurement = " HEX48), TEE_SNP, "measurement", 48},
+	        {ON("tdx", "measurement = " HEX48), TEE_TDX, "mrtd", 48},
+	        {ON("nitro", "measurement = " HEX48), TEE_NITRO, "pcr0", 48},
+	        {ON("sgx", "measurement = " HEX32), TEE_SGX, "mrenclave", 32},
+	        {ON("cca", "measurement = " HEX32), TEE_CCA, "rim", 32},
+	        {ON("cca", "measurement = \"cca:" HEX64 "\""), TEE_CCA, "rim", 64},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(t); i++) {
+		struct policy *p = parse_good(t[i].text);
+		const struct policy_measurement *m = p->destination[0].measurement;
+
+		assert_int_equal(m->tee, t[i].tee);
+		assert_string_equal(m->m.name, t[i].name);
+		assert_int_equal(m->m.len, t[i].len);
+		assert_int_equal(m->m.value[t[i].len - 1],
+		                 (t[i].len - 1) % 32 + (t[i].len == 48 ? 32 : 0));
+		policy_free(p);
+	}
+}
+
+static void wrong_register(void **state)
+{
+	static const struct wrong t[] = {
+	        {ON("tdx", "register = rtmr0\n"),
+	         "a.conf:6: error: register: \"rtmr0\" is not name=value, like mrconfigid=<96 "
+	         "hexadecimal digits>\n"},
+	        {ON("tdx", "register = \"rtmr9=00\"\n"),
+	         "a.conf:6: error: register: there is no register \"rtmr9\"; did you mean "
+	         "\"rtmr1\"?\n"},
+	        {ON("tdx", "register = \"tdx.mrconfid=00\"\n"),
+	         "a.conf:6: error: register: there is no register \"tdx.mrconfid\"; did you mean "
+	         "\"mrconfigid\"?\n"},
+	        {ON("tdx", "register = \"sgx.rtmr0=00\"\n"),
+	         "a.conf:6: error: register: there is no register \"sgx.rtmr0\"; did you mean "
+	         "\"rtmr0\"?\n"},
+	        {ON("tdx", "register = \"zzzzzzzzzzzz=00\"\n"),
+	         "a.conf:6: error: register: there is no register \"zzzzzzzzzzzz\"; `keygate verify "
+	         "evidence` prints them\n"},
+	        {ON("tdx", "register = \"rtmr0=00\"\n"),
+	         "a.conf:6: error: register: the value of rtmr0 has 96 hexadecimal digits\n"},
+	        {ON("tdx", "register = \"rtmr0=\"\n"),
+	         "a.conf:6: error: register: the value of rtmr0 has 96 hexadecimal digits\n"},
+	        {ON("cca", "register = \"rem1=" HEX48 "\"\n"),
+	         "a.conf:6: error: register: the value of rem1 has 64 or 128 hexadecimal digits\n"},
+	        {ON("snp", "register = \"rtmr0=" HEX48 "\"\n"),
+	         "a.conf:6: error: register: \"rtmr0=00010203040506...\" is of tdx, which the tee of "
+	         "destination \"d\" does not name; add it there or remove this\n"},
+	        {ON("tdx", "unpinned-register = rtmr4\n"),
+	         "a.conf:6: error: unpinned-register: there is no register \"rtmr4\"; did you mean "
+	         "\"rtmr1\"?\n"},
+	        {ON("tdx",
+	            "unpinned-register = {rtmr0,rtmr0,rtmr0,rtmr0,rtmr0,rtmr0,rtmr0,rtmr0,rtmr0,"
+	            "rtmr0,rtmr0,rtmr0,rtmr0,rtmr0,rtmr0,rtmr0,\nrtmr0}\n"),
+	         "a.conf:7: error: unpinned-register: more than 16 in one destination\n"},
+	        {ON("tdx", "unpinned-register = mrtd\n"),
+	         "a.conf:6: error: unpinned-register: mrtd is the launch measurement, which a ledger "
+	         "or a measurement list has to name\n"},
+	        {ON("tdx", "unpinned-register = pcr3\n"),
+	         "a.conf:6: error: unpinned-register: \"pcr3\" is of nitro, which the tee of "
+	         "destination \"d\" does not name; add it there or remove this\n"},
+	};
+
+	(void)state;
+	check_wrong(t, COUNT(t));
+}
+
+static void wrong_tcb(void **state)
+{
+	static const struct wrong t[] = {
+	        {ON("snp", "min-tcb = snp\n"), "a.conf:6: error: min-tcb: \"snp\" " NO_COMPONENT},
+	        {ON("snp", "min-tcb = \"ucode=1\"\n"),
+	         "a.conf:6: error: min-tcb: \"ucode=1\" " NO_COMPONENT},
+	        {ON("snp", "min-tcb = \"snp=-1\"\n"),
+	         "a.conf:6: error: min-tcb: \"snp=-1\" " NO_COMPONENT},
+	        {ON("snp", "min-tcb = \"snp=65536\"\n"),
+	         "a.conf:6: error: min-tcb: \"snp=65536\" " NO_COMPONENT},
+	        {ON("tdx", "min-tcb = \"sgx00=1\"\n"),
+	         "a.conf:6: error: min-tcb: \"sgx00=1\" " NO_COMPONENT},
+	        {ON("tdx", "min-tcb = \"sgx17=1\"\n"),
+	         "a.conf:6: error: min-tcb: \"sgx17=1\" " NO_COMPONENT},
+	        {ON("tdx", "min-tcb = \"tdx.isvsvn=1\"\n"),
+	         "a.conf:6: error: min-tcb: \"tdx.isvsvn=1\" " NO_COMPONENT},
+	        {ON("tdx", "min-tcb = \"intelish.pcesvn=1\"\n"),
+	         "a.conf:6: error: min-tcb: \"intelish.pcesvn=1\" " NO_COMPONENT},
+	        {ON("snp", "min-tcb = {\"snp=1\",\n\"snp=2\"}\n"),
+	         "a.conf:7: error: min-tcb: \"snp\" is given twice\n"},
+	        {ON("tdx", "min-tcb = {\"pcesvn=1\", \"tdx.pcesvn=2\"}\n"),
+	         "a.conf:6: error: min-tcb: \"pcesvn\" is given twice\n"},
+	        {ON("snp", "min-tcb = \"pcesvn=1\"\n"),
+	         "a.conf:6: error: min-tcb: \"pcesvn=1\" is of tdx or sgx, which the tee of "
+	         "destination \"d\" does not name; add it there or remove this\n"},
+	        {ON("tdx", "accept-tcb = OutofDate\n"),
+	         "a.conf:6: error: accept-tcb: \"OutofDate\" is not a TCB status; did you mean "
+	         "\"OutOfDate\"?\n"},
+	        {ON("tdx", "accept-tcb = anything\n"),
+	         "a.conf:6: error: accept-tcb: \"anything\" is not a TCB status, like "
+	         "SWHardeningNeeded or OutOfDate\n"},
+	        {ON("tdx", "accept-tcb = Revoked\n"),
+	         "a.conf:6: error: accept-tcb: a revoked platform can't be accepted; remove "
+	         "Revoked\n"},
+	        {ON("tdx", "accept-tcb = {OutOfDate, UpToDate}\n"),
+	         "a.conf:6: error: accept-tcb: UpToDate is always accepted; remove it, and name what "
+	         "else is\n"},
+	        {ON("snp", "accept-tcb = OutOfDate\n"),
+	         "a.conf:6: error: accept-tcb: \"OutOfDate\" is of tdx or sgx, which the tee of "
+	         "destination \"d\" does not name; add it there or remove this\n"},
+	        {ON("tdx", "accept-tcb = OutOfDate accept-advisory = \"INTEL SA\"\n"),
+	         "a.conf:6: error: accept-advisory: \"INTEL SA\" is not the id of an advisory, like "
+	         "INTEL-SA-00615\n"},
+	        {ON("tdx", "accept-advisory = INTEL-SA-00615\n"),
+	         "a.conf:6: error: accept-advisory accepts nothing by itself; add accept-tcb or "
+	         "tcb-grace, or remove it\n"},
+	        {ON("tdx", "tcb-grace = 59m\n"),
+	         "a.conf:6: error: tcb-grace: \"59m\" is out of range; it goes from 3600s to 1095d\n"},
+	        {ON("tdx", "tcb-grace = 1096d\n"),
+	         "a.conf:6: error: tcb-grace: \"1096d\" is out of range; it goes from 3600s to "
+	         "1095d\n"},
+	        {ON("tdx", "min-tcb-date = 2025-02-29\n"),
+	         "a.conf:6: error: min-tcb-date: \"2025-02-29\" is not a day; write it like "
+	         "2025-05-01\n"},
+	        {ON("tdx", "min-tcb-date = 2025-5-1\n"),
+	         "a.conf:6: error: min-tcb-date: \"2025-5-1\" is not a day; write it like "
+	         "2025-05-01\n"},
+	        {ON("tdx", "min-tcb-date = 1969-12-31\n"),
+	         "a.conf:6: error: min-tcb-date: \"1969-12-31\" is not a day; write it like "
+	         "2025-05-01\n"},
+	        {ON("tdx", "min-tcb-date = 2025-13-01\n"),
+	         "a.conf:6: error: min-tcb-date: \"2025-13-01\" is not a day; write it like "
+	         "2025-05-01\n"},
+	        /* TEST_NOW is 2025-06-15. */
+	        {ON("tdx", "min-tcb-date = 2025-06-16\n"),
+	         "a.conf:6: error: min-tcb-date: 2025-06-16 is not yet; no platform can have a TCB "
+	         "of that day\n"},
+	};
+
+	(void)state;
+	check_wrong(t, COUNT(t));
+}
+
+/* There is room for each component of each platform, and for no more. */
+static void many_floors(void **state)
+{
+	static const char *const prefix[] = {"sgx.sgx", "tdx.sgx", "tdx"};
+
+	(void)state;
+	for (int more = 0; more <= 1; more++) {
+		struct buf text = buf_make(1 << 16);
+		struct policy_issues issues;
+		struct policy *p = NULL;
+
+		buf_str(&text,
+		        GATE_HEAD "destination d { tee = {tdx, sgx} address = 192.0.2.1 port = "
+		                  "443 action = gate ledger = acme min-tcb = {");
+		for (size_t i = 0; i < COUNT(prefix); i++)
+			for (int k = 1; k <= 16; k++)
+				buf_printf(&text, "%s\"%s%02d=%d\"", i || k > 1 ? ", " : "",
+				           prefix[i], k, k);
+		buf_str(&text, more ? ", \"pcesvn=1\"} }" : "} }");
+		buf_u8(&text, 0);
+		assert_int_equal(parse_two((char *)text.p, NULL, &p, &issues), more ? -EINVAL : 0);
+		if (more)
+			assert_string_equal(issues.v[0].text,
+			                    "min-tcb: more than 48 in one destination");
+		else
+			assert_int_equal(p->destination[0].tcb_floors, POLICY_FLOORS_MAX);
+		policy_free(p);
+		buf_free(&text);
+	}
+}
+
+static void wrong_machine(void **state)
+{
+	static const struct wrong t[] = {
+	        {ON("snp", "chip-id = " HEX32 "\n"),
+	         "a.conf:6: error: chip-id: \"" HEX32 "\" " NO_CHIP},
+	        {ON("snp", "chip-id = 0000000000000000\n"),
+	         "a.conf:6: error: chip-id: \"0000000000000000\" is not a machine's id: zero is what "
+	         "a masked one looks like\n"},
+	        {ON("snp", "chip-id = " HEX16 "\n"),
+	         "a.conf:6: error: chip-id: \"00010203040506070809...\" is of tdx or sgx, which the "
+	         "tee of destination \"d\" does not name; add it there or remove this\n"},
+	        {ON("nitro", "chip-id = {" HEX48 ",\n01" HEX32 "}\n"),
+	         "a.conf:7: error: chip-id: \"01000102030405060708...\" is of cca, which the "
+	         "tee of destination \"d\" does not name; add it there or remove this\n"},
+	        {ON("tdx", "vmpl = 0\n"),
+	         "a.conf:6: error: vmpl: \"0\" is of snp, which the tee of destination \"d\" does not "
+	         "name; add it there or remove this\n"},
+	        {ON("tdx", "host-data = " HEX32 "\n"),
+	         "a.conf:6: error: host-data: \"00010203040506070809...\" is of snp, which the tee of "
+	         "destination \"d\" does not name; add it there or remove this\n"},
+	        {ON("tdx", "require-platform = ecc\n"),
+	         "a.conf:6: error: require-platform: \"ecc\" is of snp, which the tee of destination "
+	         "\"d\" does not name; add it there or remove this\n"},
+	        {ON("tdx", "require-guest-policy = no-smt\n"),
+	         "a.conf:6: error: require-guest-policy: \"no-smt\" is of snp, which the tee of "
+	         "destination \"d\" does not name; add it there or remove this\n"},
+	        {ON("tdx", "require-attribute = pks\n"),
+	         "a.conf:6: error: require-attribute: \"pks\" is not one of tdx.lass, "
+	         "tdx.sept-ve-disable, tdx.pks, tdx.kl, sgx.mode64, sgx.cet, sgx.kss, "
+	         "sgx.aex-notify\n"},
+	        {ON("tdx", "forbid-attribute = sgx.kss\n"),
+	         "a.conf:6: error: forbid-attribute: \"sgx.kss\" is of sgx, which the tee of "
+	         "destination \"d\" does not name; add it there or remove this\n"},
 	};
 
 	(void)state;
@@ -744,14 +1048,19 @@ static void list_bounds(void **state)
 	static const struct {
 		const char *key, *fmt;
 		int max;
+		const char *more; /* what the block needs as well */
 	} lists[] = {
-	        {"address", "10.0.%d.%d", POLICY_ADDRS_MAX},
-	        {"name", "h%d-%d.example", POLICY_NAMES_MAX},
+	        {"address", "10.0.%d.%d", POLICY_ADDRS_MAX, "tee = snp\n"},
+	        {"name", "h%d-%d.example", POLICY_NAMES_MAX, "tee = snp\n"},
 	        {"server-key",
 	         "sha256:%04d%04d00000000000000000000000000000000000000000000000000000000",
-	         POLICY_LIST_MAX},
-	        {"chip-id", "11%06d%08d", POLICY_LIST_MAX},
-	        {"measurement", HEX32 "1111111111111111%08d%08d", POLICY_LIST_MAX},
+	         POLICY_LIST_MAX, "tee = snp\n"},
+	        {"chip-id", "11%06d%08d", POLICY_LIST_MAX, "tee = snp\n"},
+	        {"measurement", HEX32 "1111111111111111%08d%08d", POLICY_LIST_MAX, "tee = snp\n"},
+	        {"register", "rtmr0=" HEX32 "1111111111111111%08d%08d", POLICY_LIST_MAX,
+	         "tee = tdx\n"},
+	        {"accept-advisory", "INTEL-SA-%05d%05d", POLICY_LIST_MAX,
+	         "tee = tdx accept-tcb = OutOfDate\n"},
 	};
 
 	(void)state;
@@ -761,9 +1070,9 @@ static void list_bounds(void **state)
 			struct policy_issues issues;
 			struct policy *p = NULL;
 
-			buf_str(&text,
-			        GATE_HEAD "destination d { port = 443 action = gate tee = snp "
-			                  "ledger = acme\n");
+			buf_str(&text, GATE_HEAD "destination d { port = 443 action = gate "
+			                         "ledger = acme\n");
+			buf_str(&text, lists[i].more);
 			if (i > 1)
 				buf_str(&text, "address = 10.0.0.1\n");
 			put_list(&text, lists[i].key, lists[i].fmt, lists[i].max + more);
@@ -869,6 +1178,12 @@ int main(void)
 	        cmocka_unit_test(wrong_top_and_ledger),
 	        cmocka_unit_test(wrong_anchor),
 	        cmocka_unit_test(wrong_destination),
+	        cmocka_unit_test(wrong_measurement),
+	        cmocka_unit_test(bare_measurement),
+	        cmocka_unit_test(wrong_register),
+	        cmocka_unit_test(wrong_tcb),
+	        cmocka_unit_test(many_floors),
+	        cmocka_unit_test(wrong_machine),
 	        cmocka_unit_test(hidden),
 	        cmocka_unit_test(wrong_across_files),
 	        cmocka_unit_test(one_bad_file),

@@ -132,6 +132,9 @@ static void key_examples_parse(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < sec->n; i++) {
 		struct buf text = buf_make(1 << 16);
+		/* All that a key can be for; a list of measurements has one of each. */
+		const char *tees =
+		        strcmp(sec->keys[i].name, "measurement") ? "{snp, tdx, sgx}" : "{snp}";
 
 		buf_str(&text,
 		        "default-action = allow\nledger acme { policy = a.policy }\n"
@@ -141,10 +144,15 @@ static void key_examples_parse(void **state)
 		if (!strcmp(sec->keys[i].name, "anchor"))
 			buf_str(&text, "anchor lab { tee = snp file = lab.pem }\n");
 		buf_str(&text, "destination d {\n");
-		for (uint32_t k = 0; k < sec->n; k++)
-			if (k == i || sec->keys[k].flags & (KEY_MUST | KEY_MUST_GATE) ||
-			    (!strcmp(sec->keys[k].name, "address")))
+		for (uint32_t k = 0; k < sec->n; k++) {
+			if (!strcmp(sec->keys[k].name, "tee"))
+				buf_printf(&text, "tee = %s\n", tees);
+			else if (k == i || sec->keys[k].flags & (KEY_MUST | KEY_MUST_GATE) ||
+			         !strcmp(sec->keys[k].name, "address"))
 				put_example(&text, &sec->keys[k]);
+		}
+		if (!strcmp(sec->keys[i].name, "accept-advisory"))
+			buf_str(&text, "tcb-grace = 30d\n");
 		buf_str(&text, "}\n");
 		buf_u8(&text, 0);
 		must_parse((char *)text.p);

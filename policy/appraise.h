@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Checks over claims alone, whatever platform made them. Each appends one check to the verdict, and
+ * the loosening if it used one. Private to policy/ and its tests.
+ */
+#ifndef KEYGATE_POLICY_APPRAISE_H
+#define KEYGATE_POLICY_APPRAISE_H
+
+#include <stdint.h>
+#include "policy/policy.h"
+
+/* policy.tcb-floor: each component at least what min-tcb says. */
+void policy_check_tcb_floor(const struct policy_destination *d, const struct claims *c,
+                            struct verdict *v);
+/*
+ * policy.tcb-status: how the platform's vendor rates its TCB at the time `at`. A grace period also
+ * limits the verdict.
+ */
+void policy_check_tcb_status(const struct policy_destination *d, const struct claims *c, int64_t at,
+                             struct verdict *v);
+/* policy.tcb-date: the date of the TCB that was matched. */
+void policy_check_tcb_date(const struct policy_destination *d, const struct claims *c,
+                           struct verdict *v);
+
+/*
+ * policy.registers: what the policy pins has that value; what can carry code or configuration is
+ * zero, pinned, or named by the ledger's statement, whose values policy.measurement compares.
+ * logged is NULL when the statement says nothing of this platform; without_ledger: there should be
+ * a statement, but none that holds.
+ */
+void policy_check_registers(const struct policy_destination *d, const struct claims *c,
+                            const struct measurements *logged, bool without_ledger,
+                            struct verdict *v);
+/* The value of a register is one of those that a list names for it. */
+bool policy_register_listed(const struct policy_measurement *list, uint32_t n, enum tee tee,
+                            const struct measurement *is);
+
+#endif
