@@ -10,10 +10,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <openssl/err.h>
 
 static const struct attest_platform *const platforms[] = {
         &attest_platform_snp,
+        &attest_platform_tdx,
+        &attest_platform_sgx,
 };
 
 static const char *const names[TEE_MAX] = {
@@ -84,6 +87,15 @@ size_t attest_collateral(const struct attest_input *in, struct claims *claims,
 	if (!n && claims->wants < COLLATERAL_WANTS_MAX)
 		claims->want[claims->wants++] = name;
 	return n;
+}
+
+void attest_date(int64_t t, char out[static 32])
+{
+	time_t when = (time_t)t;
+	struct tm tm;
+
+	if (!gmtime_r(&when, &tm) || !strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm))
+		snprintf(out, 32, "%lld", (long long)t);
 }
 
 int attest_appraise(const struct attest_input *in, struct claims *claims, struct checks *checks)

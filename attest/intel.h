@@ -223,7 +223,7 @@ enum { INTEL_PPID_LEN = 16, INTEL_FMSPC_LEN = 6, INTEL_PCEID_LEN = 2, INTEL_INST
 
 struct intel_pck {
 	uint8_t ppid[INTEL_PPID_LEN];
-	uint8_t svn[INTEL_SVNS];
+	uint16_t svn[INTEL_SVNS];
 	uint16_t pcesvn;
 	uint8_t cpusvn[INTEL_SVNS];
 	uint8_t pceid[INTEL_PCEID_LEN];

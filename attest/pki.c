@@ -556,6 +556,37 @@ int pki_revocation(X509 *cert, X509 *issuer, X509_CRL *crl, int64_t at)
 
 /* --------------------------------------------------------------- signatures */
 
+EVP_PKEY *pki_p256_key(const uint8_t xy[static 64])
+{
+	uint8_t point[65] = {POINT_CONVERSION_UNCOMPRESSED};
+	char group[] = SN_X9_62_prime256v1;
+	OSSL_PARAM params[] = {
+	        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
+	        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, sizeof(point)),
+	        OSSL_PARAM_construct_end(),
+	};
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+	EVP_PKEY *key = NULL;
+
+	memcpy(point + 1, xy, sizeof(point) - 1);
+	ERR_set_mark();
+	if (ctx && EVP_PKEY_fromdata_init(ctx) == 1 &&
+	    EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
+		key = NULL;
+	ERR_pop_to_mark();
+	EVP_PKEY_CTX_free(ctx);
+	return key;
+}
+
+bool pki_on_curve(const X509 *cert, const char *curve)
+{
+	EVP_PKEY *key = X509_get0_pubkey(cert);
+	char group[32] = "";
+
+	return key && EVP_PKEY_get_base_id(key) == EVP_PKEY_EC &&
+	       EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) && !strcmp(group, curve);
+}
+
 static BIGNUM *number(const uint8_t *p, size_t n, bool little_endian)
 {
 	return little_endian ? BN_lebin2bn(p, (int)n, NULL) : BN_bin2bn(p, (int)n, NULL);

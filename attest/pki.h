@@ -12,7 +12,7 @@
 #include <openssl/x509.h>
 #include "core/bytes.h"
 
-enum { PKI_CERTS_MAX = 32, PKI_CRLS_MAX = 8, PKI_OTHERS_MAX = 16, PKI_INPUT_MAX = 1 << 20 };
+enum { PKI_CERTS_MAX = 32, PKI_CRLS_MAX = 32, PKI_OTHERS_MAX = 32, PKI_INPUT_MAX = 1 << 20 };
 
 /* What a certificate's key may be to be looked at; and how many certificates of one issuer's name
  * are tried. */
@@ -96,6 +96,10 @@ int pki_common_name(const X509 *cert, char *out, size_t cap);
  */
 int pki_extension(const X509 *cert, const char *oid, struct bytes *out);
 
+/* A public key on P-256 from raw x || y, 32 bytes each, big endian; NULL when it is not on it. */
+EVP_PKEY *pki_p256_key(const uint8_t xy[static 64]);
+/* True if the certificate's key is on this curve, e.g. SN_secp384r1. */
+bool pki_on_curve(const X509 *cert, const char *curve);
 /* ECDSA with raw r || s, each `half` bytes, little or big endian, over msg. True if it verifies. */
 bool pki_ecdsa_raw(EVP_PKEY *key, const EVP_MD *md, const uint8_t *r, const uint8_t *s, size_t half,
                    bool little_endian, struct bytes msg);

@@ -31,7 +31,12 @@ __attribute__((format(printf, 6, 7))) size_t attest_collateral(const struct atte
                                                                struct bytes *out, size_t cap,
                                                                const char *path, ...);
 
+/* A time for people: "2025-06-19T10:32:27Z". */
+void attest_date(int64_t t, char out[static 32]);
+
 extern const struct attest_platform attest_platform_snp;
+extern const struct attest_platform attest_platform_tdx;
+extern const struct attest_platform attest_platform_sgx;
 
 int attest_snp_explain(struct bytes evidence, struct buf *out); /* attest/snp_report.c */
 

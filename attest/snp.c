@@ -47,15 +47,6 @@ static void skip_after_signature(const struct appraisal *a, const char *why)
 	}
 }
 
-static void date(int64_t t, char out[static 32])
-{
-	time_t when = (time_t)t;
-	struct tm tm;
-
-	if (!gmtime_r(&when, &tm) || !strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm))
-		snprintf(out, 32, "%lld", (long long)t);
-}
-
 /* ------------------------------------------------------- the endorsing chain */
 
 static bool check_chain(struct appraisal *a)
@@ -81,7 +72,7 @@ static bool check_cert_time(struct appraisal *a)
 	char text[32], until[32];
 	int64_t end = INT64_MAX, t;
 
-	date(a->in->at, text);
+	attest_date(a->in->at, text);
 	for (size_t i = 0; i < sizeof(certs) / sizeof(certs[0]); i++) {
 		if (!pki_valid_at(certs[i].cert, a->in->at) ||
 		    pki_time(X509_get0_notAfter(certs[i].cert), &t)) {
@@ -93,7 +84,7 @@ static bool check_cert_time(struct appraisal *a)
 			end = t;
 	}
 	a->claims->valid_until = end;
-	date(end, until);
+	attest_date(end, until);
 	check_add(a->checks, "snp.cert-time", CHECK_PASS, "all three valid at %s, until %s", text,
 	          until);
 	return true;

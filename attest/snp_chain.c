@@ -192,16 +192,6 @@ static bool read_tcb(const struct snp_product *product, const X509 *cert, struct
 	return true;
 }
 
-static bool is_p384(const X509 *cert)
-{
-	EVP_PKEY *key = X509_get0_pubkey(cert);
-	char group[32] = "";
-
-	return key && EVP_PKEY_get_base_id(key) == EVP_PKEY_EC &&
-	       EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) &&
-	       !strcmp(group, SN_secp384r1);
-}
-
 /* NULL, or what is wrong. */
 static const char *read_vek(const struct snp_product *product, const X509 *cert, struct snp_vek *of)
 {
@@ -210,7 +200,7 @@ static const char *read_vek(const struct snp_product *product, const X509 *cert,
 	struct bytes other;
 	bool vlek = of->kind == SNP_VLEK;
 
-	if (!is_p384(cert))
+	if (!pki_on_curve(cert, SN_secp384r1))
 		return "its key is not P-384";
 	if (ext_text(cert, SNP_OID_PRODUCT, name, sizeof(name)))
 		return "it names no product";
@@ -243,9 +233,10 @@ static bool vek_kind(const X509 *cert, enum snp_signer *kind)
 /* Does this VEK's key verify the report? What a certificate is for is judged later. */
 static bool signed_by(const struct snp_report *report, const X509 *vek)
 {
-	return is_p384(vek) && pki_ecdsa_raw(X509_get0_pubkey(vek), EVP_sha384(), report->sig_r,
-	                                     report->sig_s, SNP_SIG_VALUE_LEN, true,
-	                                     (struct bytes){report->raw.p, SNP_SIGNED_LEN});
+	return pki_on_curve(vek, SN_secp384r1) &&
+	       pki_ecdsa_raw(X509_get0_pubkey(vek), EVP_sha384(), report->sig_r, report->sig_s,
+	                     SNP_SIG_VALUE_LEN, true,
+	                     (struct bytes){report->raw.p, SNP_SIGNED_LEN});
 }
 
 /*

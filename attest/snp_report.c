@@ -5,6 +5,7 @@
  * or of what is acceptable.
  */
 #include "attest/snp.h"
+#include "attest/explain.h"
 #include "attest/platform.h"
 
 #include <errno.h>
@@ -192,58 +193,15 @@ int attest_snp_parse(struct bytes evidence, struct snp_report *out, const char *
 
 /* ---------------------------------------------------------------- explanation */
 
-/* One line: offset, name, value, and what it means. */
-static void line(struct buf *out, unsigned off, const char *name, const char *value,
-                 const char *meaning)
-{
-	buf_printf(out, "0x%03x  %-18s %s", off, name, value);
-	if (*meaning)
-		buf_printf(out, "  (%s)", meaning);
-	buf_u8(out, '\n');
-}
-
 static void line_hex(struct buf *out, const struct snp_report *r, unsigned off, size_t n,
                      const char *name, const char *meaning)
 {
-	char hex[2 * SNP_SIG_FIELD_LEN + 1];
-
-	hex_encode((struct bytes){r->raw.p + off, n}, hex);
-	line(out, off, name, hex, bytes_all_zero(r->raw.p + off, n) ? "zero" : meaning);
-}
-
-static void line_number(struct buf *out, unsigned off, const char *name, uint64_t value,
-                        const char *meaning)
-{
-	char text[24];
-
-	snprintf(text, sizeof(text), "0x%llx", (unsigned long long)value);
-	line(out, off, name, text, meaning);
-}
-
-struct bit {
-	uint64_t mask;
-	const char *set, *clear; /* NULL: not worth a word */
-};
-
-static void line_bits(struct buf *out, unsigned off, const char *name, uint64_t value,
-                      const char *first, const struct bit *bits, size_t n)
-{
-	char text[400];
-	size_t at = (size_t)snprintf(text, sizeof(text), "%s", first);
-
-	for (size_t i = 0; i < n; i++) {
-		const char *word = value & bits[i].mask ? bits[i].set : bits[i].clear;
-
-		if (word && at < sizeof(text))
-			at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s", at ? ", " : "",
-			                       word);
-	}
-	line_number(out, off, name, value, text);
+	explain_hex(out, off, name, (struct bytes){r->raw.p + off, n}, meaning);
 }
 
 static void explain_policy(struct buf *out, const struct snp_report *r)
 {
-	static const struct bit bits[] = {
+	static const struct explain_bit bits[] = {
 	        {SNP_POLICY_SMT, "SMT allowed", "SMT not allowed"},
 	        {SNP_POLICY_ALWAYS_ONE, NULL, "bit 17 is not set: invalid"},
 	        {SNP_POLICY_MIGRATE_MA, "MIGRATION AGENT ALLOWED", "no migration agent"},
@@ -261,13 +219,13 @@ static void explain_policy(struct buf *out, const struct snp_report *r)
 
 	snprintf(abi, sizeof(abi), "ABI at least %u.%u", SNP_POLICY_ABI_MAJOR(r->policy),
 	         SNP_POLICY_ABI_MINOR(r->policy));
-	line_bits(out, SNP_OFF_POLICY, "POLICY", r->policy, abi, bits,
-	          sizeof(bits) / sizeof(bits[0]));
+	explain_bits(out, SNP_OFF_POLICY, "POLICY", r->policy, abi, bits,
+	             sizeof(bits) / sizeof(bits[0]));
 }
 
 static void explain_platform(struct buf *out, const struct snp_report *r)
 {
-	static const struct bit bits[] = {
+	static const struct explain_bit bits[] = {
 	        {SNP_PLATFORM_SMT_EN, "SMT on", "SMT off"},
 	        {SNP_PLATFORM_TSME_EN, "TSME on", NULL},
 	        {SNP_PLATFORM_ECC_EN, "ECC memory", "no ECC"},
@@ -278,13 +236,13 @@ static void explain_platform(struct buf *out, const struct snp_report *r)
 	        {SNP_PLATFORM_TIO_EN, "trusted I/O", NULL},
 	};
 
-	line_bits(out, SNP_OFF_PLATFORM_INFO, "PLATFORM_INFO", r->platform_info, "", bits,
-	          sizeof(bits) / sizeof(bits[0]));
+	explain_bits(out, SNP_OFF_PLATFORM_INFO, "PLATFORM_INFO", r->platform_info, "", bits,
+	             sizeof(bits) / sizeof(bits[0]));
 }
 
 static void explain_key_info(struct buf *out, const struct snp_report *r)
 {
-	static const struct bit bits[] = {
+	static const struct explain_bit bits[] = {
 	        {SNP_KEY_AUTHOR_KEY_EN, "author key present", NULL},
 	        {SNP_KEY_MASK_CHIP_KEY, "chip key masked", NULL},
 	        {SNP_KEY_RESERVED, "RESERVED BITS SET", NULL},
@@ -302,8 +260,8 @@ static void explain_key_info(struct buf *out, const struct snp_report *r)
 		signer = "NOT SIGNED";
 		break;
 	}
-	line_bits(out, SNP_OFF_KEY_INFO, "KEY_INFO", r->key_info, signer, bits,
-	          sizeof(bits) / sizeof(bits[0]));
+	explain_bits(out, SNP_OFF_KEY_INFO, "KEY_INFO", r->key_info, signer, bits,
+	             sizeof(bits) / sizeof(bits[0]));
 }
 
 static void explain_tcb(struct buf *out, const struct snp_report *r, unsigned off, const char *name,
@@ -322,7 +280,7 @@ static void explain_tcb(struct buf *out, const struct snp_report *r, unsigned of
 			                       at ? ", " : "", attest_snp_tcb_name(i),
 			                       tcb[product->tcb_byte[i]]);
 	hex_encode((struct bytes){tcb, SNP_TCB_LEN}, hex);
-	line(out, off, name, hex, text);
+	explain_line(out, off, name, hex, text);
 }
 
 static void explain_version(struct buf *out, const struct snp_report *r, unsigned off,
@@ -332,7 +290,7 @@ static void explain_version(struct buf *out, const struct snp_report *r, unsigne
 	char text[24];
 
 	snprintf(text, sizeof(text), "%u.%u build %u", p[2], p[1], p[0]);
-	line(out, off, name, text, "");
+	explain_line(out, off, name, text, "");
 }
 
 static void explain_machine(struct buf *out, const struct snp_report *r)
@@ -344,8 +302,8 @@ static void explain_machine(struct buf *out, const struct snp_report *r)
 	if (r->version >= 3) {
 		snprintf(text, sizeof(text), "family 0x%02x model 0x%02x stepping %u", r->family,
 		         r->model, r->stepping);
-		line(out, SNP_OFF_CPUID, "CPUID", text,
-		     product ? product->name : "unknown product");
+		explain_line(out, SNP_OFF_CPUID, "CPUID", text,
+		             product ? product->name : "unknown product");
 	}
 	line_hex(out, r, SNP_OFF_CHIP_ID, SNP_CHIP_ID_LEN, "CHIP_ID", "the machine");
 	explain_tcb(out, r, SNP_OFF_COMMITTED_TCB, "COMMITTED_TCB", r->committed_tcb);
@@ -353,10 +311,10 @@ static void explain_machine(struct buf *out, const struct snp_report *r)
 	explain_version(out, r, SNP_OFF_COMMITTED_VERSION, "COMMITTED_VERSION");
 	explain_tcb(out, r, SNP_OFF_LAUNCH_TCB, "LAUNCH_TCB", r->launch_tcb);
 	if (r->version >= 5) {
-		line_number(out, SNP_OFF_LAUNCH_MIT, "LAUNCH_MIT",
-		            at64(r->raw.p, SNP_OFF_LAUNCH_MIT), "mitigations at launch");
-		line_number(out, SNP_OFF_CURRENT_MIT, "CURRENT_MIT",
-		            at64(r->raw.p, SNP_OFF_CURRENT_MIT), "mitigations now");
+		explain_number(out, SNP_OFF_LAUNCH_MIT, "LAUNCH_MIT",
+		               at64(r->raw.p, SNP_OFF_LAUNCH_MIT), "mitigations at launch");
+		explain_number(out, SNP_OFF_CURRENT_MIT, "CURRENT_MIT",
+		               at64(r->raw.p, SNP_OFF_CURRENT_MIT), "mitigations now");
 	}
 	line_hex(out, r, SNP_OFF_SIG_R, SNP_SIG_FIELD_LEN, "SIGNATURE R", "little endian");
 	line_hex(out, r, SNP_OFF_SIG_S, SNP_SIG_FIELD_LEN, "SIGNATURE S", "little endian");
@@ -375,16 +333,18 @@ int attest_snp_explain(struct bytes evidence, struct buf *out)
 	buf_printf(out, "AMD SEV-SNP attestation report%s%s%s\n",
 	           r.hcl_runtime.p ? " in an Azure paravisor's wrapper" : "",
 	           rc ? ", MALFORMED: " : "", rc ? why : "");
-	line_number(out, SNP_OFF_VERSION, "VERSION", r.version, "");
-	line_number(out, SNP_OFF_GUEST_SVN, "GUEST_SVN", r.guest_svn, "the guest owner's number");
+	explain_number(out, SNP_OFF_VERSION, "VERSION", r.version, "");
+	explain_number(out, SNP_OFF_GUEST_SVN, "GUEST_SVN", r.guest_svn,
+	               "the guest owner's number");
 	explain_policy(out, &r);
 	line_hex(out, &r, SNP_OFF_FAMILY_ID, 16, "FAMILY_ID", "set by the guest owner");
 	line_hex(out, &r, SNP_OFF_IMAGE_ID, 16, "IMAGE_ID", "set by the guest owner");
-	line_number(out, SNP_OFF_VMPL, "VMPL", r.vmpl,
-	            r.vmpl == SNP_VMPL_HOST ? "ASKED FOR BY THE HOST" : "0 is the most privileged");
-	line_number(out, SNP_OFF_SIGNATURE_ALGO, "SIGNATURE_ALGO", r.signature_algo,
-	            r.signature_algo == SNP_SIG_ECDSA_P384_SHA384 ? "ECDSA P-384 with SHA-384"
-	                                                          : "unknown");
+	explain_number(out, SNP_OFF_VMPL, "VMPL", r.vmpl,
+	               r.vmpl == SNP_VMPL_HOST ? "ASKED FOR BY THE HOST"
+	                                       : "0 is the most privileged");
+	explain_number(out, SNP_OFF_SIGNATURE_ALGO, "SIGNATURE_ALGO", r.signature_algo,
+	               r.signature_algo == SNP_SIG_ECDSA_P384_SHA384 ? "ECDSA P-384 with SHA-384"
+	                                                             : "unknown");
 	explain_tcb(out, &r, SNP_OFF_CURRENT_TCB, "CURRENT_TCB", r.current_tcb);
 	explain_platform(out, &r);
 	explain_key_info(out, &r);

@@ -39,6 +39,19 @@ static json_t *tcb_json(const struct claims *c)
 	return j;
 }
 
+static json_t *advisories_json(const struct claims *c)
+{
+	json_t *j = json_array();
+
+	for (uint32_t i = 0; i < c->advisories; i++) {
+		if (j && json_array_append_new(j, json_string(c->advisory[i]))) {
+			json_decref(j);
+			j = NULL;
+		}
+	}
+	return j;
+}
+
 static void put_held(json_t **j, const struct claims *c)
 {
 	claims_put_member(j, "product", text_json(c->product));
@@ -48,6 +61,7 @@ static void put_held(json_t **j, const struct claims *c)
 	claims_put_member(j, "chip_id",
 	                  c->chip_id_len ? hex_json(c->chip_id, c->chip_id_len) : json_null());
 	claims_put_member(j, "csp", text_json(c->csp));
+	claims_put_member(j, "signer", text_json(c->signer));
 	claims_put_member(j, "debug", json_boolean(c->debug));
 	/* Genuine firmware sets low bits only. */
 	claims_put_member(j, "policy", json_integer((json_int_t)c->policy));
@@ -56,6 +70,9 @@ static void put_held(json_t **j, const struct claims *c)
 	claims_put_member(j, "guest_svn", json_integer(c->guest_svn));
 	claims_put_member(j, "tcb", tcb_json(c));
 	claims_put_member(j, "tcb_status", text_json(c->tcb_status));
+	claims_put_member(j, "tcb_date",
+	                  c->tcb_date ? json_integer((json_int_t)c->tcb_date) : json_null());
+	claims_put_member(j, "advisories", advisories_json(c));
 	claims_put_member(j, "extra_anchor", json_boolean(c->extra_anchor));
 	claims_put_member(j, "valid_until", json_integer((json_int_t)c->valid_until));
 }
@@ -63,9 +80,10 @@ static void put_held(json_t **j, const struct claims *c)
 void claims_put(json_t **object, const struct claims *c, bool hold)
 {
 	static const char *const unsaid[] = {
-	        "product", "measurement", "report_data", "host_data",    "chip_id",
-	        "csp",     "debug",       "policy",      "vmpl",         "platform_info",
-	        "tcb",     "guest_svn",   "tcb_status",  "extra_anchor", "valid_until",
+	        "product",       "measurement",  "report_data", "host_data", "chip_id",
+	        "csp",           "signer",       "debug",       "policy",    "vmpl",
+	        "tcb",           "guest_svn",    "tcb_status",  "tcb_date",  "advisories",
+	        "platform_info", "extra_anchor", "valid_until",
 	};
 
 	claims_put_member(object, "tee",
@@ -96,9 +114,15 @@ void claims_print(const struct claims *c, struct buf *out)
 	}
 	if (c->csp[0])
 		buf_printf(out, "%-16s %s\n", "csp", c->csp);
+	if (c->signer[0])
+		buf_printf(out, "%-16s %s\n", "signer", c->signer);
 	buf_printf(out, "%-16s", "tcb");
 	for (uint32_t i = 0; i < c->tcb_n; i++)
 		buf_printf(out, " %s=%u", c->tcb[i].name, c->tcb[i].svn);
-	buf_printf(out, "%s%s\n%-16s %" PRId64 "\n", c->tcb_status[0] ? " " : "", c->tcb_status,
-	           "valid_until", c->valid_until);
+	buf_printf(out, "%s%s\n", c->tcb_status[0] ? " " : "", c->tcb_status);
+	if (c->advisories)
+		buf_printf(out, "%-16s", "advisories");
+	for (uint32_t i = 0; i < c->advisories; i++)
+		buf_printf(out, " %s%s", c->advisory[i], i + 1 == c->advisories ? "\n" : "");
+	buf_printf(out, "%-16s %" PRId64 "\n", "valid_until", c->valid_until);
 }

@@ -14,10 +14,11 @@
  * before the verdict.
  *
  * JSON: {"verdict": "pass"|"fail"|"unavailable", "tee", "product", "measurement": {name: hex},
- * "report_data": hex, "host_data": hex, "chip_id": hex, "csp", "debug": bool, "policy": int,
- * "platform_info": int, "vmpl": int, "guest_svn": int, "tcb": {name: int}, "tcb_status",
- * "extra_anchor": bool, "valid_until": unix, "checks": [{"id","status","detail"}]}. Anything but
- * verdict, tee and checks is null unless the verdict is pass.
+ * "report_data": hex, "host_data": hex, "chip_id": hex, "csp", "signer", "debug": bool,
+ * "policy": int, "platform_info": int, "vmpl": int, "guest_svn": int, "tcb": {name: int},
+ * "tcb_status", "tcb_date": unix, "advisories": [text], "extra_anchor": bool,
+ * "valid_until": unix, "checks": [{"id","status","detail"}]}. Anything but verdict, tee and checks
+ * is null unless the verdict is pass.
  */
 #include <getopt.h>
 #include <jansson.h>

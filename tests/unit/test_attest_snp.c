@@ -1058,10 +1058,15 @@ static void foreign_evidence_is_refused_by_type(void **state)
 	(void)state;
 
 	world_good(&w);
-	w.in.type = TEE_TDX;
+	w.in.type = TEE_MAX;
 	assert_int_equal(attest_appraise(&w.in, &w.claims, &w.checks), -EINVAL);
 	expect_only(&w.checks, "evidence.type", CHECK_FAIL);
 	assert_int_equal(w.checks.n, 1);
+
+	memset(&w.checks, 0, sizeof(w.checks));
+	w.in.type = TEE_TDX;
+	assert_int_equal(attest_appraise(&w.in, &w.claims, &w.checks), 0);
+	expect_only(&w.checks, "tdx.format", CHECK_FAIL);
 
 	memset(&w.checks, 0, sizeof(w.checks));
 	w.in.type = TEE_NONE;
