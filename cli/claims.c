@@ -5,7 +5,24 @@
  */
 #include "cli/claims.h"
 
-#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include "cli/cmd.h"
+
+const char *claims_role(uint8_t role)
+{
+	switch ((enum register_role)role) {
+	case REGISTER_CODE:
+		return "code";
+	case REGISTER_CONFIG:
+		return "config";
+	case REGISTER_COVERED:
+		return "covered";
+	case REGISTER_IDENTITY:
+		return "identity";
+	}
+	return "code";
+}
 
 void claims_put_member(json_t **object, const char *name, json_t *value)
 {
@@ -39,6 +56,15 @@ static json_t *tcb_json(const struct claims *c)
 	return j;
 }
 
+static json_t *roles_json(const struct measurements *m)
+{
+	json_t *j = json_object();
+
+	for (uint32_t i = 0; i < m->n; i++)
+		claims_put_member(&j, m->v[i].name, json_string(claims_role(m->v[i].role)));
+	return j;
+}
+
 static json_t *advisories_json(const struct claims *c)
 {
 	json_t *j = json_array();
@@ -56,6 +82,7 @@ static void put_held(json_t **j, const struct claims *c)
 {
 	claims_put_member(j, "product", text_json(c->product));
 	claims_put_member(j, "measurement", measurements_to_json(&c->measurements));
+	claims_put_member(j, "roles", roles_json(&c->measurements));
 	claims_put_member(j, "report_data", hex_json(c->report_data, sizeof(c->report_data)));
 	claims_put_member(j, "host_data", hex_json(c->host_data, sizeof(c->host_data)));
 	claims_put_member(j, "chip_id",
@@ -80,10 +107,10 @@ static void put_held(json_t **j, const struct claims *c)
 void claims_put(json_t **object, const struct claims *c, bool hold)
 {
 	static const char *const unsaid[] = {
-	        "product",       "measurement",  "report_data", "host_data", "chip_id",
-	        "csp",           "signer",       "debug",       "policy",    "vmpl",
-	        "tcb",           "guest_svn",    "tcb_status",  "tcb_date",  "advisories",
-	        "platform_info", "extra_anchor", "valid_until",
+	        "product",       "measurement", "roles",        "report_data", "host_data",
+	        "chip_id",       "csp",         "signer",       "debug",       "policy",
+	        "platform_info", "vmpl",        "guest_svn",    "tcb",         "tcb_status",
+	        "tcb_date",      "advisories",  "extra_anchor", "valid_until",
 	};
 
 	claims_put_member(object, "tee",
@@ -96,33 +123,76 @@ void claims_put(json_t **object, const struct claims *c, bool hold)
 		claims_put_member(object, unsaid[i], json_null());
 }
 
-void claims_print(const struct claims *c, struct buf *out)
+static void row(struct buf *out, const char *name, const char *value)
+{
+	buf_printf(out, "%-16s %s\n", name, value);
+}
+
+static void hex_row(struct buf *out, const char *name, const uint8_t *p, size_t n)
 {
 	char hex[2 * MEASUREMENT_MAX + 1];
 
-	for (uint32_t i = 0; i < c->measurements.n; i++) {
-		const struct measurement *m = &c->measurements.v[i];
+	hex_encode((struct bytes){p, n < MEASUREMENT_MAX ? n : MEASUREMENT_MAX}, hex);
+	row(out, name, hex);
+}
 
-		hex_encode((struct bytes){m->value, m->len}, hex);
-		buf_printf(out, "%-16s %s\n", m->name, hex);
-	}
-	hex_encode(BYTES_OF(c->report_data), hex);
-	buf_printf(out, "%-16s %s\n", "report_data", hex);
-	if (c->chip_id_len) {
-		hex_encode((struct bytes){c->chip_id, c->chip_id_len}, hex);
-		buf_printf(out, "%-16s %s\n", "chip_id", hex);
-	}
-	if (c->csp[0])
-		buf_printf(out, "%-16s %s\n", "csp", c->csp);
-	if (c->signer[0])
-		buf_printf(out, "%-16s %s\n", "signer", c->signer);
-	buf_printf(out, "%-16s", "tcb");
+static void print_tcb(const struct claims *c, struct buf *out)
+{
+	char when[32];
+
+	if (c->tcb_n)
+		buf_printf(out, "%-16s", "tcb");
 	for (uint32_t i = 0; i < c->tcb_n; i++)
 		buf_printf(out, " %s=%u", c->tcb[i].name, c->tcb[i].svn);
-	buf_printf(out, "%s%s\n", c->tcb_status[0] ? " " : "", c->tcb_status);
-	if (c->advisories)
-		buf_printf(out, "%-16s", "advisories");
+	buf_str(out, c->tcb_n ? "\n" : "");
+	if (!c->tcb_status[0])
+		return;
+	buf_printf(out, "%-16s %s", "tcb_status", c->tcb_status);
+	if (c->tcb_date) {
+		cmd_time_text(c->tcb_date, when);
+		buf_printf(out, ", a level of %.10s", when);
+	}
 	for (uint32_t i = 0; i < c->advisories; i++)
-		buf_printf(out, " %s%s", c->advisory[i], i + 1 == c->advisories ? "\n" : "");
-	buf_printf(out, "%-16s %" PRId64 "\n", "valid_until", c->valid_until);
+		buf_printf(out, "%s%s", i ? ", " : "; open to ", c->advisory[i]);
+	buf_str(out, "\n");
+}
+
+void claims_print(const struct claims *c, struct buf *out)
+{
+	char when[32];
+
+	for (uint32_t i = 0; i < c->measurements.n; i++) {
+		const struct measurement *m = &c->measurements.v[i];
+		char hex[2 * MEASUREMENT_MAX + 1];
+
+		hex_encode((struct bytes){m->value, m->len}, hex);
+		buf_printf(out, "%-16s %-8s %s\n", m->name, claims_role(m->role), hex);
+	}
+	hex_row(out, "report_data", c->report_data, sizeof(c->report_data));
+	if (!bytes_all_zero(c->host_data, sizeof(c->host_data)))
+		hex_row(out, "host_data", c->host_data, sizeof(c->host_data));
+	if (c->chip_id_len)
+		hex_row(out, "chip_id", c->chip_id, c->chip_id_len);
+	if (c->csp[0])
+		row(out, "csp", c->csp);
+	if (c->signer[0])
+		row(out, "signer", c->signer);
+	print_tcb(c, out);
+	if (c->valid_until == VERDICT_FOREVER)
+		snprintf(when, sizeof(when), "no end");
+	else
+		cmd_time_text(c->valid_until, when);
+	row(out, "valid_until", when);
+}
+
+void claims_check_tcb(const struct claims *c, const char *const *accepted, uint32_t n,
+                      struct checks *checks)
+{
+	bool ok = !strcmp(c->tcb_status, "UpToDate");
+
+	if (!c->tcb_status[0])
+		return;
+	for (uint32_t i = 0; i < n; i++)
+		ok |= !strcmp(c->tcb_status, accepted[i]);
+	check_add(checks, "evidence.tcb-status", ok ? CHECK_PASS : CHECK_FAIL, "%s", c->tcb_status);
 }

@@ -15,7 +15,15 @@
 void claims_put_member(json_t **object, const char *name, json_t *value);
 /* Adds "tee" and every claim as a member; but for "tee", null unless they hold. */
 void claims_put(json_t **object, const struct claims *c, bool hold);
+/* "code", "config", "covered" or "identity": what a register can carry. */
+const char *claims_role(uint8_t role);
 /* A line a claim: name, value. */
 void claims_print(const struct claims *c, struct buf *out);
+/*
+ * Some vendors rate the TCB; then it must be up to date, or of one of the statuses that are
+ * accepted: appends evidence.tcb-status.
+ */
+void claims_check_tcb(const struct claims *c, const char *const *accepted, uint32_t n,
+                      struct checks *checks);
 
 #endif

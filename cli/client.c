@@ -181,8 +181,8 @@ int client_unreachable(const struct client *c)
 	static const char words[] = "keygated does not answer at";
 
 	if (!c->json)
-		return cmd_error(CMD_UNKNOWN, "%s %s (systemctl status keygated)", words,
-		                 c->socket);
+		return cmd_error(CMD_UNKNOWN, "%s %s (%s)", words, c->socket,
+		                 geteuid() ? "it answers only root" : "systemctl status keygated");
 	cmd_print_json(json_pack("{s:b, s:s, s:s++}", "ok", 0, "kind", "unavailable", "error",
 	                         words, " ", c->socket));
 	return CMD_UNKNOWN;
@@ -227,6 +227,66 @@ int client_ask(const struct client *c, json_t *request, bool quiet, json_t **ans
 	status = judge(c, got);
 	if (status == CMD_YES)
 		*answer = got;
+	return status;
+}
+
+/* Reads the first byte of an answer, with the descriptor that came with it or -1, and puts it back.
+ */
+static int take_descriptor(FILE *f, int *fd)
+{
+	char first;
+	struct iovec iov = {&first, 1};
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int))];
+	} ctl;
+	struct msghdr m = {.msg_iov = &iov,
+	                   .msg_iovlen = 1,
+	                   .msg_control = &ctl,
+	                   .msg_controllen = sizeof(ctl)};
+	const struct cmsghdr *h;
+	ssize_t n;
+
+	do
+		n = recvmsg(fileno(f), &m, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	h = n == 1 ? CMSG_FIRSTHDR(&m) : NULL;
+	if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS &&
+	    h->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(fd, CMSG_DATA(h), sizeof(*fd));
+	return n == 1 && ungetc((unsigned char)first, f) != EOF ? 0 : -EPIPE;
+}
+
+int client_ask_socket(const struct client *c, json_t *request, json_t **answer, int *fd)
+{
+	FILE *f = NULL;
+	char *line = NULL;
+	json_t *got = NULL;
+	int status, rc = begin(c, request, &f);
+
+	*answer = NULL;
+	*fd = -1;
+	if (rc == -ENOENT || rc == -ECONNREFUSED)
+		return CLIENT_GO_ON;
+	if (!rc) {
+		line = take_descriptor(f, fd) ? NULL : read_line(f);
+		fclose(f);
+	}
+	if (line)
+		got = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
+	free(line);
+	if (json_is_object(got)) {
+		status = judge(c, got);
+	} else {
+		json_decref(got);
+		status = client_unreachable(c);
+	}
+	if (status == CMD_YES) {
+		*answer = got;
+	} else if (*fd >= 0) {
+		close(*fd);
+		*fd = -1;
+	}
 	return status;
 }
 

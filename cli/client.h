@@ -35,6 +35,11 @@ int client_options(int argc, char **argv, unsigned also, const char *synopsis, s
  * unless `quiet`, which then is CLIENT_GO_ON with nothing printed.
  */
 int client_ask(const struct client *c, json_t *request, bool quiet, json_t **answer);
+/*
+ * The same, but quiet only where nobody listens at c's socket: then this host has no keygated that
+ * is running. A descriptor that comes with an answer of ok goes to *fd (the caller's), else -1.
+ */
+int client_ask_socket(const struct client *c, json_t *request, json_t **answer, int *fd);
 /* What keygated would have said: {"ok": false, "kind", "error"} or a line on standard error. */
 int client_unreachable(const struct client *c);
 /* Sends the request and gives each line that comes to fn, until it returns non-zero. */

@@ -4,10 +4,8 @@
  * the last connection there. keygated is asked; when it does not answer, the policy files alone are
  * read, which is said, and which never is a yes.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,86 +13,7 @@
 #include "cli/client.h"
 #include "cli/cmd.h"
 #include "cli/load.h"
-
-enum { HOST_MAX = 254, ADDRS_MAX = 64 };
-
-struct target {
-	char host[HOST_MAX];
-	uint16_t port;
-	uint8_t addr[ADDRS_MAX][16];
-	uint32_t addrs;
-};
-
-/* ------------------------------------------------------------------------ target */
-
-/* "host:443", "192.0.2.1:443", "[2001:db8::1]:443". */
-static bool parse_target(const char *text, struct target *out)
-{
-	const char *colon = strrchr(text, ':');
-	const char *host = text;
-	size_t n = colon ? (size_t)(colon - text) : 0;
-	uint64_t port;
-
-	if (!colon || decimal_u64(bytes_str(colon + 1), UINT16_MAX, &port) || !port)
-		return false;
-	if (n >= 2 && text[0] == '[' && text[n - 1] == ']') {
-		host++;
-		n -= 2;
-	} else if (memchr(text, ':', n)) {
-		return false;
-	}
-	if (!n || n >= sizeof(out->host))
-		return false;
-	memcpy(out->host, host, n);
-	out->host[n] = '\0';
-	out->port = (uint16_t)port;
-	return true;
-}
-
-static void add_address(struct target *t, const struct addrinfo *a)
-{
-	static const uint8_t four[12] = {[10] = 0xff, [11] = 0xff};
-	struct sockaddr_in6 in6;
-	struct sockaddr_in in;
-	uint8_t *out;
-
-	if (t->addrs == ADDRS_MAX)
-		return;
-	out = t->addr[t->addrs];
-	if (a->ai_family == AF_INET) {
-		memcpy(&in, a->ai_addr, sizeof(in));
-		memcpy(out, four, sizeof(four));
-		memcpy(out + sizeof(four), &in.sin_addr, 4);
-	} else if (a->ai_family == AF_INET6) {
-		memcpy(&in6, a->ai_addr, sizeof(in6));
-		memcpy(out, &in6.sin6_addr, 16);
-	} else {
-		return;
-	}
-	t->addrs++;
-}
-
-/* What the host is for the applications of this machine. A name without addresses has none. */
-static void resolve(struct target *t)
-{
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *all = NULL;
-
-	if (getaddrinfo(t->host, NULL, &hints, &all))
-		return;
-	for (const struct addrinfo *a = all; a; a = a->ai_next)
-		add_address(t, a);
-	freeaddrinfo(all);
-}
-
-static void address_text(const uint8_t addr[static 16], char out[static INET6_ADDRSTRLEN])
-{
-	static const uint8_t four[12] = {[10] = 0xff, [11] = 0xff};
-
-	if (memcmp(addr, four, sizeof(four)))
-		inet_ntop(AF_INET6, addr, out, INET6_ADDRSTRLEN);
-	else
-		inet_ntop(AF_INET, addr + 12, out, INET6_ADDRSTRLEN);
-}
+#include "cli/target.h"
 
 /* ------------------------------------------------------------------------- print */
 
@@ -206,9 +125,9 @@ static json_t *request_of(const struct target *t)
 	json_t *addresses = json_array();
 
 	for (uint32_t i = 0; i < t->addrs; i++) {
-		char text[INET6_ADDRSTRLEN];
+		char text[TARGET_ADDRESS_TEXT];
 
-		address_text(t->addr[i], text);
+		target_address_text(t->addr[i], text);
 		json_array_append_new(addresses, json_string(text));
 	}
 	return json_pack("{s:s, s:s, s:i, s:o}", "verb", "explain", "host", t->host, "port",
@@ -258,9 +177,9 @@ static json_t *words_of(const struct policy *p, int at)
 static json_t *match_of(const struct policy *p, int at, const uint8_t addr[static 16])
 {
 	const struct policy_destination *d = at < 0 ? NULL : &p->destination[at];
-	char text[INET6_ADDRSTRLEN];
+	char text[TARGET_ADDRESS_TEXT];
 
-	address_text(addr, text);
+	target_address_text(addr, text);
 	return json_pack("{s:s, s:s, s:o, s:o, s:i, s:o}", "address", text, "action",
 	                 policy_action_name(d ? d->action : policy_default(p, addr)), "destination",
 	                 d ? json_string(d->name) : json_null(), "file",
@@ -332,13 +251,9 @@ int cmd_explain(int argc, char **argv)
 		return rc;
 	if (argc - optind != 1)
 		return cmd_usage(argv[0], synopsis);
-	if (!parse_target(argv[optind], &t))
-		return cmd_error(
-		        CMD_USAGE,
-		        "\"%s\" is not HOST:PORT; write api.example.com:443, 192.0.2.1:443 or "
-		        "[2001:db8::1]:443",
-		        argv[optind]);
-	resolve(&t);
+	if (!target_parse(argv[optind], &t))
+		return cmd_error(CMD_USAGE, TARGET_WRONG, argv[optind]);
+	target_resolve(&t);
 	rc = client_ask(&c, request_of(&t), true, &a);
 	if (!a)
 		return rc == CLIENT_GO_ON ? by_files(&c, &t) : rc;

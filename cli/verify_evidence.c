@@ -36,8 +36,6 @@
 	"[--report-data HEX] [--at UNIX] [--accept-tcb STATUS]... [--allow-debug] " \
 	"[--require-crl] [--json | --explain] FILE"
 
-#define TCB_UP_TO_DATE "UpToDate"
-
 enum { NO_OPTION = -1, ACCEPTED_MAX = 8, PAGE_MAX = 1 << 20 };
 
 struct request {
@@ -197,18 +195,6 @@ static int print_text(const struct request *r, const struct claims *c, const str
 
 /* ------------------------------------------------------------------ command */
 
-/* Some vendors rate the TCB; then it must be up to date, or of a status that was accepted. */
-static void check_tcb_status(const struct request *r, const struct claims *c, struct checks *checks)
-{
-	bool ok = !strcmp(c->tcb_status, TCB_UP_TO_DATE);
-
-	if (!c->tcb_status[0])
-		return;
-	for (uint32_t i = 0; i < r->accepted_n; i++)
-		ok |= !strcmp(c->tcb_status, r->accepted[i]);
-	check_add(checks, "evidence.tcb-status", ok ? CHECK_PASS : CHECK_FAIL, "%s", c->tcb_status);
-}
-
 int cmd_verify_evidence(int argc, char **argv)
 {
 	struct request r = {.in = {.at = time(NULL)}};
@@ -224,7 +210,7 @@ int cmd_verify_evidence(int argc, char **argv)
 		goto out;
 	/* What it can't tell or does not appraise it says in a check. */
 	(void)attest_appraise(&r.in, &claims, &checks);
-	check_tcb_status(&r, &claims, &checks);
+	claims_check_tcb(&claims, r.accepted, r.accepted_n, &checks);
 	ret = r.json ? print_json(&claims, &checks) : print_text(&r, &claims, &checks);
 	if (!ret)
 		ret = cmd_status_of(checks_overall(&checks));
