@@ -284,13 +284,14 @@ enum head_step ledger_head_step(const struct ledger_last *last, const struct che
 struct statement_register {
 	const char *tee;  /* "tdx" */
 	const char *name; /* "mrtd" */
-	uint8_t len;      /* bytes */
-	uint8_t also;     /* another length that it may have; 0: none */
+	uint8_t len;      /* bytes; 0: of a digest, 32, 48 or 64 */
 	bool required;    /* a statement on this platform names it */
 };
 
 extern const struct statement_register statement_register[];
 extern const size_t statement_registers;
+/* Whether a value of n bytes has the length of a register. */
+bool statement_register_takes(uint8_t len, size_t n);
 /* NULL when no statement can name it. */
 const struct statement_register *statement_register_find(const char *tee, const char *name);
 

@@ -15,27 +15,40 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 const struct statement_register statement_register[] = {
-        {"snp", "measurement", 48, 0, true},    {"tdx", "mrtd", 48, 0, true},
-        {"tdx", "rtmr1", 48, 0, true},          {"tdx", "rtmr2", 48, 0, true},
-        {"tdx", "rtmr0", 48, 0, false},         {"tdx", "rtmr3", 48, 0, false},
-        {"tdx", "mrconfigid", 48, 0, false},    {"tdx", "mrowner", 48, 0, false},
-        {"tdx", "mrownerconfig", 48, 0, false}, {"tdx", "mrservicetd", 48, 0, false},
-        {"sgx", "mrenclave", 32, 0, true},      {"sgx", "mrsigner", 32, 0, false},
-        {"sgx", "configid", 64, 0, false},      {"cca", "rim", 32, 64, true},
-        {"cca", "rem0", 32, 64, false},         {"cca", "rem1", 32, 64, false},
-        {"cca", "rem2", 32, 64, false},         {"cca", "rem3", 32, 64, false},
-        {"cca", "rpv", 64, 0, false},           {"nitro", "pcr0", 48, 0, true},
-        {"nitro", "pcr1", 48, 0, false},        {"nitro", "pcr2", 48, 0, false},
-        {"nitro", "pcr3", 48, 0, false},        {"nitro", "pcr4", 48, 0, false},
-        {"nitro", "pcr5", 48, 0, false},        {"nitro", "pcr6", 48, 0, false},
-        {"nitro", "pcr7", 48, 0, false},        {"nitro", "pcr8", 48, 0, false},
-        {"nitro", "pcr9", 48, 0, false},        {"nitro", "pcr10", 48, 0, false},
-        {"nitro", "pcr11", 48, 0, false},       {"nitro", "pcr12", 48, 0, false},
-        {"nitro", "pcr13", 48, 0, false},       {"nitro", "pcr14", 48, 0, false},
-        {"nitro", "pcr15", 48, 0, false},
+        {"snp", "measurement", 48, true},    {"tdx", "mrtd", 48, true},
+        {"tdx", "rtmr1", 48, true},          {"tdx", "rtmr2", 48, true},
+        {"tdx", "rtmr0", 48, false},         {"tdx", "rtmr3", 48, false},
+        {"tdx", "mrconfigid", 48, false},    {"tdx", "mrowner", 48, false},
+        {"tdx", "mrownerconfig", 48, false}, {"tdx", "mrservicetd", 48, false},
+        {"sgx", "mrenclave", 32, true},      {"sgx", "mrsigner", 32, false},
+        {"sgx", "configid", 64, false},      {"cca", "rim", 0, true},
+        {"cca", "rem0", 0, false},           {"cca", "rem1", 0, false},
+        {"cca", "rem2", 0, false},           {"cca", "rem3", 0, false},
+        {"cca", "rpv", 64, false},           {"nitro", "pcr0", 48, true},
+        {"nitro", "pcr1", 48, false},        {"nitro", "pcr2", 48, false},
+        {"nitro", "pcr3", 48, false},        {"nitro", "pcr4", 48, false},
+        {"nitro", "pcr5", 48, false},        {"nitro", "pcr6", 48, false},
+        {"nitro", "pcr7", 48, false},        {"nitro", "pcr8", 48, false},
+        {"nitro", "pcr9", 48, false},        {"nitro", "pcr10", 48, false},
+        {"nitro", "pcr11", 48, false},       {"nitro", "pcr12", 48, false},
+        {"nitro", "pcr13", 48, false},       {"nitro", "pcr14", 48, false},
+        {"nitro", "pcr15", 48, false},       {"nitro", "pcr16", 48, false},
+        {"nitro", "pcr17", 48, false},       {"nitro", "pcr18", 48, false},
+        {"nitro", "pcr19", 48, false},       {"nitro", "pcr20", 48, false},
+        {"nitro", "pcr21", 48, false},       {"nitro", "pcr22", 48, false},
+        {"nitro", "pcr23", 48, false},       {"nitro", "pcr24", 48, false},
+        {"nitro", "pcr25", 48, false},       {"nitro", "pcr26", 48, false},
+        {"nitro", "pcr27", 48, false},       {"nitro", "pcr28", 48, false},
+        {"nitro", "pcr29", 48, false},       {"nitro", "pcr30", 48, false},
+        {"nitro", "pcr31", 48, false},
 };
 
 const size_t statement_registers = COUNT(statement_register);
+
+bool statement_register_takes(uint8_t len, size_t n)
+{
+	return len ? n == len : n == 32 || n == 48 || n == 64;
+}
 
 const struct statement_register *statement_register_find(const char *tee, const char *name)
 {
@@ -120,12 +133,15 @@ static const char *take_register(struct reading *r, const struct statement_regis
 {
 	struct measurement *m = &out->v[out->n];
 	size_t len = json_string_length(v) / 2;
+	char digits[16];
 
-	m->len = len && len == is->also ? is->also : is->len;
 	snprintf(m->name, sizeof(m->name), "%s", is->name);
-	if (!json_is_string(v) || !take_hex(v, m->value, m->len)) {
-		snprintf(r->why, sizeof(r->why), "%s.%s is not %d%s lower-case hex digits", is->tee,
-		         is->name, 2 * is->len, is->also ? " or 128" : "");
+	m->len = (uint8_t)len;
+	if (!json_is_string(v) || !statement_register_takes(is->len, len) ||
+	    !take_hex(v, m->value, len)) {
+		snprintf(digits, sizeof(digits), "%d", 2 * is->len);
+		snprintf(r->why, sizeof(r->why), "%s.%s is not %s lower-case hex digits", is->tee,
+		         is->name, is->len ? digits : "64, 96 or 128");
 		return r->why;
 	}
 	out->n++;

@@ -383,24 +383,16 @@ static const struct measurements *logged(const struct appraisal *a)
 	return statement_find(&a->statement, attest_tee_name(a->claims.tee));
 }
 
-static bool same_measurement(const struct measurement *a, const struct measurement *b)
-{
-	return a && b && a->len == b->len && !memcmp(a->value, b->value, a->len);
-}
-
 static bool in_list(const struct appraisal *a)
 {
 	struct register_name launch;
-	const struct measurement *is;
 
-	if (!policy_launch_register(a->claims.tee, &launch))
-		return false;
-	is = measurement_find(&a->claims.measurements, launch.name);
-	return is &&
-	       policy_register_listed(a->d->measurement, a->d->measurements, a->claims.tee, is);
+	return policy_launch_register(a->claims.tee, &launch) &&
+	       policy_register_listed(a->d->measurement, a->d->measurements, &a->claims,
+	                              launch.name);
 }
 
-/* Every register that the statement names, and at least one. */
+/* Every register that the statement names, and at least one: its launch measurement, not zero. */
 static bool in_statement(const struct appraisal *a)
 {
 	const struct measurements *must = logged(a);
@@ -408,8 +400,7 @@ static bool in_statement(const struct appraisal *a)
 	if (!must || !must->n || must->n > MEASUREMENTS_MAX)
 		return false;
 	for (uint32_t i = 0; i < must->n; i++)
-		if (!same_measurement(&must->v[i],
-		                      measurement_find(&a->claims.measurements, must->v[i].name)))
+		if (!policy_register_is(&a->claims, &must->v[i]))
 			return false;
 	return true;
 }

@@ -6,6 +6,7 @@
 #ifndef KEYGATE_POLICY_APPRAISE_H
 #define KEYGATE_POLICY_APPRAISE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "policy/policy.h"
 
@@ -31,8 +32,11 @@ void policy_check_tcb_date(const struct policy_destination *d, const struct clai
 void policy_check_registers(const struct policy_destination *d, const struct claims *c,
                             const struct measurements *logged, bool without_ledger,
                             struct verdict *v);
-/* The value of a register is one of those that a list names for it. */
-bool policy_register_listed(const struct policy_measurement *list, uint32_t n, enum tee tee,
-                            const struct measurement *is);
+/* A register of the evidence has this value. One that the evidence leaves out holds nothing: zero.
+ */
+bool policy_register_is(const struct claims *c, const struct measurement *want);
+/* The register has one of the values that a list names for it. */
+bool policy_register_listed(const struct policy_measurement *list, uint32_t n,
+                            const struct claims *c, const char *name);
 
 #endif

@@ -151,6 +151,7 @@ void policy_check_tcb_status(const struct policy_destination *d, const struct cl
                              struct verdict *v)
 {
 	enum policy_tcb_status s = policy_tcb_status(c->tcb_status);
+	bool acceptable = s != TCB_UNKNOWN && s != TCB_REVOKED;
 	int64_t end = grace_end(d, c, s);
 
 	if (!c->tcb_status[0])
@@ -158,11 +159,9 @@ void policy_check_tcb_status(const struct policy_destination *d, const struct cl
 		          "the platform's vendor rates no TCB");
 	else if (s == TCB_UP_TO_DATE)
 		check_add(&v->checks, "policy.tcb-status", CHECK_PASS, "%s", c->tcb_status);
-	else if (s == TCB_UNKNOWN || s == TCB_REVOKED)
-		refuse_status(d, c, s, v);
-	else if (d->accept_tcb & 1u << s)
+	else if (acceptable && d->accept_tcb & 1u << s)
 		accept_status(d, c, 0, v);
-	else if (at < end)
+	else if (acceptable && at < end)
 		accept_status(d, c, end, v);
 	else
 		refuse_status(d, c, s, v);

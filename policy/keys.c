@@ -96,7 +96,7 @@ static const struct policy_key destination_keys[] = {
          "list of launch measurements, `platform:` and hexadecimal",
          "what the ledger's statement says", "{\"snp:<96 hexadecimal digits>\"}",
          "Launch measurements that are accepted: of `snp` its measurement (96 digits), of `tdx` MRTD "
-         "(96), of `sgx` MRENCLAVE (64), of `cca` the RIM (64 or 128), of `nitro` PCR0 (96). The "
+         "(96), of `sgx` MRENCLAVE (64), of `cca` the RIM (64, 96 or 128), of `nitro` PCR0 (96). The "
          "platform may be left out where `tee` names only one that has so many digits. With a ledger "
          "as well, both must hold: the measurement is in this list and in the logged statement.",
          read_measurement},
@@ -107,9 +107,9 @@ static const struct policy_key destination_keys[] = {
          "one register any will do, and `register` holds even where the evidence has zero. Every "
          "register that can carry code or configuration and is not zero must be pinned here or named "
          "by the logged statement. `tdx`: `rtmr0` to `rtmr3`, `mrconfigid`, `mrowner`, "
-         "`mrownerconfig`, `mrservicetd`, `mrseam`, `mrsignerseam`. `sgx`: `mrsigner`, `configid`, "
-         "`configsvn`, `isvprodid`, `isvextprodid`, `isvfamilyid`. `cca`: `rem0` to `rem3`, `rpv`. "
-         "`nitro`: `pcr1` to `pcr15`. The platform before the name can be left out.",
+         "`mrownerconfig`, `mrservicetd`, `mrseam`. `sgx`: `mrsigner`, `configid`, `isvprodid`, "
+         "`isvextprodid`, `isvfamilyid`. `cca`: `rem0` to `rem3`, `rpv`, and SHA-256 of what the "
+         "platform says of itself, `platform-sw` and `platform-config`. `nitro`: `pcr1` to `pcr31`. The platform before the name can be left out.",
          read_register},
         {"unpinned-register", KEY_LIST | KEY_GATE, "list of register names", "none", "{tdx.rtmr0}",
          "Registers that may have any value although they can carry code or configuration, at most "
@@ -142,7 +142,7 @@ static const struct policy_key destination_keys[] = {
          "{\"snp=20\", \"microcode=209\"}",
          "The lowest versions that are accepted, each component by itself, as the certificate of "
          "the attestation key states them. `snp`: `bootloader`, `tee`, `snp`, `microcode`, and on "
-         "Turin `fmc`; `tdx` and `sgx`: `pcesvn`, `sgx01` to `sgx16`; `tdx`: `tdx01` to `tdx16`, as "
+         "Turin `fmc`; `tdx` and `sgx`: `pcesvn`, `sgx01` to `sgx16`; `tdx`: `tdx00` to `tdx15`, as "
          "the quote states them. And of the guest itself, as the evidence states it: `guest-svn` of "
          "`snp`, `isvsvn` of `sgx`. A component counts for the platforms that have it; a platform "
          "before it (`tdx.pcesvn=13`) makes it count there only.",

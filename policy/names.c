@@ -14,18 +14,18 @@
 
 /* ------------------------------------------------------------------- registers */
 
-/* Whose the firmware below the guest is, and whose the enclave: no statement speaks of them. */
+/* What is below the guest, and whose the enclave is: no statement speaks of them. */
 static const struct register_name more_registers[] = {
-        {TEE_TDX, "mrseam", 48, 0},      {TEE_TDX, "mrsignerseam", 48, 0},
-        {TEE_SGX, "isvprodid", 2, 0},    {TEE_SGX, "isvextprodid", 16, 0},
-        {TEE_SGX, "isvfamilyid", 16, 0}, {TEE_SGX, "configsvn", 2, 0},
+        {"mrseam", TEE_TDX, 48},       {"isvprodid", TEE_SGX, 2},
+        {"isvextprodid", TEE_SGX, 16}, {"isvfamilyid", TEE_SGX, 16},
+        {"platform-sw", TEE_CCA, 32},  {"platform-config", TEE_CCA, 32},
 };
 
 enum { ALL_REGISTERS_MAX = 64 };
 
 static struct register_name of_statement(const struct statement_register *r)
 {
-	return (struct register_name){attest_tee_from_name(r->tee), r->name, r->len, r->also};
+	return (struct register_name){r->name, attest_tee_from_name(r->tee), r->len};
 }
 
 static bool is_named(const struct register_name *r, const char *text, size_t n)
@@ -68,6 +68,14 @@ bool policy_launch_register(enum tee t, struct register_name *out)
 	return false;
 }
 
+void policy_register_digits(const struct register_name *r, char out[static 16])
+{
+	if (r->len)
+		snprintf(out, 16, "%d", 2 * r->len);
+	else
+		snprintf(out, 16, "64, 96 or 128");
+}
+
 const char *policy_register_nearest(const char *typed)
 {
 	const char *names[ALL_REGISTERS_MAX];
@@ -96,12 +104,16 @@ static int digits(const char *text, size_t n)
 	return x;
 }
 
-/* "sgx01" to "sgx16", as Intel numbers what its ratings of a TCB are made of. */
-static bool is_numbered(const char *text, size_t n, const char *prefix)
+/* As Intel numbers what a TCB is made of: the certificate's "sgx01" to "sgx16", the quote's "tdx00"
+ * to "tdx15". */
+static bool is_numbered(const char *text, size_t n, const char *prefix, int first)
 {
+	int at;
+
 	if (n != 5 || strncmp(text, prefix, 3))
 		return false;
-	return digits(text + 3, 2) >= 1 && digits(text + 3, 2) <= 16;
+	at = digits(text + 3, 2);
+	return at >= first && at < first + 16;
 }
 
 static bool is_word(const char *text, size_t n, const char *word)
@@ -118,9 +130,9 @@ static uint32_t component(const char *text, size_t n)
 		return TEE_BIT(TEE_SNP);
 	if (is_word(text, n, "isvsvn"))
 		return TEE_BIT(TEE_SGX);
-	if (is_word(text, n, "pcesvn") || is_numbered(text, n, "sgx"))
+	if (is_word(text, n, "pcesvn") || is_numbered(text, n, "sgx", 1))
 		return TEE_BIT(TEE_SGX) | TEE_BIT(TEE_TDX);
-	return is_numbered(text, n, "tdx") ? TEE_BIT(TEE_TDX) : 0;
+	return is_numbered(text, n, "tdx", 0) ? TEE_BIT(TEE_TDX) : 0;
 }
 
 uint32_t policy_tcb_component(const char *text, size_t n, char name[static 16])

@@ -16,16 +16,17 @@
 
 /* A register by its name, which no other platform uses. */
 struct register_name {
-	enum tee tee;
 	const char *name;
-	uint8_t len;  /* bytes */
-	uint8_t also; /* another length that it may have; 0: none */
+	enum tee tee;
+	uint8_t len; /* as in ledger/'s table: bytes; 0: of a digest, 32, 48 or 64 */
 };
 
 /* "rtmr0" or "tdx.rtmr0", n characters of text. False when there is no such register. */
 bool policy_register(const char *text, size_t n, struct register_name *out);
 /* The register that holds the launch measurement. False for TEE_NONE. */
 bool policy_launch_register(enum tee t, struct register_name *out);
+/* How many hexadecimal digits a value of it has: "96", "64, 96 or 128". */
+void policy_register_digits(const struct register_name *r, char out[static 16]);
 /* The name that is nearest to what was typed (without a platform), or NULL. */
 const char *policy_register_nearest(const char *typed);
 

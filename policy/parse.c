@@ -280,6 +280,7 @@ static void check_measurements(struct policy_reader *r)
 	const struct policy_destination *d = r->d;
 	bool none = !d->measurements && !given(r, "measurement");
 	struct register_name launch;
+	char digits[16];
 
 	for (enum tee t = TEE_NONE + 1; t < TEE_MAX; t++) {
 		bool listed = false;
@@ -289,12 +290,13 @@ static void check_measurements(struct policy_reader *r)
 		for (uint32_t i = 0; i < d->measurements; i++)
 			listed |= d->measurement[i].tee == t;
 		if (none && !strcmp(r->ref->ledger.name, "none")) {
+			policy_register_digits(&launch, digits);
 			policy_error(
 			        r, r->where.line,
 			        "destination \"%s\" asks no ledger and lists no measurement, so "
-			        "that any program would do; add: measurement = {\"%s:<%d "
+			        "that any program would do; add: measurement = {\"%s:<%s "
 			        "hexadecimal digits>\"}",
-			        d->name, attest_tee_name(t), 2 * launch.len);
+			        d->name, attest_tee_name(t), digits);
 			return;
 		}
 		if (d->measurements && !listed && !r->issues->errors)

@@ -84,7 +84,7 @@ void read_min_tcb(struct policy_reader *r, const struct policy_value *v)
 	if (!f->tees || !v->text[n] || decimal_u64(bytes_str(v->text + n + 1), 65535, &svn)) {
 		policy_unexpected(r, v,
 		                  "component=version: bootloader, tee, snp, microcode, fmc, "
-		                  "guest-svn; pcesvn, sgx01 to sgx16, tdx01 to tdx16, isvsvn");
+		                  "guest-svn; pcesvn, sgx01 to sgx16, tdx00 to tdx15, isvsvn");
 		return;
 	}
 	for (uint32_t i = 0; i < d->tcb_floors; i++) {

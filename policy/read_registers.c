@@ -99,8 +99,7 @@ static bool take_value(const struct register_name *is, const char *hex, struct m
 {
 	size_t len = strlen(hex) / 2;
 
-	if (!len || (len != is->len && len != is->also) ||
-	    hex_decode(bytes_str(hex), out->value, len))
+	if (!statement_register_takes(is->len, len) || hex_decode(bytes_str(hex), out->value, len))
 		return false;
 	snprintf(out->name, sizeof(out->name), "%s", is->name);
 	out->len = (uint8_t)len;
@@ -114,7 +113,7 @@ static uint32_t tees_of_launch(size_t len)
 	uint32_t tees = 0;
 
 	for (enum tee t = TEE_NONE + 1; len && t < TEE_MAX; t++)
-		if (policy_launch_register(t, &launch) && (launch.len == len || launch.also == len))
+		if (policy_launch_register(t, &launch) && statement_register_takes(launch.len, len))
 			tees |= TEE_BIT(t);
 	return tees;
 }
@@ -202,6 +201,7 @@ void read_register(struct policy_reader *r, const struct policy_value *v)
 	size_t n = strcspn(v->text, "=");
 	struct policy_measurement m = {.tee = TEE_NONE};
 	struct register_name is;
+	char digits[16];
 
 	if (!v->text[n]) {
 		policy_unexpected(r, v, "name=value, like mrconfigid=<96 hexadecimal digits>");
@@ -211,8 +211,9 @@ void read_register(struct policy_reader *r, const struct policy_value *v)
 		return;
 	m.tee = is.tee;
 	if (!take_value(&is, v->text + n + 1, &m.m)) {
-		policy_error(r, v->line, "register: the value of %s has %d%s hexadecimal digits",
-		             is.name, 2 * is.len, is.also ? " or 128" : "");
+		policy_register_digits(&is, digits);
+		policy_error(r, v->line, "register: the value of %s has %s hexadecimal digits",
+		             is.name, digits);
 		return;
 	}
 	if (d->pins == POLICY_LIST_MAX) {

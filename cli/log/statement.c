@@ -91,6 +91,7 @@ static const struct statement_register *find_register(const char *name, size_t n
 static int read_register(const struct statement_args *a, size_t i, struct given *out)
 {
 	const char *text = a->registers[i];
+	char digits[16];
 	size_t n = a->is_snp[i] ? 0 : strcspn(text, "=");
 	const char *hex = a->is_snp[i] ? text : text + n + (text[n] != '\0');
 
@@ -102,11 +103,11 @@ static int read_register(const struct statement_args *a, size_t i, struct given 
 		                 "no statement can name \"%.*s\"",
 		                 (int)(n < 40 ? n : 40), text);
 	out->len = strlen(hex) / 2;
-	if (out->len != out->is->len && (!out->is->also || out->len != out->is->also))
-		out->len = out->is->len;
-	if (hex_decode(bytes_str(hex), out->value, out->len))
-		return log_error(LOG_ERROR, "%s.%s: wanted %d%s hex digits", out->is->tee,
-		                 out->is->name, 2 * out->is->len, out->is->also ? " or 128" : "");
+	snprintf(digits, sizeof(digits), "%d", 2 * out->is->len);
+	if (!statement_register_takes(out->is->len, out->len) ||
+	    hex_decode(bytes_str(hex), out->value, out->len))
+		return log_error(LOG_ERROR, "%s.%s: wanted %s hex digits", out->is->tee,
+		                 out->is->name, out->is->len ? digits : "64, 96 or 128");
 	return LOG_OK;
 }
 
@@ -114,7 +115,7 @@ static int read_register(const struct statement_args *a, size_t i, struct given 
 static int subject_digest(const struct statement_args *a, char out[static 2 * HASH_LEN + 1])
 {
 	uint8_t digest[HASH_LEN];
-	struct given first;
+	struct given first = {0};
 	int status = LOG_OK;
 
 	if (a->digest) {
@@ -157,7 +158,7 @@ static int put_predicate(const struct statement_args *a, json_t *predicate)
 	int status = LOG_OK;
 
 	for (size_t i = 0; i < a->registers_n && !status; i++) {
-		struct given g;
+		struct given g = {0};
 
 		status = read_register(a, i, &g);
 		if (!status)

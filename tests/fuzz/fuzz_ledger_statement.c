@@ -16,7 +16,7 @@ static void registers(const struct statement_tee *t, struct bytes in)
 	for (uint32_t i = 0; i < m->n; i++) {
 		const struct statement_register *is = statement_register_find(t->tee, m->v[i].name);
 
-		MUST(is && (m->v[i].len == is->len || (is->also && m->v[i].len == is->also)));
+		MUST(is && statement_register_takes(is->len, m->v[i].len));
 		hex_encode((struct bytes){m->v[i].value, m->v[i].len}, hex);
 		/* Spelled out in the leaf, unless an escape stands for a digit. */
 		if (!memchr(in.p, '\\', in.n))

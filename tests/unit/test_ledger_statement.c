@@ -121,8 +121,9 @@ static void table(void **state)
 		bool first = !i || strcmp(r[-1].tee, r->tee) != 0;
 
 		assert_ptr_equal(statement_register_find(r->tee, r->name), r);
-		assert_in_range(r->len, 1, MEASUREMENT_MAX);
-		assert_true(r->also <= MEASUREMENT_MAX);
+		assert_true(r->len <= MEASUREMENT_MAX);
+		assert_false(statement_register_takes(r->len, 0));
+		assert_false(statement_register_takes(r->len, MEASUREMENT_MAX + 1));
 		assert_in_range(strlen(r->name), 1, sizeof(((struct measurement *)0)->name) - 1);
 		assert_in_range(strlen(r->tee), 1, sizeof(((struct statement_tee *)0)->tee) - 1);
 		if (first)
@@ -155,7 +156,7 @@ static void every_register(void **state)
 		if (strcmp(tee, r->tee) != 0)
 			buf_printf(&b, "%s,\"%s\":{", *tee ? "}" : "", r->tee);
 		buf_printf(&b, "%s\"%s\":\"%0*d\"", strcmp(tee, r->tee) ? "" : ",", r->name,
-		           2 * r->len, 1);
+		           r->len ? 2 * r->len : 64, 1);
 		tee = r->tee;
 	}
 	buf_str(&b, "}}}");
@@ -169,7 +170,7 @@ static void every_register(void **state)
 		const struct statement_register *r = &statement_register[i];
 
 		assert_int_equal(measurement_find(statement_find(&s, r->tee), r->name)->len,
-		                 r->len);
+		                 r->len ? r->len : 32);
 	}
 	buf_free(&b);
 }
@@ -185,20 +186,20 @@ static void other_platforms(void **state)
 	assert_int_equal(measurement_find(statement_find(&s, "sgx"), "mrenclave")->len, 32);
 	assert_int_equal(parse(PREDICATE("\"nitro\":{" NITRO "}," VERSION), &s, &c), 0);
 	assert_int_equal(measurement_find(statement_find(&s, "nitro"), "pcr0")->len, 48);
-	/* Two lengths of hashes, and no other. */
+	/* The lengths of digests, and no other. */
 	assert_int_equal(parse(PREDICATE("\"cca\":{\"rim\":\"" H64 "\"}," VERSION), &s, &c), 0);
 	assert_int_equal(measurement_find(statement_find(&s, "cca"), "rim")->len, 32);
 	assert_int_equal(parse(PREDICATE("\"cca\":{\"rim\":\"" H64 H64 "\"}," VERSION), &s, &c), 0);
 	assert_int_equal(measurement_find(statement_find(&s, "cca"), "rim")->len, 64);
-	assert_int_equal(parse(PREDICATE("\"cca\":{\"rim\":\"" H96 "\"}," VERSION), &s, &c),
+	assert_int_equal(parse(PREDICATE("\"cca\":{\"rim\":\"" H96 H64 "\"}," VERSION), &s, &c),
 	                 -EINVAL);
 	assert_string_equal(checks_find(&c, "ledger.statement")->detail,
-	                    "cca.rim is not 64 or 128 lower-case hex digits");
+	                    "cca.rim is not 64, 96 or 128 lower-case hex digits");
 	assert_int_equal(parse(PREDICATE("\"sgx\":{\"mrsigner\":\"" H64 "\"}," VERSION), &s, &c),
 	                 -EINVAL);
 	assert_string_equal(checks_find(&c, "ledger.statement")->detail, "sgx has no mrenclave");
 	assert_int_equal(
-	        parse(PREDICATE("\"nitro\":{" NITRO ",\"pcr16\":\"" H96 "\"}," VERSION), &s, &c),
+	        parse(PREDICATE("\"nitro\":{" NITRO ",\"pcr32\":\"" H96 "\"}," VERSION), &s, &c),
 	        -EINVAL);
 	assert_string_equal(checks_find(&c, "ledger.statement")->detail,
 	                    "nitro names what is no register");

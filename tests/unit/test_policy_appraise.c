@@ -1092,8 +1092,8 @@ static void tcb_floor(void **state)
 	        {"min-tcb = \"pcesvn=14\"", TEE_SGX, CHECK_FAIL, "pcesvn is 13, at least 14"},
 	        {"min-tcb = \"tdx.pcesvn=14\"", TEE_TDX, CHECK_FAIL, "pcesvn is 13"},
 	        {"min-tcb = \"tdx.pcesvn=14\"", TEE_SGX, CHECK_SKIP, "sets no floor"},
-	        {"min-tcb = \"tdx01=1\"", TEE_TDX, CHECK_FAIL, "has no tdx01"},
-	        {"min-tcb = \"tdx01=1\"", TEE_SGX, CHECK_SKIP, ""},
+	        {"min-tcb = \"tdx00=1\"", TEE_TDX, CHECK_FAIL, "has no tdx00"},
+	        {"min-tcb = \"tdx00=1\"", TEE_SGX, CHECK_SKIP, ""},
 	        {"min-tcb = \"isvsvn=5\"", TEE_SGX, CHECK_PASS, ""},
 	        {"min-tcb = \"isvsvn=6\"", TEE_SGX, CHECK_FAIL, "isvsvn is 5, at least 6"},
 	        {"min-tcb = \"isvsvn=6\"", TEE_TDX, CHECK_SKIP, ""},
@@ -1134,7 +1134,7 @@ static void registers_start(struct scene *s, const char *more)
 	add_register(s, "rtmr1", REGISTER_CODE, 0);
 	add_register(s, "mrconfigid", REGISTER_CONFIG, 0);
 	add_register(s, "mrseam", REGISTER_COVERED, 0x77);
-	add_register(s, "mrsignerseam", REGISTER_IDENTITY, 0x78);
+	add_register(s, "mrowner", REGISTER_IDENTITY, 0x78);
 }
 
 static void set_register(struct scene *s, uint32_t i, uint8_t fill)
@@ -1218,13 +1218,17 @@ static void registers_pinned(void **state)
 	registers_start(&s, "register = {\"mrseam=" H48_33 "\"}");
 	policy_check_registers(s.d, &s.claims, NULL, false, &s.v);
 	expect(&s, "policy.registers", CHECK_FAIL, "mrseam", NULL);
-	registers_start(&s, "register = {\"mrsignerseam=" H48_33 "\"}");
+	registers_start(&s, "register = {\"mrowner=" H48_33 "\"}");
 	policy_check_registers(s.d, &s.claims, NULL, false, &s.v);
-	expect(&s, "policy.registers", CHECK_FAIL, "mrsignerseam", NULL);
+	expect(&s, "policy.registers", CHECK_FAIL, "mrowner", NULL);
 	/* A register that the evidence lacks; and one of another platform. */
-	registers_start(&s, "register = {\"mrowner=" H48_00 "\"}");
+	registers_start(&s, "register = {\"mrservicetd=" H48_33 "\"}");
 	policy_check_registers(s.d, &s.claims, NULL, false, &s.v);
-	expect(&s, "policy.registers", CHECK_FAIL, "which the evidence does not have", NULL);
+	expect(&s, "policy.registers", CHECK_FAIL,
+	       "mrservicetd is not what the policy pins: zero, or not there", NULL);
+	registers_start(&s, "register = {\"mrservicetd=" H48_00 "\"}");
+	policy_check_registers(s.d, &s.claims, NULL, false, &s.v);
+	expect(&s, "policy.registers", CHECK_PASS, "", NULL);
 	registers_start(&s, "register = {\"sgx.isvprodid=0001\"}");
 	policy_check_registers(s.d, &s.claims, NULL, false, &s.v);
 	expect(&s, "policy.registers", CHECK_PASS, "", NULL);

@@ -40,7 +40,7 @@ static void everything(void **state)
 	        "\tserver-key = {\"sha256:" HEX32 "\"}\n"
 	        "\tchip-id = {\"" HEX64 "\", \"0001020304050607\", \"" HEX16 "\"}\n"
 	        "\thost-data = \"" HEX32 "\"\n"
-	        "\tmin-tcb = {\"bootloader=3\", \"microcode=300\", \"tdx.pcesvn=13\", \"tdx01=5\",\n"
+	        "\tmin-tcb = {\"bootloader=3\", \"microcode=300\", \"tdx.pcesvn=13\", \"tdx00=5\",\n"
 	        "\t           \"snp.guest-svn=2\"}\n"
 	        "\taccept-tcb = {SWHardeningNeeded, OutOfDate}\n"
 	        "\taccept-advisory = {\"INTEL-SA-00615\"}\n"
@@ -138,7 +138,7 @@ static void everything(void **state)
 	assert_int_equal(d->tcb_floor[1].tees, 1u << TEE_SNP);
 	assert_string_equal(d->tcb_floor[2].name, "pcesvn");
 	assert_int_equal(d->tcb_floor[2].tees, 1u << TEE_TDX);
-	assert_string_equal(d->tcb_floor[3].name, "tdx01");
+	assert_string_equal(d->tcb_floor[3].name, "tdx00");
 	assert_string_equal(d->tcb_floor[4].name, "guest-svn");
 	assert_int_equal(d->tcb_floor[4].svn, 2);
 	assert_int_equal(d->accept_tcb, 1u << TCB_SW_HARDENING | 1u << TCB_OUT_OF_DATE);
@@ -634,7 +634,7 @@ static void wrong_destination(void **state)
 	"them>\"\n"
 #define NO_COMPONENT \
 	"is not component=version: bootloader, tee, snp, microcode, fmc, guest-svn; pcesvn, sgx01 " \
-	"to sgx16, tdx01 to tdx16, isvsvn\n"
+	"to sgx16, tdx00 to tdx15, isvsvn\n"
 #define NO_CHIP \
 	"is not a machine's id in hexadecimal digits: 128 or 16 (snp), 32 (tdx, sgx), 66 (cca), " \
 	"96 (nitro)\n"
@@ -744,8 +744,8 @@ static void wrong_register(void **state)
 	         "a.conf:6: error: register: the value of rtmr0 has 96 hexadecimal digits\n"},
 	        {ON("tdx", "register = \"rtmr0=\"\n"),
 	         "a.conf:6: error: register: the value of rtmr0 has 96 hexadecimal digits\n"},
-	        {ON("cca", "register = \"rem1=" HEX48 "\"\n"),
-	         "a.conf:6: error: register: the value of rem1 has 64 or 128 hexadecimal digits\n"},
+	        {ON("cca", "register = \"rem1=" HEX16 "\"\n"),
+	         "a.conf:6: error: register: the value of rem1 has 64, 96 or 128 hexadecimal digits\n"},
 	        {ON("snp", "register = \"rtmr0=" HEX48 "\"\n"),
 	         "a.conf:6: error: register: \"rtmr0=00010203040506...\" is of tdx, which the tee of "
 	         "destination \"d\" does not name; add it there or remove this\n"},
@@ -856,9 +856,9 @@ static void many_floors(void **state)
 		        GATE_HEAD "destination d { tee = {tdx, sgx} address = 192.0.2.1 port = "
 		                  "443 action = gate ledger = acme min-tcb = {");
 		for (size_t i = 0; i < COUNT(prefix); i++)
-			for (int k = 1; k <= 16; k++)
-				buf_printf(&text, "%s\"%s%02d=%d\"", i || k > 1 ? ", " : "",
-				           prefix[i], k, k);
+			for (int k = 0; k < 16; k++)
+				buf_printf(&text, "%s\"%s%02d=%d\"", i || k ? ", " : "", prefix[i],
+				           i < 2 ? k + 1 : k, k);
 		buf_str(&text, more ? ", \"pcesvn=1\"} }" : "} }");
 		buf_u8(&text, 0);
 		assert_int_equal(parse_two((char *)text.p, NULL, &p, &issues), more ? -EINVAL : 0);
