@@ -417,7 +417,11 @@ X509 *pki_issuer_of(const struct pki_bag *bag, X509 *cert, bool *named)
 
 int pki_common_name(const X509 *cert, char *out, size_t cap)
 {
-	const X509_NAME *name = X509_get_subject_name(cert);
+	return pki_name_common(X509_get_subject_name(cert), out, cap);
+}
+
+int pki_name_common(const X509_NAME *name, char *out, size_t cap)
+{
 	int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
 	const ASN1_STRING *value;
 	int n;

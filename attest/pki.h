@@ -90,6 +90,7 @@ X509_CRL *pki_crl_of(const struct pki_bag *bag, const X509 *issuer, int64_t at);
 int pki_revocation(X509 *cert, X509 *issuer, X509_CRL *crl, int64_t at);
 /* The one common name of the subject, if it is short printable ASCII; else -EINVAL. */
 int pki_common_name(const X509 *cert, char *out, size_t cap);
+int pki_name_common(const X509_NAME *name, char *out, size_t cap);
 /*
  * The raw extnValue content (inside the OCTET STRING) of the extension with this dotted OID.
  * -ENOENT when there is none, -EINVAL when there are two.

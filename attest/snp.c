@@ -52,7 +52,7 @@ static void skip_after_signature(const struct appraisal *a, const char *why)
 static bool check_chain(struct appraisal *a)
 {
 	char why[CHECK_DETAIL_MAX] = "";
-	enum check_status status = attest_snp_chain(a->in, &a->report, &a->chain, why);
+	enum check_status status = attest_snp_chain(a->in, &a->report, a->claims, &a->chain, why);
 
 	check_add(a->checks, "snp.chain", status, "%s", why);
 	a->claims->extra_anchor = status == CHECK_PASS && a->chain.extra_anchor;
@@ -92,7 +92,7 @@ static bool check_cert_time(struct appraisal *a)
 
 static void check_revocation(struct appraisal *a)
 {
-	X509_CRL *crl = pki_crl_of(&a->chain.bag, a->chain.ark, a->in->at);
+	X509_CRL *crl = attest_snp_crl(a->in, a->claims, &a->chain);
 	int64_t next;
 	int rc;
 
@@ -107,8 +107,12 @@ static void check_revocation(struct appraisal *a)
 	}
 	rc = pki_revocation(a->chain.ask, a->chain.ark, crl, a->in->at);
 	if (rc || pki_time(X509_CRL_get0_nextUpdate(crl), &next)) {
-		check_add(a->checks, "snp.revocation", CHECK_FAIL, "%s",
-		          X509_verify_cert_error_string(rc));
+		/* A genuine list of another time says nothing about now. */
+		check_add(a->checks, "snp.revocation",
+		          rc == X509_V_ERR_CRL_HAS_EXPIRED || rc == X509_V_ERR_CRL_NOT_YET_VALID
+		                  ? CHECK_UNAVAILABLE
+		                  : CHECK_FAIL,
+		          "%s", X509_verify_cert_error_string(rc));
 		return;
 	}
 	if (next < a->claims->valid_until)

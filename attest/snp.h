@@ -205,6 +205,16 @@ struct snp_vek {
 	char csp[64];      /* VLEK only */
 };
 
+/*
+ * Reads a VCEK or VLEK by itself, without its issuer: which product and what it says of the
+ * machine. NULL when it is none. *out views into the certificate.
+ */
+const struct snp_product *attest_snp_vek(const X509 *cert, struct snp_vek *out);
+/* The name of a VCEK at AMD's key distribution service (57230, chapter 4). 0 or -ENOSPC. */
+int attest_snp_vcek_path(const struct snp_product *product, const uint8_t *chip_id,
+                         const uint16_t tcb[static SNP_TCB_PARTS],
+                         char out[static COLLATERAL_PATH_MAX]);
+
 struct snp_chain {
 	struct pki_bag bag; /* owns the certificates */
 	X509 *vek, *ask, *ark;
@@ -214,14 +224,21 @@ struct snp_chain {
 };
 
 /*
- * Finds the VEK, its intermediate and its root among the input's endorsements and anchors, and
- * verifies all that does not depend on the time. report, if given, helps to pick among several
- * VEKs: the one whose key signed it, else the first of the kind that it names. Returns the status
- * of the check, with the words for it in why. The caller frees with attest_snp_chain_free in any
- * case.
+ * Finds the VEK, its intermediate and its root among the input's endorsements and anchors, then in
+ * the caller's store of collateral, and verifies all that does not depend on the time. report, if
+ * given, helps to pick among several VEKs: the one whose key signed it, else the first of the kind
+ * that it names; without it no VEK is asked for. What was not found is noted in claims. Returns the
+ * status of the check, with the words for it in why. The caller frees with attest_snp_chain_free in
+ * any case.
  */
 enum check_status attest_snp_chain(const struct attest_input *in, const struct snp_report *report,
-                                   struct snp_chain *out, char why[static CHECK_DETAIL_MAX]);
+                                   struct claims *claims, struct snp_chain *out,
+                                   char why[static CHECK_DETAIL_MAX]);
+/*
+ * The root's revocation list for in->at, from the chain's bag, else from the caller's store. It may
+ * still be one that does not hold; NULL when there is none.
+ */
+X509_CRL *attest_snp_crl(const struct attest_input *in, struct claims *claims, struct snp_chain *c);
 void attest_snp_chain_free(struct snp_chain *c);
 
 #endif

@@ -4,6 +4,7 @@
  * key that signed (VCEK or VLEK), and its way over ASK or ASVK to a pinned ARK. Everything but the
  * pins is hostile. Leaves the times to the caller; may not judge the report.
  */
+#include "attest/platform.h"
 #include "attest/snp.h"
 
 #include <errno.h>
@@ -192,21 +193,36 @@ static bool read_tcb(const struct snp_product *product, const X509 *cert, struct
 	return true;
 }
 
+static bool is_p384(const X509 *cert)
+{
+	EVP_PKEY *key = X509_get0_pubkey(cert);
+	char group[32] = "";
+
+	return key && EVP_PKEY_get_base_id(key) == EVP_PKEY_EC &&
+	       EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) &&
+	       !strcmp(group, SN_secp384r1);
+}
+
+/* "Milan-B0": the stepping is no part of the product. */
+static const struct snp_product *product_named(const char *name)
+{
+	size_t n = strcspn(name, "-");
+
+	return attest_snp_product((struct bytes){(const uint8_t *)name, n});
+}
+
 /* NULL, or what is wrong. */
 static const char *read_vek(const struct snp_product *product, const X509 *cert, struct snp_vek *of)
 {
 	char name[32];
-	const char *dash;
 	struct bytes other;
 	bool vlek = of->kind == SNP_VLEK;
 
-	if (!pki_on_curve(cert, SN_secp384r1))
+	if (!is_p384(cert))
 		return "its key is not P-384";
 	if (ext_text(cert, SNP_OID_PRODUCT, name, sizeof(name)))
 		return "it names no product";
-	dash = strchrnul(name, '-'); /* "Milan-B0": the stepping is no part of the product */
-	if (!bytes_equal((struct bytes){(const uint8_t *)name, (size_t)(dash - name)},
-	                 bytes_str(product->name)))
+	if (product_named(name) != product)
 		return "it is for another product than its issuer";
 	if (!read_tcb(product, cert, of))
 		return "its TCB extensions are missing, malformed or not this product's";
@@ -230,13 +246,24 @@ static bool vek_kind(const X509 *cert, enum snp_signer *kind)
 	return !strcmp(cn, SNP_CN_VLEK) || !strcmp(cn, SNP_CN_VCEK);
 }
 
+const struct snp_product *attest_snp_vek(const X509 *cert, struct snp_vek *out)
+{
+	const struct snp_product *product;
+	char name[32];
+
+	*out = (struct snp_vek){0};
+	if (!vek_kind(cert, &out->kind) || ext_text(cert, SNP_OID_PRODUCT, name, sizeof(name)))
+		return NULL;
+	product = product_named(name);
+	return product && !read_vek(product, cert, out) ? product : NULL;
+}
+
 /* Does this VEK's key verify the report? What a certificate is for is judged later. */
 static bool signed_by(const struct snp_report *report, const X509 *vek)
 {
-	return pki_on_curve(vek, SN_secp384r1) &&
-	       pki_ecdsa_raw(X509_get0_pubkey(vek), EVP_sha384(), report->sig_r, report->sig_s,
-	                     SNP_SIG_VALUE_LEN, true,
-	                     (struct bytes){report->raw.p, SNP_SIGNED_LEN});
+	return is_p384(vek) && pki_ecdsa_raw(X509_get0_pubkey(vek), EVP_sha384(), report->sig_r,
+	                                     report->sig_s, SNP_SIG_VALUE_LEN, true,
+	                                     (struct bytes){report->raw.p, SNP_SIGNED_LEN});
 }
 
 /*
@@ -316,13 +343,127 @@ static enum check_status say(char why[static CHECK_DETAIL_MAX], enum check_statu
 	return status;
 }
 
+/* ------------------------------------------------------ the caller's collateral */
+
+struct asking {
+	const struct attest_input *in;
+	struct claims *claims;
+	struct pki_bag *bag;
+};
+
+/* What can't be read there is as good as absent: the store is a help, not evidence. */
+static void take(const struct asking *a, const char *path)
+{
+	struct bytes found[COLLATERAL_SAME_MAX];
+	size_t n = attest_collateral(a->in, a->claims, VENDOR_AMD, found, COLLATERAL_SAME_MAX, "%s",
+	                             path);
+
+	for (size_t i = 0; i < n; i++)
+		(void)add_endorsement(a->bag, found[i]);
+}
+
+static void ask_vcek_of(const struct asking *a, const struct snp_report *report,
+                        const struct snp_product *product)
+{
+	uint16_t tcb[SNP_TCB_PARTS] = {0};
+	char path[COLLATERAL_PATH_MAX];
+
+	for (int i = 0; i < SNP_TCB_PARTS; i++)
+		if (product->tcb_byte[i] >= 0)
+			tcb[i] = report->reported_tcb[product->tcb_byte[i]];
+	if (!attest_snp_vcek_path(product, report->chip_id, tcb, path))
+		take(a, path);
+}
+
+/*
+ * The VCEK of the report's chip. Version 2 names no CPU: then it is asked for as of each product
+ * that makes such reports, and the chip's id finds one at most. A VLEK is not AMD's to hand out.
+ */
+static void ask_vcek(const struct asking *a, const struct snp_report *report)
+{
+	static const char *const without_cpuid[] = {"Milan", "Genoa"};
+	const struct snp_product *product =
+	        attest_snp_product_of_cpuid(report->family, report->model);
+
+	if (SNP_KEY_SIGNING_KEY(report->key_info) != SNP_VCEK ||
+	    bytes_all_zero(report->chip_id, SNP_CHIP_ID_LEN))
+		return;
+	if (report->version >= 3 && product)
+		ask_vcek_of(a, report, product);
+	for (size_t i = 0; report->version < 3 && i < 2; i++)
+		ask_vcek_of(a, report, attest_snp_product(bytes_str(without_cpuid[i])));
+}
+
+/* Others may lie in the bag: of another machine, or a provider's. */
+static bool has_vcek_of(const struct pki_bag *bag, const struct snp_report *report)
+{
+	for (uint32_t i = 0; i < bag->certs; i++) {
+		struct snp_vek vek;
+
+		if (attest_snp_vek(bag->cert[i], &vek) && vek.kind == SNP_VCEK &&
+		    !memcmp(vek.hwid.p, report->chip_id, vek.hwid.n))
+			return true;
+	}
+	return false;
+}
+
+/* True if the bag lacks an issuer on the way from the VEK to a root. */
+static bool chain_lacks(const struct pki_bag *bag, X509 *vek)
+{
+	bool named;
+	X509 *ask = pki_issuer_of(bag, vek, &named);
+
+	if (!ask)
+		return !named;
+	return !pki_issuer_of(bag, ask, &named) && !named;
+}
+
+static void ask_chain(const struct asking *a, X509 *vek)
+{
+	char name[32], path[COLLATERAL_PATH_MAX];
+	const struct snp_product *product;
+	enum snp_signer kind;
+
+	if (!vek_kind(vek, &kind) || ext_text(vek, SNP_OID_PRODUCT, name, sizeof(name)))
+		return;
+	product = product_named(name);
+	if (!product)
+		return;
+	snprintf(path, sizeof(path), "%s/v1/%s/cert_chain", kind == SNP_VLEK ? "vlek" : "vcek",
+	         product->name);
+	take(a, path);
+}
+
+X509_CRL *attest_snp_crl(const struct attest_input *in, struct claims *claims, struct snp_chain *c)
+{
+	const struct asking a = {in, claims, &c->bag};
+	X509_CRL *crl = pki_crl_of(&c->bag, c->ark, in->at);
+	char path[COLLATERAL_PATH_MAX];
+	int64_t until;
+
+	if (crl && !pki_time(X509_CRL_get0_nextUpdate(crl), &until) && in->at <= until)
+		return crl;
+	snprintf(path, sizeof(path), "%s/v1/%s/crl", c->of.kind == SNP_VLEK ? "vlek" : "vcek",
+	         c->product->name);
+	take(&a, path);
+	return pki_crl_of(&c->bag, c->ark, in->at);
+}
+
+/* ------------------------------------------------------------------- the whole */
+
 /* Fills vek, ask, ark; tells missing from wrong. */
-static enum check_status collect(const struct snp_report *report, struct snp_chain *c,
-                                 char why[static CHECK_DETAIL_MAX])
+static enum check_status collect(const struct asking *a, const struct snp_report *report,
+                                 struct snp_chain *c, char why[static CHECK_DETAIL_MAX])
 {
 	bool named;
 
 	c->vek = find_vek(&c->bag, report);
+	if (report && !has_vcek_of(&c->bag, report)) {
+		ask_vcek(a, report);
+		c->vek = find_vek(&c->bag, report);
+	}
+	if (c->vek && chain_lacks(&c->bag, c->vek))
+		ask_chain(a, c->vek);
 	if (!c->vek)
 		return say(why, CHECK_UNAVAILABLE, "no VCEK or VLEK certificate was given", "");
 	(void)vek_kind(c->vek, &c->of.kind);
@@ -376,8 +517,10 @@ static enum check_status judge(const struct pki_pins *pins, struct snp_chain *c,
 }
 
 enum check_status attest_snp_chain(const struct attest_input *in, const struct snp_report *report,
-                                   struct snp_chain *out, char why[static CHECK_DETAIL_MAX])
+                                   struct claims *claims, struct snp_chain *out,
+                                   char why[static CHECK_DETAIL_MAX])
 {
+	const struct asking asking = {in, claims, &out->bag};
 	struct pki_pins pins = {0};
 	enum check_status status;
 	int rc;
@@ -399,7 +542,7 @@ enum check_status attest_snp_chain(const struct attest_input *in, const struct s
 			return CHECK_FAIL;
 		}
 	}
-	status = collect(report, out, why);
+	status = collect(&asking, report, out, why);
 	return status == CHECK_PASS ? judge(&pins, out, why) : status;
 }
 

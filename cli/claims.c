@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include "attest/collateral.h"
 #include "cli/cmd.h"
 
 const char *claims_role(uint8_t role)
@@ -195,4 +196,30 @@ void claims_check_tcb(const struct claims *c, const char *const *accepted, uint3
 	for (uint32_t i = 0; i < n; i++)
 		ok |= !strcmp(c->tcb_status, accepted[i]);
 	check_add(checks, "evidence.tcb-status", ok ? CHECK_PASS : CHECK_FAIL, "%s", c->tcb_status);
+}
+
+void claims_put_missing(json_t **object, const struct claims *c, bool hold)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < c->wants && !hold; i++) {
+		const struct collateral_name *w = &c->want[i];
+		char url[COLLATERAL_URL_MAX];
+
+		attest_collateral_url(w, url);
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "vendor",
+		                                      attest_vendor_name(w->vendor), "path",
+		                                      w->path, "url", url));
+	}
+	claims_put_member(object, "missing", list);
+}
+
+void claims_print_missing(const struct claims *c, struct buf *out)
+{
+	char url[COLLATERAL_URL_MAX];
+
+	for (uint32_t i = 0; i < c->wants; i++) {
+		attest_collateral_url(&c->want[i], url);
+		buf_printf(out, "%s %s\n", i ? "        " : "missing:", url);
+	}
 }

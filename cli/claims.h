@@ -17,6 +17,10 @@ void claims_put_member(json_t **object, const char *name, json_t *value);
 void claims_put(json_t **object, const struct claims *c, bool hold);
 /* "code", "config", "covered" or "identity": what a register can carry. */
 const char *claims_role(uint8_t role);
+/* Adds "missing": what was looked for in vain, by its vendor's name; empty if the claims hold. */
+void claims_put_missing(json_t **object, const struct claims *c, bool hold);
+/* The same, a line a piece with its address. */
+void claims_print_missing(const struct claims *c, struct buf *out);
 /* A line a claim: name, value. */
 void claims_print(const struct claims *c, struct buf *out);
 /*

@@ -10,10 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "attest/collateral.h"
 #include "attest/pki.h"
 #include "cli/cmd.h"
 #include "core/bytes.h"
 #include "core/file.h"
+
+enum { COLLATERAL_BYTES = 256 << 20 };
 
 int input_file(const char *path, struct bytes *out)
 {
@@ -41,6 +44,7 @@ void input_free(struct attest_input *in)
 		free_input(in->endorsements[i]);
 	for (uint32_t i = 0; i < in->anchors_n; i++)
 		free_input(in->anchors[i]);
+	collateral_store_free(in->collateral_ctx);
 }
 
 int input_endorsement(struct attest_input *in, const char *path)
@@ -56,12 +60,56 @@ int input_endorsement(struct attest_input *in, const char *path)
 	return ret;
 }
 
+/* Whether it is a certificate or a list, though none that a vendor serves under a name. */
+static bool is_endorsement(struct bytes piece)
+{
+	struct pki_bag bag = {0};
+	bool is = !pki_bag_add(&bag, piece) && !bag.others;
+
+	pki_bag_free(&bag);
+	return is;
+}
+
+static int take_collateral(struct attest_input *in, const char *path)
+{
+	struct bytes piece;
+	int ret = input_file(path, &piece);
+
+	if (ret)
+		return ret;
+	switch (collateral_store_add(in->collateral_ctx, piece, NULL)) {
+	case 0:
+	case -EEXIST:
+		break;
+	case -ENOSPC: /* older than what is there of the same name */
+		break;
+	case -ENOMEM:
+		ret = cmd_error(CMD_UNKNOWN, "out of memory");
+		break;
+	default:
+		if (is_endorsement(piece))
+			ret = input_endorsement(in, path);
+		else
+			fprintf(stderr,
+			        "keygate: %s: no collateral that a vendor serves; left out\n",
+			        path);
+	}
+	free_input(piece);
+	return ret;
+}
+
 /* In the order of their names, so that a directory always reads the same. */
 int input_collateral(struct attest_input *in, const char *dir)
 {
 	struct dirent **entry;
 	int n = scandir(dir, &entry, NULL, alphasort), ret = 0;
 
+	if (!in->collateral_ctx) {
+		in->collateral_ctx = collateral_store_new(COLLATERAL_BYTES);
+		in->collateral = collateral_store_find;
+	}
+	if (!in->collateral_ctx)
+		ret = cmd_error(CMD_UNKNOWN, "out of memory");
 	if (n < 0)
 		return cmd_error(CMD_USAGE, "%s: %s", dir, strerror(errno));
 	for (int i = 0; i < n; i++) {
@@ -71,7 +119,7 @@ int input_collateral(struct attest_input *in, const char *dir)
 		if (!ret && asprintf(&path, "%s/%s", dir, entry[i]->d_name) < 0)
 			ret = cmd_error(CMD_UNKNOWN, "out of memory");
 		else if (!ret && !stat(path, &st) && S_ISREG(st.st_mode))
-			ret = input_endorsement(in, path);
+			ret = take_collateral(in, path);
 		free(path);
 		free(entry[i]);
 	}

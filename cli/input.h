@@ -12,7 +12,10 @@
 /* The whole of a file ("-": standard input), the caller's. */
 int input_file(const char *path, struct bytes *out);
 int input_endorsement(struct attest_input *in, const char *path);
-/* All regular files of a directory as endorsements. */
+/*
+ * All regular files of a directory, looked up by what they are; those that answer no vendor's name
+ * are endorsements. What can't be read as either is named on standard error and left out.
+ */
 int input_collateral(struct attest_input *in, const char *dir);
 int input_anchor(struct attest_input *in, const char *path);
 int input_time(struct attest_input *in, const char *text);

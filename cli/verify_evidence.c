@@ -8,17 +8,17 @@
  *           [--accept-tcb STATUS]... [--allow-debug] [--require-crl] [--json | --explain] FILE
  *
  * FILE may be "-". Endorsements are certificates, certificate tables, CRLs and collateral, told
- * apart by content; --collateral takes all regular files of a directory as such. An anchor is a
- * certificate or public key trusted beside the built-in roots. --accept-tcb admits a status other
- * than UpToDate, for platforms whose vendor gives one. --explain shows the evidence field by field
- * before the verdict.
+ * apart by content; --collateral takes all regular files of a directory, whatever their names. An
+ * anchor is a certificate or public key trusted beside the built-in roots. --accept-tcb admits a
+ * status other than UpToDate, for platforms whose vendor gives one. --explain shows the evidence
+ * field by field before the verdict.
  *
  * JSON: {"verdict": "pass"|"fail"|"unavailable", "tee", "product", "measurement": {name: hex},
  * "report_data": hex, "host_data": hex, "chip_id": hex, "csp", "signer", "debug": bool,
  * "policy": int, "platform_info": int, "vmpl": int, "guest_svn": int, "tcb": {name: int},
  * "tcb_status", "tcb_date": unix, "advisories": [text], "extra_anchor": bool,
- * "valid_until": unix, "checks": [{"id","status","detail"}]}. Anything but verdict, tee and checks
- * is null unless the verdict is pass.
+ * "valid_until": unix, "missing": [{"vendor","path","url"}], "checks": [{"id","status","detail"}]}.
+ * Anything but verdict, tee, missing and checks is null unless the verdict is pass.
  */
 #include <getopt.h>
 #include <jansson.h>
@@ -166,6 +166,7 @@ static int print_json(const struct claims *c, const struct checks *checks)
 
 	claims_put_member(&j, "verdict", json_string(check_status_name(checks_overall(checks))));
 	claims_put(&j, c, checks_overall(checks) == CHECK_PASS);
+	claims_put_missing(&j, c, checks_overall(checks) == CHECK_PASS);
 	claims_put_member(&j, "checks", checks_to_json(checks));
 	return cmd_print_json(j);
 }
@@ -185,6 +186,8 @@ static int print_text(const struct request *r, const struct claims *c, const str
 	if (overall == CHECK_PASS)
 		claims_print(c, &out);
 	checks_to_text(checks, &out);
+	if (overall != CHECK_PASS)
+		claims_print_missing(c, &out);
 	if (out.bad) {
 		buf_free(&out);
 		return cmd_error(CMD_UNKNOWN, "out of memory");

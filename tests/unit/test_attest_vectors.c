@@ -319,11 +319,12 @@ static void every_certificate_has_its_verdict(void **state)
 			intermediates++;
 		} else {
 			bool good = starts(r->col[COL_VERDICT], "OK");
+			struct claims claims = {0};
 			struct snp_chain chain;
 			char why[CHECK_DETAIL_MAX];
 
 			s.in.endorsements[s.in.endorsements_n++] = s.in.evidence;
-			assert_int_equal(attest_snp_chain(&s.in, NULL, &chain, why),
+			assert_int_equal(attest_snp_chain(&s.in, NULL, &claims, &chain, why),
 			                 good ? CHECK_PASS : CHECK_FAIL);
 			assert_int_equal(strstr(why, "was not signed by the issuer") != NULL,
 			                 !good);
@@ -384,7 +385,9 @@ static void crl_of_a_product(const char *report, const char *list, int64_t at, i
 	assert_int_equal(s.claims.valid_until, next);
 	s.in.at = next + 1;
 	set_judge(&s);
-	expect_only(&s.checks, ends, CHECK_FAIL);
+	/* A list that ended is missing; a certificate that ended is wrong. */
+	expect_only(&s.checks, ends,
+	            strcmp(ends, "snp.revocation") ? CHECK_FAIL : CHECK_UNAVAILABLE);
 	set_free(&s);
 	free(crl.p);
 }
