@@ -32,7 +32,7 @@ static const struct command commands[] = {
         {NULL, "reload", cmd_reload, "put changed policy files in force"},
         {NULL, "arm", cmd_arm, "gate what the policy says"},
         {NULL, "disarm", cmd_disarm, "gate nothing until armed again"},
-        {NULL, "anchors", cmd_anchors, "the built-in trust anchors"},
+        {NULL, "anchors", cmd_anchors, "trust anchors: built in, of a policy, of files"},
         {NULL, NULL, NULL, NULL},
 };
 

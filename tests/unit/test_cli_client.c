@@ -3,31 +3,9 @@
  * The commands that ask keygated, against a server that expects one request and gives one answer;
  * and those that read policy files. What is checked: the request, the exit status, the words.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
+#include "cli_run.h"
+
 #include <sys/wait.h>
-#include <getopt.h>
-#include <unistd.h>
-#include "cli/cmd.h"
-#include "core/bytes.h"
-#include "core/file.h"
-
-enum { OUTPUT_MAX = 1 << 20 };
-
-static char dir[64];
-static char sock[96];
-static uint8_t *out; /* what the command printed */
-static uint8_t *err;
 
 /* ------------------------------------------------------------------- the server */
 
@@ -71,61 +49,6 @@ static pid_t serve(const char *request, const char *answer)
 	return pid;
 }
 
-/* ------------------------------------------------------------------ the command */
-
-static void take_output(const char *name, uint8_t **to)
-{
-	char path[96];
-	size_t n;
-
-	free(*to);
-	*to = NULL;
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	assert_int_equal(file_read(path, OUTPUT_MAX, to, &n), 0);
-}
-
-static int redirect(FILE *f, const char *name)
-{
-	int saved;
-	char path[96];
-
-	fflush(f);
-	saved = dup(fileno(f));
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	assert_non_null(freopen(path, "w", f));
-	return saved;
-}
-
-static void restore(FILE *f, int saved)
-{
-	fflush(f);
-	dup2(saved, fileno(f));
-	close(saved);
-}
-
-/* Runs a command with words, the last of them NULL; what it prints is in out and err. */
-static int run(int (*fn)(int, char **), const char *const *words)
-{
-	char *argv[16] = {strdup("keygate test")};
-	int argc = 1, saved_out, saved_err, status;
-
-	for (; words[argc - 1]; argc++)
-		argv[argc] = strdup(words[argc - 1]);
-	saved_out = redirect(stdout, "out");
-	saved_err = redirect(stderr, "err");
-	optind = 0;
-	status = fn(argc, argv);
-	restore(stdout, saved_out);
-	restore(stderr, saved_err);
-	for (int i = 0; i < argc; i++)
-		free(argv[i]);
-	take_output("out", &out);
-	take_output("err", &err);
-	return status;
-}
-
-#define RUN(fn, ...) run(fn, (const char *const[]){__VA_ARGS__, NULL})
-
 static void served(pid_t pid)
 {
 	int status;
@@ -133,24 +56,6 @@ static void served(pid_t pid)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
-}
-
-static void says(const char *text)
-{
-	if (!strstr((char *)out, text))
-		fail_msg("\"%s\" is not in:\n%s", text, (char *)out);
-}
-
-static void complains(const char *text)
-{
-	if (!strstr((char *)err, text))
-		fail_msg("\"%s\" is not in:\n%s", text, (char *)err);
-}
-
-/* Exactly one line, the answer itself. */
-static void is_answer(const char *answer)
-{
-	assert_string_equal((char *)out, answer);
 }
 
 /* --------------------------------------------------------------------- commands */
@@ -506,29 +411,13 @@ static void helps(void **state)
 	}
 }
 
-static int make_dir(void **state)
-{
-	(void)state;
-	snprintf(dir, sizeof(dir), "/tmp/keygate-cli-XXXXXX");
-	if (!mkdtemp(dir))
-		return -1;
-	snprintf(sock, sizeof(sock), "%s/sock", dir);
-	return 0;
-}
-
 static int remove_dir(void **state)
 {
-	static const char *const names[] = {"out",
-	                                    "err",
-	                                    "sock",
-	                                    "etc/policy.d/10.conf",
-	                                    "etc/policy.d/20.conf",
-	                                    "etc/policy.d/.30.conf",
-	                                    "etc/policy.d/30.conf.old",
+	static const char *const names[] = {"etc/policy.d/10.conf", "etc/policy.d/20.conf",
+	                                    "etc/policy.d/.30.conf", "etc/policy.d/30.conf.old",
 	                                    "etc/keygate.conf"};
 	char path[128];
 
-	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
 		unlink(path);
@@ -537,9 +426,7 @@ static int remove_dir(void **state)
 	rmdir(path);
 	snprintf(path, sizeof(path), "%s/etc", dir);
 	rmdir(path);
-	free(out);
-	free(err);
-	return rmdir(dir);
+	return cli_close(state);
 }
 
 int main(void)
@@ -553,5 +440,5 @@ int main(void)
 	        cmocka_unit_test(helps),
 	};
 
-	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+	return cmocka_run_group_tests(tests, cli_open, remove_dir);
 }
