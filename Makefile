@@ -142,6 +142,7 @@ LINK_attest := attest core
 LINK_attest_sim := attester $(LINK_attest)
 LINK_ledger := ledger core
 LINK_policy := policy attest ledger core
+LINK_policy_sim := attester $(LINK_policy)
 LINK_keyring := keyring core
 LINK_transport := transport attest core
 LINK_daemon := daemon policy keyring transport attest ledger core
@@ -156,7 +157,7 @@ $(O)/tests/test_$(1)_%: $(O)/obj/tests/unit/test_$(1)_%.o $(LINK_$(1):%=$(O)/lib
 $(O)/fuzz/$(1)_%: $(O)/obj/tests/fuzz/fuzz_$(1)_%.o $(LINK_$(1):%=$(O)/lib%.a)
 	$$(Q)$$(link_test)
 endef
-$(foreach r,$(ROOMS) attest_sim daemon bpf cli attester,$(eval $(call test_rule,$(r))))
+$(foreach r,$(ROOMS) attest_sim policy_sim daemon bpf cli attester,$(eval $(call test_rule,$(r))))
 
 .PHONY: unit unit-run
 # Unit tests always run under the sanitizers. ROOM=attest limits them to one room.

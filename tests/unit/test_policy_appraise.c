@@ -5,12 +5,8 @@
  * anchor; the ledger is a small tree with three witnesses.
  */
 #include "attest_build.h"
-#include "policy_files.h"
+#include "policy_ledger.h"
 #include "policy/appraise.h"
-
-enum { TREE = 4, INDEX = 1 };
-
-#define SUBJECT "service"
 
 static const char destination_head[] =
         "default-action = allow\n"
@@ -27,12 +23,7 @@ struct world {
 	struct der crl;
 	uint8_t report[SNP_REPORT_LEN];
 	EVP_PKEY *report_key; /* NULL: the chip's */
-	struct buf leaf;
-	struct buf proof;
-	struct hash leaves[TREE];
-	uint64_t size; /* of the checkpoint */
-	int cosigners;
-	int64_t cosigned_at;
+	struct logbook log;
 	struct ledger_last last;
 	struct policy_presented shown;
 	/* What came of it. */
@@ -43,79 +34,20 @@ struct world {
 
 /* --------------------------------------------------------------------- the ledger */
 
-static int tree_node(void *ctx, unsigned level, uint64_t index, struct hash *out)
-{
-	const struct hash *leaves = ctx;
-	struct hash a, b;
-
-	if (!level) {
-		*out = leaves[index];
-		return 0;
-	}
-	tree_node(ctx, level - 1, 2 * index, &a);
-	tree_node(ctx, level - 1, 2 * index + 1, &b);
-	ledger_node_hash(&a, &b, out);
-	return 0;
-}
-
 /* A statement on this SNP measurement (NULL: one on TDX alone). */
 static void make_leaf(struct world *w, const uint8_t *snp, const char *more)
 {
-	char hex[97] = "";
+	char hex[97] = "", predicate[512];
 
-	if (snp)
+	if (snp) {
 		hex_encode((struct bytes){snp, 48}, hex);
-	buf_reset(&w->leaf);
-	buf_printf(&w->leaf,
-	           "{\"_type\":\"%s\",\"subject\":[{\"name\":\"%s\",\"digest\":{\"sha256\":"
-	           "\"%064d\"}}],\"predicateType\":\"%s\",\"predicate\":{",
-	           STATEMENT_TYPE, SUBJECT, 1, STATEMENT_PREDICATE);
-	if (snp)
-		buf_printf(&w->leaf, "\"snp_measurement\":\"%s\"", hex);
-	else
-		buf_printf(&w->leaf,
-		           "\"tdx\":{\"mrtd\":\"%096d\",\"rtmr1\":\"%096d\",\"rtmr2\":\"%096d\"}",
-		           1, 2, 3);
-	buf_printf(&w->leaf, ",\"version\":\"1\"%s}}", more);
-}
-
-static void make_checkpoint(struct world *w, struct checkpoint *cp)
-{
-	strcpy(cp->origin, LOG_NAME);
-	cp->size = w->size;
-	assert_int_equal(ledger_root(tree_node, w->leaves, w->size, &cp->root), 0);
-}
-
-static void make_proof(struct world *w)
-{
-	struct tlog_proof proof = {.index = INDEX};
-	struct buf note = buf_make(NOTE_MAX);
-	EVP_PKEY *log = key_of(1);
-	struct checkpoint cp;
-	size_t n;
-
-	for (uint64_t i = 0; i < TREE; i++)
-		ledger_leaf_hash(bytes_str(i % 2 ? "odd" : "even"), &w->leaves[i]);
-	ledger_leaf_hash(buf_view(&w->leaf), &w->leaves[INDEX]);
-	make_checkpoint(w, &cp);
-	assert_int_equal(ledger_checkpoint_format(&cp, &note), 0);
-	assert_int_equal(ledger_note_sign(&note, LOG_NAME, log), 0);
-	for (int i = 0; i < w->cosigners; i++) {
-		EVP_PKEY *key = key_of((uint8_t)(10 + i));
-		char name[32];
-
-		snprintf(name, sizeof(name), "w%d.example", i);
-		assert_int_equal(ledger_note_cosign(&note, name, key, w->cosigned_at), 0);
-		EVP_PKEY_free(key);
+		snprintf(predicate, sizeof(predicate), "\"snp_measurement\":\"%s\"%s", hex, more);
+	} else {
+		snprintf(predicate, sizeof(predicate),
+		         "\"tdx\":{\"mrtd\":\"%096d\",\"rtmr1\":\"%096d\",\"rtmr2\":\"%096d\"}%s",
+		         1, 2, 3, more);
 	}
-	assert_int_equal(
-	        ledger_prove_inclusion(tree_node, w->leaves, INDEX, w->size, proof.path, &n), 0);
-	proof.path_n = (uint32_t)n;
-	proof.checkpoint = buf_view(&note);
-	buf_reset(&w->proof);
-	assert_int_equal(ledger_proof_format(&proof, &w->proof), 0);
-	buf_free(&note);
-	EVP_PKEY_free(log);
+	make_statement(&w->log, predicate);
 }
 
 /* ----------------------------------------------------------------------- the world */
@@ -128,11 +60,7 @@ static void world_start(struct world *w)
 	sim_crl("ARK-Milan", sim_keys()->ark, SIM_BEGIN, SIM_END, 0, &w->crl);
 	sim_report(&w->sim, 3, w->report);
 	memset(w->report + SNP_OFF_HOST_DATA, 0, 32);
-	w->leaf = buf_make(LEAF_MAX);
-	w->proof = buf_make(TLOG_PROOF_MAX);
-	w->size = TREE;
-	w->cosigners = 2;
-	w->cosigned_at = SIM_AT - 60;
+	logbook_start(&w->log, SIM_AT);
 	make_leaf(w, w->report + SNP_OFF_MEASUREMENT, "");
 	w->shown.binder = BINDER_CONNECTION;
 	w->shown.check_report_data = true;
@@ -144,8 +72,7 @@ static void world_start(struct world *w)
 
 static void world_free(struct world *w)
 {
-	buf_free(&w->leaf);
-	buf_free(&w->proof);
+	logbook_free(&w->log);
 	policy_free(w->p);
 	w->p = NULL;
 }
@@ -198,15 +125,15 @@ static void world_judge(struct world *w)
 	struct cmw *cmw = &w->shown.cmw;
 
 	sim_sign(w->report, w->report_key ? w->report_key : sim_keys()->vek);
-	if (!cmw->proof.n && w->proof.max)
-		make_proof(w);
+	if (!cmw->proof.n && w->log.proof.max)
+		make_proof(&w->log);
 	cmw->evidence = (struct bytes){w->report, sizeof(w->report)};
 	cmw->endorsements[0] = der_view(&w->sim.vek);
 	cmw->endorsements[1] = der_view(&w->sim.ask);
 	cmw->endorsements[2] = der_view(&w->crl);
 	cmw->endorsements_n = w->crl.n ? 3 : 2;
-	cmw->leaf = buf_view(&w->leaf);
-	cmw->proof = buf_view(&w->proof);
+	cmw->leaf = buf_view(&w->log.leaf);
+	cmw->proof = buf_view(&w->log.proof);
 	verdict_init(&w->v, "d", SIM_AT);
 	assert_int_equal(
 	        policy_appraise(w->p, 0, &w->shown, SIM_AT, look_up_last, w, &w->v, &w->head), 0);
@@ -682,18 +609,18 @@ static void ledger_absent(void **state)
 
 	(void)state;
 	world_start(&w);
-	buf_free(&w.proof);
-	w.proof = buf_make(0);
+	buf_free(&w.log.proof);
+	w.log.proof = buf_make(0);
 	refused(&w, "", "policy.ledger", CHECK_UNAVAILABLE, "no proof");
 	world_start(&w);
-	make_proof(&w);
-	w.shown.cmw.proof = buf_view(&w.proof);
-	buf_reset(&w.leaf);
+	make_proof(&w.log);
+	w.shown.cmw.proof = buf_view(&w.log.proof);
+	buf_reset(&w.log.leaf);
 	refused(&w, "", "policy.ledger", CHECK_UNAVAILABLE, "no statement for");
 	world_start(&w);
-	buf_free(&w.proof);
-	w.proof = buf_make(0);
-	buf_reset(&w.leaf);
+	buf_free(&w.log.proof);
+	w.log.proof = buf_make(0);
+	buf_reset(&w.log.leaf);
 	refused(&w, "", "policy.ledger", CHECK_UNAVAILABLE, "no statement and no proof");
 }
 
@@ -703,21 +630,21 @@ static void ledger_refuses(void **state)
 
 	(void)state;
 	world_start(&w);
-	w.cosigners = 1;
+	w.log.cosigners = 1;
 	refused(&w, "", "ledger.quorum", CHECK_FAIL, "");
 	world_start(&w);
-	w.cosigned_at = SIM_AT - 3601;
+	w.log.cosigned_at = SIM_AT - 3601;
 	refused(&w, "", "ledger.fresh", CHECK_FAIL, "");
 	/* A valid proof, of another leaf. */
 	world_start(&w);
-	make_proof(&w);
-	w.shown.cmw.proof = buf_view(&w.proof);
+	make_proof(&w.log);
+	w.shown.cmw.proof = buf_view(&w.log.proof);
 	make_leaf(&w, w.report + SNP_OFF_MEASUREMENT, ",\"not_after\":1850000000");
 	refused(&w, "", "ledger.inclusion", CHECK_FAIL, "");
 	/* Logged, but not a statement. */
 	world_start(&w);
-	buf_reset(&w.leaf);
-	buf_str(&w.leaf, "{}");
+	buf_reset(&w.log.leaf);
+	buf_str(&w.log.leaf, "{}");
 	refused(&w, "", "ledger.statement", CHECK_FAIL, "");
 	world_start(&w);
 	make_leaf(&w, w.report + SNP_OFF_MEASUREMENT, ",\"not_after\":1750000000");
@@ -760,7 +687,7 @@ static void ledger_head(void **state)
 	world_free(&w);
 	/* A head that did not verify updates nothing. */
 	world_start(&w);
-	w.cosigners = 0;
+	w.log.cosigners = 0;
 	world_policy(&w, "");
 	world_judge(&w);
 	assert_int_equal(w.head.step, HEAD_REFUSE);
@@ -774,7 +701,7 @@ static void ledger_loosened(void **state)
 
 	(void)state;
 	world_start(&w);
-	w.cosigners = 0;
+	w.log.cosigners = 0;
 	passes(&w, "ledger = lax");
 	assert_int_equal(w.v.loosenings, 2);
 	assert_non_null(strstr(w.v.loosening[1], "allow-no-quorum = true"));
@@ -782,13 +709,13 @@ static void ledger_loosened(void **state)
 	world_free(&w);
 	/* One witness alone is a quorum too, and freshness is asked of it. */
 	world_start(&w);
-	w.cosigners = 1;
+	w.log.cosigners = 1;
 	passes(&w, "ledger = single");
 	assert_int_equal(w.v.loosenings, 1);
 	world_free(&w);
 	world_start(&w);
-	w.cosigners = 1;
-	w.cosigned_at = SIM_AT - 86401;
+	w.log.cosigners = 1;
+	w.log.cosigned_at = SIM_AT - 86401;
 	refused(&w, "ledger = single", "ledger.fresh", CHECK_FAIL, "");
 }
 
@@ -826,7 +753,7 @@ static void measurement(void **state)
 	world_free(&w);
 	/* Without a ledger the list alone, and the verdict says so. */
 	world_start(&w);
-	buf_reset(&w.leaf);
+	buf_reset(&w.log.leaf);
 	passes(&w, "ledger = none measurement = " M11);
 	assert_int_equal(checks_find(&w.v.checks, "policy.ledger")->status, CHECK_SKIP);
 	assert_int_equal(w.v.loosenings, 2);

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Verdicts on a simulated TD: its registers against the ledger's statement and the policy's pins,
+ * and Intel's rating of its machine against what the policy accepts, from the quote to the verdict.
+ * The claims by themselves are bent in test_policy_appraise.c.
+ */
+#include "attest_build.h"
+#include "attester/sim_intel.h"
+#include "policy_ledger.h"
+
+#define H11 \
+	"1111111111111111111111111111111111111111111111111111111111111111" \
+	"11111111111111111111111111111111"
+#define H20 \
+	"2020202020202020202020202020202020202020202020202020202020202020" \
+	"20202020202020202020202020202020"
+#define H21 \
+	"2121212121212121212121212121212121212121212121212121212121212121" \
+	"21212121212121212121212121212121"
+#define H22 \
+	"2222222222222222222222222222222222222222222222222222222222222222" \
+	"22222222222222222222222222222222"
+#define H23 \
+	"2323232323232323232323232323232323232323232323232323232323232323" \
+	"23232323232323232323232323232323"
+#define Z48 \
+	"0000000000000000000000000000000000000000000000000000000000000000" \
+	"00000000000000000000000000000000"
+
+/* What a release names, and the rest of what the simulated TD shows. */
+#define RELEASE "\"mrtd\":\"" H11 "\",\"rtmr1\":\"" H21 "\",\"rtmr2\":\"" H22 "\""
+#define REST    ",\"rtmr0\":\"" H20 "\",\"rtmr3\":\"" H23 "\""
+
+struct world {
+	struct sim_intel p;
+	struct buf quote;
+	struct logbook log;
+	struct policy_presented shown;
+	struct policy *policy;
+	struct verdict v;
+	struct policy_head_update head;
+};
+
+static void world_start(struct world *w)
+{
+	memset(w, 0, sizeof(*w));
+	w->quote = buf_make(SIM_INTEL_QUOTE_MAX);
+	assert_int_equal(sim_intel_begin(&w->p, TEE_TDX, INTEL_V4, INTEL_BODY_TD10, SIM_AT), 0);
+	logbook_start(&w->log, SIM_AT);
+	make_statement(&w->log, "\"tdx\":{" RELEASE REST "}");
+	w->shown.binder = BINDER_CONNECTION;
+	w->shown.check_report_data = true;
+	memset(w->shown.report_data, 0x5a, 64);
+	snprintf(w->shown.cmw.evidence_type, sizeof(w->shown.cmw.evidence_type), "%s",
+	         attest_media_type(TEE_TDX));
+}
+
+static void world_end(struct world *w)
+{
+	sim_intel_free(&w->p);
+	buf_free(&w->quote);
+	logbook_free(&w->log);
+	policy_free(w->policy);
+}
+
+static void take_policy(struct world *w, const char *more)
+{
+	struct buf text = buf_make(1 << 16);
+	struct policy_issues issues;
+	struct policy_file in = {.path = FILE_A};
+	struct files f;
+
+	files_make(&f);
+	files_add(&f, DIR "policy.d/lab.pem", buf_view(&w->p.root_pem));
+	buf_printf(&text,
+	           "default-action = allow\nledger acme { policy = acme.policy max-age = 1h }\n"
+	           "anchor lab { tee = tdx file = lab.pem }\n"
+	           "destination d { address = 192.0.2.1 port = 443 action = gate tee = tdx\n"
+	           "anchor = lab ledger = acme %s }\n",
+	           more);
+	in.text = buf_view(&text);
+	if (policy_parse(&in, 1, files_load, &f, SIM_AT, &w->policy, &issues)) {
+		print_issues(&issues);
+		fail();
+	}
+	files_free(&f);
+	buf_free(&text);
+}
+
+/* Signs all, and judges under a policy with these keys. */
+static void world_judge(struct world *w, const char *more)
+{
+	struct cmw *cmw = &w->shown.cmw;
+
+	assert_int_equal(sim_intel_certify(&w->p), 0);
+	assert_int_equal(sim_intel_publish(&w->p), 0);
+	assert_int_equal(sim_intel_quote(&w->p, NULL, &w->quote), 0);
+	take_policy(w, more);
+	make_proof(&w->log);
+	cmw->evidence = buf_view(&w->quote);
+	cmw->endorsements[0] = buf_view(&w->p.tcb_info_text);
+	cmw->endorsements[1] = buf_view(&w->p.qe_identity_text);
+	cmw->endorsements[2] = buf_view(&w->p.tcb_chain);
+	cmw->endorsements[3] = buf_view(&w->p.pck_crl.der);
+	cmw->endorsements[4] = buf_view(&w->p.root_crl.der);
+	cmw->endorsements_n = 5;
+	cmw->leaf = buf_view(&w->log.leaf);
+	cmw->proof = buf_view(&w->log.proof);
+	verdict_init(&w->v, "d", SIM_AT);
+	assert_int_equal(
+	        policy_appraise(w->policy, 0, &w->shown, SIM_AT, NULL, NULL, &w->v, &w->head), 0);
+}
+
+/* Exactly this refusal; ends the world. */
+static void refused(struct world *w, const char *more, const char *id, const char *detail)
+{
+	world_judge(w, more);
+	expect_only(&w->v.checks, id, CHECK_FAIL);
+	if (!strstr(checks_find(&w->v.checks, id)->detail, detail)) {
+		print_checks(&w->v.checks);
+		fail_msg("%s does not say \"%s\"", id, detail);
+	}
+	assert_false(verdict_passed(&w->v, SIM_AT));
+	world_end(w);
+}
+
+/* Passes with this loosening beside the anchor's, or with none; ends the world. */
+static void passes(struct world *w, const char *more, const char *loosening, int64_t until)
+{
+	bool named = !loosening;
+
+	world_judge(w, more);
+	expect_pass(&w->v.checks);
+	assert_true(verdict_passed(&w->v, SIM_AT));
+	assert_int_equal(w->v.loosenings, loosening ? 2 : 1);
+	for (uint32_t i = 0; loosening && i < w->v.loosenings; i++)
+		named |= strstr(w->v.loosening[i], loosening) != NULL;
+	if (!named)
+		fail_msg("no loosening says \"%s\"", loosening);
+	assert_true(w->v.valid_until == until);
+	world_end(w);
+}
+
+enum { BY_LEASE = SIM_AT + 3600 - 60 }; /* the cosignatures are a minute old */
+
+static void set_register(struct world *w, size_t off, uint8_t fill)
+{
+	memset(w->p.body + off, fill, TDX_HASH_LEN);
+}
+
+static void registers(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	passes(&w, "", NULL, BY_LEASE);
+	/* What the statement does not name is the policy's to pin. */
+	world_start(&w);
+	make_statement(&w.log, "\"tdx\":{" RELEASE "}");
+	refused(&w, "", "policy.registers", "register = \"rtmr0=" H20 "\"");
+	world_start(&w);
+	make_statement(&w.log, "\"tdx\":{" RELEASE "}");
+	passes(&w, "register = {\"rtmr0=" H11 "\", \"rtmr0=" H20 "\", \"tdx.rtmr3=" H23 "\"}", NULL,
+	       BY_LEASE);
+	world_start(&w);
+	make_statement(&w.log, "\"tdx\":{" RELEASE "}");
+	passes(&w, "register = \"tdx.rtmr3=" H23 "\" unpinned-register = rtmr0",
+	       "neither pinned nor zero: rtmr0", BY_LEASE);
+	/* Configuration that nobody names, and then somebody does. */
+	world_start(&w);
+	set_register(&w, TDX_OFF_MRCONFIGID, 0x11);
+	refused(&w, "", "policy.registers", "mrconfigid=" H11);
+	world_start(&w);
+	set_register(&w, TDX_OFF_MROWNER, 0x11);
+	refused(&w, "", "policy.registers", "mrowner=" H11);
+	world_start(&w);
+	set_register(&w, TDX_OFF_MRCONFIGID, 0x11);
+	make_statement(&w.log, "\"tdx\":{" RELEASE REST ",\"mrconfigid\":\"" H11 "\"}");
+	passes(&w, "", NULL, BY_LEASE);
+}
+
+static void statement(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	set_register(&w, TDX_OFF_RTMR0 + 2 * TDX_HASH_LEN, 0x99);
+	refused(&w, "", "policy.measurement", "not what the logged statement says");
+	/* A register that the statement names as zero and that is not. */
+	world_start(&w);
+	set_register(&w, TDX_OFF_MRCONFIGID, 0x11);
+	make_statement(&w.log, "\"tdx\":{" RELEASE REST ",\"mrconfigid\":\"" Z48 "\"}");
+	refused(&w, "", "policy.measurement", "not what the logged statement says");
+	/* This quote has no MRSERVICETD: nothing is in it. */
+	world_start(&w);
+	make_statement(&w.log, "\"tdx\":{" RELEASE REST ",\"mrservicetd\":\"" Z48 "\"}");
+	passes(&w, "register = \"mrservicetd=" Z48 "\"", NULL, BY_LEASE);
+	world_start(&w);
+	make_statement(&w.log, "\"tdx\":{" RELEASE REST ",\"mrservicetd\":\"" H11 "\"}");
+	refused(&w, "", "policy.measurement", "not what the logged statement says");
+	/* Lists and pins with the ledger: all must hold. */
+	world_start(&w);
+	passes(&w, "measurement = {" H22 ", \"tdx:" H11 "\"}", NULL, BY_LEASE);
+	world_start(&w);
+	refused(&w, "measurement = " H22, "policy.measurement", "not in the policy's list");
+	world_start(&w);
+	refused(&w, "register = \"rtmr1=" H22 "\"", "policy.registers",
+	        "rtmr1 is not what the policy pins");
+}
+
+static void attributes(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	refused(&w, "require-attribute = tdx.pks", "policy.attributes", "0x40000000 are missing");
+	world_start(&w);
+	refused(&w, "forbid-attribute = tdx.sept-ve-disable", "policy.attributes",
+	        "0x10000000 must not be set");
+	world_start(&w);
+	passes(&w, "require-attribute = tdx.sept-ve-disable forbid-attribute = tdx.kl", NULL,
+	       BY_LEASE);
+}
+
+/* The machine is one behind in its PCE: the older level of the collateral, 400 days old. */
+static void fall_behind(struct world *w)
+{
+	world_start(w);
+	w->p.machine.pcesvn--;
+}
+
+static void rating(void **state)
+{
+	struct world w;
+
+	(void)state;
+	fall_behind(&w);
+	refused(&w, "", "policy.tcb-status",
+	        "OutOfDate, which the policy does not accept: INTEL-SA-00960");
+	fall_behind(&w);
+	passes(&w, "accept-tcb = OutOfDate", "OutOfDate: INTEL-SA-00960, INTEL-SA-00982", BY_LEASE);
+	fall_behind(&w);
+	refused(&w, "accept-tcb = SWHardeningNeeded", "policy.tcb-status", "does not accept");
+	fall_behind(&w);
+	refused(&w, "accept-tcb = OutOfDate accept-advisory = INTEL-SA-00960", "policy.tcb-status",
+	        "does not list INTEL-SA-00982");
+	fall_behind(&w);
+	refused(&w, "tcb-grace = 400d", "policy.tcb-status", "the grace ended on");
+	fall_behind(&w);
+	passes(&w,
+	       "lease = 30d tcb-grace = 401d accept-advisory = {INTEL-SA-00960, INTEL-SA-00982}",
+	       "tcb-grace", BY_LEASE);
+	/* 400 days and a minute: the grace ends the verdict when it is the first to end. */
+	fall_behind(&w);
+	passes(&w, "tcb-grace = 576001m", "tcb-grace", SIM_AT + 60);
+	world_start(&w);
+	refused(&w, "min-tcb = \"pcesvn=65535\"", "policy.tcb-floor", "at least 65535");
+	/* The newer level is 90 days old: of 2025-03-17. */
+	world_start(&w);
+	passes(&w, "min-tcb-date = 2025-03-17", NULL, BY_LEASE);
+	world_start(&w);
+	refused(&w, "min-tcb-date = 2025-03-18", "policy.tcb-date", "2025-03-17");
+}
+
+static void machine(void **state)
+{
+	char hex[33], key[64];
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	hex_encode(BYTES_OF(w.p.machine.instance), hex);
+	snprintf(key, sizeof(key), "chip-id = \"%s\"", hex);
+	passes(&w, key, NULL, BY_LEASE);
+	world_start(&w);
+	refused(&w, "chip-id = 000102030405060708090a0b0c0d0eff", "policy.chip", hex);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(registers),  cmocka_unit_test(statement),
+	        cmocka_unit_test(attributes), cmocka_unit_test(rating),
+	        cmocka_unit_test(machine),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
