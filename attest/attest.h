@@ -91,7 +91,8 @@ enum { ADVISORIES_MAX = 48, ADVISORY_MAX = 24, TCB_COMPONENTS_MAX = 40 };
 struct claims {
 	enum tee tee;
 	char product[24]; /* "Milan", "Genoa", "Turin" ...; the FMSPC for Intel; empty if unknown */
-	/* Every register that the evidence has, the launch measurement first. */
+	/* Every register that the evidence has, the launch measurement first. One that is left out
+	 * holds nothing: zero. */
 	struct measurements measurements;
 	uint8_t report_data[64];
 	uint8_t host_data[32];

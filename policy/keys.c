@@ -107,9 +107,11 @@ static const struct policy_key destination_keys[] = {
          "one register any will do, and `register` holds even where the evidence has zero. Every "
          "register that can carry code or configuration and is not zero must be pinned here or named "
          "by the logged statement. `tdx`: `rtmr0` to `rtmr3`, `mrconfigid`, `mrowner`, "
-         "`mrownerconfig`, `mrservicetd`, `mrseam`. `sgx`: `mrsigner`, `configid`, `isvprodid`, "
-         "`isvextprodid`, `isvfamilyid`. `cca`: `rem0` to `rem3`, `rpv`, and SHA-256 of what the "
-         "platform says of itself, `platform-sw` and `platform-config`. `nitro`: `pcr1` to `pcr31`. The platform before the name can be left out.",
+         "`mrownerconfig`, `mrservicetd`, `mrseam`. `sgx`: `mrsigner`, `configid`, `isvextprodid`, "
+         "`isvfamilyid`, `isvprodid` (two bytes as the quote has them: `0300` is 3). `cca`: `rem0` to "
+         "`rem3`, `rpv`, and SHA-256 of what the platform says of itself, `platform-sw` and "
+         "`platform-config`. `nitro`: `pcr1` to `pcr31`. The platform before the name can be left "
+         "out.",
          read_register},
         {"unpinned-register", KEY_LIST | KEY_GATE, "list of register names", "none", "{tdx.rtmr0}",
          "Registers that may have any value although they can carry code or configuration, at most "
