@@ -4,6 +4,7 @@
  * platforms and nothing of what they check.
  */
 #include "attest/attest.h"
+#include "attest/explain.h"
 #include "attest/platform.h"
 
 #include <errno.h>
@@ -137,4 +138,9 @@ int attest_explain(enum tee type, struct bytes evidence, struct buf *out)
 	const struct attest_platform *p = find(type, evidence);
 
 	return p ? p->explain(evidence, out) : -EINVAL;
+}
+
+void attest_explain_endorsement(struct bytes endorsement, struct buf *out)
+{
+	explain_certs(out, endorsement);
 }

@@ -131,8 +131,11 @@ struct claims {
  */
 int attest_appraise(const struct attest_input *in, struct claims *claims, struct checks *checks);
 
-/* One line a field of the evidence, for people: name, offset, value, meaning. */
+/* A page of the evidence for people, field by field: offset, name, value, meaning. */
 int attest_explain(enum tee type, struct bytes evidence, struct buf *out);
+
+/* A line for each certificate and revocation list of an endorsement, for people. */
+void attest_explain_endorsement(struct bytes endorsement, struct buf *out);
 
 /*
  * The built-in trust anchors: SHA-256 of the SubjectPublicKeyInfo of each vendor root.

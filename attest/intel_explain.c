@@ -205,6 +205,8 @@ static void explain_auth(const struct page *p)
 	snprintf(text, sizeof(text), "type %u, %zu bytes", q->cert_type, q->cert_data.n);
 	explain_line(p->out, q->raw.n - q->cert_data.n, "CERTIFICATION DATA", text,
 	             cert_type(q->cert_type));
+	if (q->cert_type == INTEL_CERT_PCK_CHAIN)
+		explain_certs(p->out, q->cert_data);
 	snprintf(text, sizeof(text), "%zu bytes", q->padding);
 	if (q->padding)
 		explain_line(p->out, q->raw.n, "PADDING", text, "signed by nobody, not looked at");

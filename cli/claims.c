@@ -137,14 +137,17 @@ static void hex_row(struct buf *out, const char *name, const uint8_t *p, size_t 
 	row(out, name, hex);
 }
 
+enum { TCB_IN_LINE = 8 };
+
 static void print_tcb(const struct claims *c, struct buf *out)
 {
 	char when[32];
 
-	if (c->tcb_n)
-		buf_printf(out, "%-16s", "tcb");
-	for (uint32_t i = 0; i < c->tcb_n; i++)
+	for (uint32_t i = 0; i < c->tcb_n; i++) {
+		if (i % TCB_IN_LINE == 0)
+			buf_printf(out, "%s%-16s", i ? "\n" : "", i ? "" : "tcb");
 		buf_printf(out, " %s=%u", c->tcb[i].name, c->tcb[i].svn);
+	}
 	buf_str(out, c->tcb_n ? "\n" : "");
 	if (!c->tcb_status[0])
 		return;
@@ -222,4 +225,18 @@ void claims_print_missing(const struct claims *c, struct buf *out)
 		attest_collateral_url(&c->want[i], url);
 		buf_printf(out, "%s %s\n", i ? "        " : "missing:", url);
 	}
+}
+
+void claims_explain(enum tee tee, struct bytes evidence, const struct bytes *endorsements,
+                    uint32_t n, struct buf *out)
+{
+	size_t before = out->n;
+
+	/* Of what is malformed it shows as much as can be read. */
+	(void)attest_explain(tee, evidence, out);
+	if (n)
+		buf_str(out, "endorsements, as they were given:\n");
+	for (uint32_t i = 0; i < n; i++)
+		attest_explain_endorsement(endorsements[i], out);
+	buf_str(out, out->n > before ? "\n" : "");
 }

@@ -21,6 +21,11 @@ const char *claims_role(uint8_t role);
 void claims_put_missing(json_t **object, const struct claims *c, bool hold);
 /* The same, a line a piece with its address. */
 void claims_print_missing(const struct claims *c, struct buf *out);
+/*
+ * The evidence field by field, as far as it can be read, and the certificates that came with it.
+ */
+void claims_explain(enum tee tee, struct bytes evidence, const struct bytes *endorsements,
+                    uint32_t n, struct buf *out);
 /* A line a claim: name, value. */
 void claims_print(const struct claims *c, struct buf *out);
 /*

@@ -176,11 +176,9 @@ static int print_text(const struct request *r, const struct claims *c, const str
 	enum check_status overall = checks_overall(checks);
 	struct buf out = buf_make(PAGE_MAX);
 
-	if (r->explain) {
-		/* Of what is malformed it shows as much as can be read. */
-		(void)attest_explain(c->tee, r->in.evidence, &out);
-		buf_str(&out, out.n ? "\n" : "");
-	}
+	if (r->explain)
+		claims_explain(c->tee, r->in.evidence, r->in.endorsements, r->in.endorsements_n,
+		               &out);
 	buf_printf(&out, "%s: %s %s\n", check_status_name(overall), attest_tee_name(c->tee),
 	           overall == CHECK_PASS ? c->product : "");
 	if (overall == CHECK_PASS)

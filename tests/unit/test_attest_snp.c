@@ -1123,6 +1123,54 @@ static void a_person_can_read_a_report(void **state)
 	buf_free(&page);
 }
 
+static void lines_have_an_end(void **state)
+{
+	struct world w;
+	struct buf page = buf_make(1 << 16);
+	char *text, *line;
+	(void)state;
+
+	world_start(&w, "Milan", false, 5);
+	put64(w.report + SNP_OFF_POLICY, UINT64_MAX); /* many words */
+	memset(w.report + SNP_OFF_HOST_DATA, 0, 32);
+	world_sign(&w);
+	assert_int_equal(attest_explain(TEE_SNP, w.in.evidence, &page), 0);
+	for (uint32_t i = 0; i < w.in.endorsements_n; i++)
+		attest_explain_endorsement(w.in.endorsements[i], &page);
+	buf_u8(&page, 0);
+	text = (char *)page.p;
+	assert_non_null(strstr(text, "0x0c0  HOST_DATA          00..00 (zero, 32 bytes)\n"));
+	assert_non_null(strstr(text, "MIGRATION AGENT ALLOWED"));
+	assert_non_null(strstr(text, ", by "));
+	while ((line = strsep(&text, "\n")))
+		assert_true(strlen(line) <= 100);
+	buf_free(&page);
+}
+
+static void hostile_certificates_can_be_listed(void **state)
+{
+	struct world w;
+	(void)state;
+
+	world_good(&w);
+	for (uint32_t i = 0; i < w.in.endorsements_n; i++) {
+		struct bytes whole = w.in.endorsements[i];
+
+		for (size_t cut = 0; cut < whole.n; cut += 7) {
+			uint8_t *exact = malloc(cut ? cut : 1);
+			struct buf page = buf_make(1 << 16);
+
+			memcpy(exact, whole.p, cut);
+			attest_explain_endorsement((struct bytes){exact, cut}, &page);
+			for (size_t k = 0; k < page.n; k++)
+				assert_true(page.p[k] == '\n' ||
+				            (page.p[k] >= 0x20 && page.p[k] < 0x7f));
+			buf_free(&page);
+			free(exact);
+		}
+	}
+}
+
 static int tear_down(void **state)
 {
 	(void)state;
@@ -1170,6 +1218,8 @@ int main(void)
 	        cmocka_unit_test(foreign_evidence_is_refused_by_type),
 	        cmocka_unit_test(names_of_platforms),
 	        cmocka_unit_test(a_person_can_read_a_report),
+	        cmocka_unit_test(lines_have_an_end),
+	        cmocka_unit_test(hostile_certificates_can_be_listed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, tear_down);
