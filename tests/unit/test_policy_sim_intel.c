@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Verdicts on a simulated TD: its registers against the ledger's statement and the policy's pins,
- * and Intel's rating of its machine against what the policy accepts, from the quote to the verdict.
+ * Verdicts on a simulated TD and a simulated enclave: registers against the ledger's statement and
+ * the policy's pins, and Intel's rating of the machine against what the policy accepts, from the
+ * quote to the verdict.
  * The claims by themselves are bent in test_policy_appraise.c.
  */
 #include "attest_build.h"
@@ -27,6 +28,9 @@
 	"0000000000000000000000000000000000000000000000000000000000000000" \
 	"00000000000000000000000000000000"
 
+#define E11 "1111111111111111111111111111111111111111111111111111111111111111"
+#define E22 "2222222222222222222222222222222222222222222222222222222222222222"
+
 /* What a release names, and the rest of what the simulated TD shows. */
 #define RELEASE "\"mrtd\":\"" H11 "\",\"rtmr1\":\"" H21 "\",\"rtmr2\":\"" H22 "\""
 #define REST    ",\"rtmr0\":\"" H20 "\",\"rtmr3\":\"" H23 "\""
@@ -41,18 +45,32 @@ struct world {
 	struct policy_head_update head;
 };
 
-static void world_start(struct world *w)
+static void start(struct world *w, enum tee tee, const char *predicate)
 {
+	uint16_t version = tee == TEE_TDX ? INTEL_V4 : INTEL_V3;
+
 	memset(w, 0, sizeof(*w));
 	w->quote = buf_make(SIM_INTEL_QUOTE_MAX);
-	assert_int_equal(sim_intel_begin(&w->p, TEE_TDX, INTEL_V4, INTEL_BODY_TD10, SIM_AT), 0);
+	assert_int_equal(sim_intel_begin(&w->p, tee, version,
+	                                 tee == TEE_TDX ? INTEL_BODY_TD10 : INTEL_BODY_SGX, SIM_AT),
+	                 0);
 	logbook_start(&w->log, SIM_AT);
-	make_statement(&w->log, "\"tdx\":{" RELEASE REST "}");
+	make_statement(&w->log, predicate);
 	w->shown.binder = BINDER_CONNECTION;
 	w->shown.check_report_data = true;
 	memset(w->shown.report_data, 0x5a, 64);
 	snprintf(w->shown.cmw.evidence_type, sizeof(w->shown.cmw.evidence_type), "%s",
-	         attest_media_type(TEE_TDX));
+	         attest_media_type(tee));
+}
+
+static void world_start(struct world *w)
+{
+	start(w, TEE_TDX, "\"tdx\":{" RELEASE REST "}");
+}
+
+static void enclave_start(struct world *w)
+{
+	start(w, TEE_SGX, "\"sgx\":{\"mrenclave\":\"" E11 "\"}");
 }
 
 static void world_end(struct world *w)
@@ -74,10 +92,10 @@ static void take_policy(struct world *w, const char *more)
 	files_add(&f, DIR "policy.d/lab.pem", buf_view(&w->p.root_pem));
 	buf_printf(&text,
 	           "default-action = allow\nledger acme { policy = acme.policy max-age = 1h }\n"
-	           "anchor lab { tee = tdx file = lab.pem }\n"
-	           "destination d { address = 192.0.2.1 port = 443 action = gate tee = tdx\n"
+	           "anchor lab { tee = %s file = lab.pem }\n"
+	           "destination d { address = 192.0.2.1 port = 443 action = gate tee = %s\n"
 	           "anchor = lab ledger = acme %s }\n",
-	           more);
+	           attest_tee_name(w->p.tee), attest_tee_name(w->p.tee), more);
 	in.text = buf_view(&text);
 	if (policy_parse(&in, 1, files_load, &f, SIM_AT, &w->policy, &issues)) {
 		print_issues(&issues);
@@ -279,12 +297,55 @@ static void machine(void **state)
 	refused(&w, "chip-id = 000102030405060708090a0b0c0d0eff", "policy.chip", hex);
 }
 
+/* The signer and the product are the policy's to pin; what the host configured must be pinned. */
+static void enclave(void **state)
+{
+	struct world w;
+
+	(void)state;
+	enclave_start(&w);
+	passes(&w, "", NULL, BY_LEASE);
+	enclave_start(&w);
+	memset(w.p.body + SGX_OFF_MRENCLAVE, 0x12, 32);
+	refused(&w, "", "policy.measurement", "not what the logged statement says");
+	enclave_start(&w);
+	passes(&w, "measurement = " E11 " register = {\"mrsigner=" E22 "\", \"isvprodid=0300\"}",
+	       NULL, BY_LEASE);
+	enclave_start(&w);
+	refused(&w, "register = \"mrsigner=" E11 "\"", "policy.registers", "mrsigner");
+	enclave_start(&w);
+	refused(&w, "register = \"sgx.isvprodid=0003\"", "policy.registers", "isvprodid");
+	enclave_start(&w);
+	passes(&w, "min-tcb = \"isvsvn=7\"", NULL, BY_LEASE);
+	enclave_start(&w);
+	refused(&w, "min-tcb = \"isvsvn=8\"", "policy.tcb-floor", "isvsvn is 7");
+	enclave_start(&w);
+	w.p.body[SGX_OFF_FLAGS] |= SGX_FLAG_KSS;
+	memset(w.p.body + SGX_OFF_CONFIGID, 0x22, 64);
+	refused(&w, "", "policy.registers", "configid=" E22 E22);
+	enclave_start(&w);
+	w.p.body[SGX_OFF_FLAGS] |= SGX_FLAG_KSS;
+	memset(w.p.body + SGX_OFF_CONFIGID, 0x22, 64);
+	passes(&w, "register = \"configid=" E22 E22 "\" require-attribute = sgx.kss", NULL,
+	       BY_LEASE);
+	enclave_start(&w);
+	w.p.body[SGX_OFF_FLAGS] |= SGX_FLAG_KSS;
+	refused(&w, "forbid-attribute = sgx.kss", "policy.attributes", "0x80 must not be set");
+	enclave_start(&w);
+	w.p.machine.pcesvn--;
+	refused(&w, "accept-tcb = ConfigurationNeeded", "policy.tcb-status", "OutOfDate");
+	/* A statement on another platform says nothing of this one. */
+	enclave_start(&w);
+	make_statement(&w.log, "\"tdx\":{" RELEASE "}");
+	refused(&w, "", "policy.measurement", "not what the logged statement says");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(registers),  cmocka_unit_test(statement),
 	        cmocka_unit_test(attributes), cmocka_unit_test(rating),
-	        cmocka_unit_test(machine),
+	        cmocka_unit_test(machine),    cmocka_unit_test(enclave),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
