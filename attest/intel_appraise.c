@@ -196,6 +196,8 @@ static void check_revocation(struct appraisal *a)
 			return;
 		}
 		limit(a, next);
+		if (links[i].issuer == a->chain.root)
+			a->chain.root_crl = crl;
 	}
 	if (!missing)
 		say(a, INTEL_CHECK_REVOCATION, CHECK_PASS,
@@ -254,7 +256,8 @@ static bool check_qe_binding(struct appraisal *a)
 
 static bool check_signature(struct appraisal *a)
 {
-	EVP_PKEY *key = pki_p256_key(a->quote.attest_key);
+	EVP_PKEY *key = pki_ec_key(X509_get0_pubkey(a->chain.pck),
+	                           (struct bytes){a->quote.attest_key, INTEL_KEY_LEN});
 	bool ok = key && p256(key, a->quote.signature, a->quote.signed_part);
 
 	say(a, INTEL_CHECK_SIGNATURE, ok ? CHECK_PASS : CHECK_FAIL, "%s",
@@ -272,18 +275,17 @@ static void add_signers(struct appraisal *a)
 {
 	struct pki_bag *bag = &a->chain.bag;
 	struct bytes stored[COLLATERAL_SAME_MAX];
-	char cn[64];
 	size_t n;
 
-	for (uint32_t i = 0; i < bag->certs; i++)
-		if (!pki_common_name(bag->cert[i], cn, sizeof(cn)) &&
-		    !strcmp(cn, INTEL_CN_TCB_SIGNING) && pki_valid_at(bag->cert[i], a->in->at))
-			return;
+	attest_intel_signers(&a->chain, a->in->at);
+	if (a->chain.signers && a->chain.signer[0].valid)
+		return;
 	n = attest_collateral(a->in, a->claims, VENDOR_INTEL, stored, COLLATERAL_SAME_MAX,
 	                      INTEL_PATH_TCB_SIGNERS);
 	/* One that can't be read is as good as none. */
 	for (size_t i = 0; i < n; i++)
 		(void)pki_bag_add(bag, stored[i]);
+	attest_intel_signers(&a->chain, a->in->at);
 }
 
 static void check_qe_identity(struct appraisal *a)

@@ -12,6 +12,15 @@
 
 /* ---------------------------------------------------------- chain (intel_pck.c) */
 
+enum { INTEL_SIGNERS_MAX = 4 };
+
+/* A certificate that is called TCB signing's, and what was found out about it so far. */
+struct intel_signer {
+	X509 *cert;
+	bool valid;           /* at the time */
+	bool looked_at, good; /* is it under the chain's root, and not revoked? */
+};
+
 struct intel_chain {
 	struct pki_bag bag; /* owns the certificates and lists */
 	struct pki_pins pins;
@@ -19,6 +28,9 @@ struct intel_chain {
 	struct intel_pck of;
 	bool platform_ca; /* else the Processor CA */
 	bool extra_anchor;
+	X509_CRL *root_crl; /* the caller's to set, once it was shown to hold */
+	uint32_t signers;   /* those that are valid come first */
+	struct intel_signer signer[INTEL_SIGNERS_MAX];
 };
 
 /*
@@ -126,6 +138,8 @@ struct intel_wanted {
 	const struct intel_pck *pck; /* TCB info: of this FMSPC and PCEID; else NULL */
 };
 
+/* Notes the certificates in the bag that may be those of signers. */
+void attest_intel_signers(struct intel_chain *chain, int64_t at);
 /*
  * Picks the newest wanted document that is signed by a TCB signer of the chain's root and valid at
  * in->at, out of the chain's bag and of stored. Status and words as attest_intel_chain. *limit is

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <openssl/evp.h>
 
 /* ------------------------------------------------------------- small readers */
 
@@ -124,40 +125,98 @@ static bool take_signature(struct bytes rest, uint8_t out[static INTEL_SIG_LEN])
 	return rd_done(&r) && !hex_decode(hex, out, INTEL_SIG_LEN);
 }
 
-const char *attest_intel_document(struct bytes data, const char *prefix, struct intel_document *out)
+/* What the cache keeps: a body, and how many bytes of text it was. */
+struct parsed {
+	json_t *body;
+	size_t n;
+};
+
+static void parsed_drop(void *what)
+{
+	struct parsed *p = what;
+
+	json_decref(p->body);
+	free(p);
+}
+
+/* The object at the beginning of rest; NULL when there is none. */
+static json_t *parse_object(struct bytes rest, size_t *n)
+{
+	json_error_t error;
+	/* With what follows left alone, the parser tells where the object ends. */
+	json_t *body = json_loadb((const char *)rest.p, rest.n,
+	                          JSON_REJECT_DUPLICATES | JSON_DISABLE_EOF_CHECK, &error);
+
+	if (body && (error.position <= 0 || (size_t)error.position > rest.n)) {
+		json_decref(body);
+		return NULL;
+	}
+	if (body)
+		*n = (size_t)error.position;
+	return body;
+}
+
+/* With its body from the cache, if it is there. */
+static const char *read_body(const struct parsed *known, struct bytes data, size_t from,
+                             struct intel_document *d)
+{
+	struct bytes rest = {data.p + from, data.n - from};
+	size_t n = 0;
+
+	if (known) {
+		d->body = json_incref(known->body);
+		n = known->n;
+	} else if (!shallow(data)) {
+		return "nested too deeply";
+	} else {
+		d->body = parse_object(rest, &n);
+	}
+	if (!d->body)
+		return "no well-formed JSON";
+	d->text = (struct bytes){rest.p, n};
+	return take_signature((struct bytes){rest.p + n, rest.n - n}, d->signature)
+	               ? NULL
+	               : "no signature where it should be";
+}
+
+static const char *read_document(const struct parsed *known, struct bytes data, const char *prefix,
+                                 struct intel_document *out)
 {
 	struct intel_document d = {0};
 	size_t from = strlen(prefix);
-	const char *why = NULL;
-	json_error_t error;
+	const char *why;
 
 	if (data.n > DOCUMENT_MAX)
 		return "larger than any";
 	if (data.n <= from || memcmp(data.p, prefix, from) != 0 || data.p[from] != '{')
 		return "not of this kind";
-	if (!shallow(data))
-		return "nested too deeply";
-	/* With the rest left alone the parser tells where the object ends. */
-	d.body = json_loadb((const char *)data.p + from, data.n - from,
-	                    JSON_REJECT_DUPLICATES | JSON_DISABLE_EOF_CHECK, &error);
-	if (!d.body || error.position <= 0 || (size_t)error.position > data.n - from) {
-		why = "no well-formed JSON";
-		goto out;
-	}
-	d.text = (struct bytes){data.p + from, (size_t)error.position};
-	if (!take_signature((struct bytes){d.text.p + d.text.n, data.n - from - d.text.n},
-	                    d.signature))
-		why = "no signature where it should be";
-	else if (!get_time(d.body, "issueDate", &d.issued) ||
-	         !get_time(d.body, "nextUpdate", &d.ends) || d.ends < d.issued)
+	why = read_body(known, data, from, &d);
+	if (!why && (!get_time(d.body, "issueDate", &d.issued) ||
+	             !get_time(d.body, "nextUpdate", &d.ends) || d.ends < d.issued))
 		why = "it does not say from when to when it holds";
-	else if (!get_number(d.body, "tcbEvaluationDataNumber", INT32_MAX, &d.evaluation))
+	if (!why && !get_number(d.body, "tcbEvaluationDataNumber", INT32_MAX, &d.evaluation))
 		why = "it has no evaluation number";
-out:
 	if (why)
 		attest_intel_document_free(&d);
 	*out = d;
 	return why;
+}
+
+const char *attest_intel_document(struct bytes data, const char *prefix, struct intel_document *out)
+{
+	return read_document(NULL, data, prefix, out);
+}
+
+/* Only what the vendor signed: nobody else shall choose what is kept in memory. */
+static void keep(struct pki_cache *cache, const uint8_t sha256[static 32],
+                 const struct intel_document *d)
+{
+	struct parsed *p = malloc(sizeof(*p));
+
+	if (!p)
+		return;
+	*p = (struct parsed){json_incref(d->body), d->text.n};
+	pki_cache_put(cache, sha256, p, parsed_drop);
 }
 
 void attest_intel_document_free(struct intel_document *d)
@@ -404,15 +463,10 @@ static bool is_wanted(const struct intel_wanted *w, const struct intel_document 
 	       !memcmp(pceid, w->pck->pceid, sizeof(pceid));
 }
 
-enum { SIGNERS_MAX = 4 };
-
 struct search {
 	const struct attest_input *in;
 	struct intel_chain *chain;
 	const struct intel_wanted *wanted;
-	X509 *signer[SIGNERS_MAX]; /* under the root of the chain, at any time */
-	uint32_t signers;
-	bool named; /* there was something of a signer's name */
 	struct intel_document best;
 	const X509 *best_signer;
 	/* What spoke against the others. */
@@ -422,47 +476,57 @@ struct search {
 	bool signer_ended; /* of one, all certificates of its signer are past their time */
 };
 
-/* The certificates of TCB signers that the chain's root issued: only these may sign. */
-static void find_signers(struct search *s)
+void attest_intel_signers(struct intel_chain *chain, int64_t at)
 {
 	char cn[64];
 
-	s->signers = 0;
-	for (uint32_t i = 0; i < s->chain->bag.certs && s->signers < SIGNERS_MAX; i++) {
-		X509 *cert = s->chain->bag.cert[i];
+	chain->signers = 0;
+	for (int valid = 1; valid >= 0; valid--) {
+		for (uint32_t i = 0; i < chain->bag.certs; i++) {
+			X509 *cert = chain->bag.cert[i];
 
-		if (pki_common_name(cert, cn, sizeof(cn)) || strcmp(cn, INTEL_CN_TCB_SIGNING) != 0)
-			continue;
-		s->named = true;
-		if (attest_intel_signed_well(cert) &&
-		    pki_path(cert, NULL, s->chain->root) == X509_V_OK)
-			s->signer[s->signers++] = cert;
+			if (chain->signers == INTEL_SIGNERS_MAX ||
+			    pki_common_name(cert, cn, sizeof(cn)) ||
+			    strcmp(cn, INTEL_CN_TCB_SIGNING) != 0 ||
+			    pki_valid_at(cert, at) != valid)
+				continue;
+			chain->signer[chain->signers++] =
+			        (struct intel_signer){.cert = cert, .valid = valid};
+		}
 	}
+}
+
+/* Only what the chain's root issued may sign; the root's list has these certificates too. */
+static bool may_sign(const struct intel_chain *chain, struct intel_signer *signer)
+{
+	X509_REVOKED *entry;
+
+	if (signer->looked_at)
+		return signer->good;
+	signer->looked_at = true;
+	signer->good =
+	        attest_intel_signed_well(signer->cert) && pki_leaf_of(signer->cert, chain->root) &&
+	        !(chain->root_crl && X509_CRL_get0_by_cert(chain->root_crl, &entry, signer->cert));
+	return signer->good;
 }
 
 /*
  * Who signed the document; one that is valid at the time before others, since a renewed
  * certificate is for the same key. NULL: nobody.
  */
-static const X509 *signer_of(const struct search *s, const struct intel_document *d)
+static const struct intel_signer *signer_of(const struct search *s, const struct intel_document *d)
 {
 	const size_t half = INTEL_SIG_LEN / 2;
-	const X509 *found = NULL;
 
-	for (uint32_t i = 0; i < s->signers; i++) {
-		EVP_PKEY *key = X509_get0_pubkey(s->signer[i]);
-		bool valid = pki_valid_at(s->signer[i], s->in->at);
+	for (uint32_t i = 0; i < s->chain->signers; i++) {
+		struct intel_signer *signer = &s->chain->signer[i];
 
-		if (found && !valid)
-			continue;
-		if (!pki_ecdsa_raw(key, EVP_sha256(), d->signature, d->signature + half, half,
-		                   false, d->text))
-			continue;
-		found = s->signer[i];
-		if (valid)
-			break;
+		if (may_sign(s->chain, signer) &&
+		    pki_ecdsa_raw(X509_get0_pubkey(signer->cert), EVP_sha256(), d->signature,
+		                  d->signature + half, half, false, d->text))
+			return signer;
 	}
-	return found;
+	return NULL;
 }
 
 static bool is_newer(const struct intel_document *a, const struct intel_document *b)
@@ -474,37 +538,42 @@ static bool is_newer(const struct intel_document *a, const struct intel_document
 static void look_at(struct search *s, struct bytes data)
 {
 	size_t n = strlen(s->wanted->prefix);
+	const struct intel_signer *signer;
+	const struct parsed *known = NULL;
 	struct intel_document d;
-	const X509 *signer;
+	uint8_t sha256[32];
 	const char *wrong;
+	bool cache;
 
 	if (data.n < n || memcmp(data.p, s->wanted->prefix, n) != 0)
 		return;
-	wrong = attest_intel_document(data, s->wanted->prefix, &d);
+	cache = s->in->cache && EVP_Digest(data.p, data.n, sha256, NULL, EVP_sha256(), NULL);
+	if (cache)
+		known = pki_cache_find(s->in->cache, sha256);
+	wrong = read_document(known, data, s->wanted->prefix, &d);
 	if (wrong) {
 		s->wrong = wrong;
 		return;
 	}
-	if (!is_wanted(s->wanted, &d))
-		goto out;
-	if (s->best.body && !is_newer(&d, &s->best))
+	if (!is_wanted(s->wanted, &d) || (s->best.body && !is_newer(&d, &s->best)))
 		goto out;
 	signer = signer_of(s, &d);
-	if (!signer)
-		s->wrong = "its signature is not that of a TCB signer under this root";
-	else if (s->in->at < d.issued)
+	if (signer && cache && !known)
+		keep(s->in->cache, sha256, &d);
+	if (!signer) {
+		s->wrong = "no TCB signer under this root, or only a revoked one, signed it";
+	} else if (s->in->at < d.issued) {
 		s->early = true;
-	else if (s->in->at > d.ends)
+	} else if (s->in->at > d.ends) {
 		s->ended = d.ends > s->ended ? d.ends : s->ended;
-	else if (!pki_valid_at(signer, s->in->at))
+	} else if (!signer->valid) {
 		s->signer_ended = true;
-	if (!signer || s->in->at < d.issued || s->in->at > d.ends ||
-	    !pki_valid_at(signer, s->in->at))
-		goto out;
-	attest_intel_document_free(&s->best);
-	s->best = d;
-	s->best_signer = signer;
-	return;
+	} else {
+		attest_intel_document_free(&s->best);
+		s->best = d;
+		s->best_signer = signer->cert;
+		return;
+	}
 out:
 	attest_intel_document_free(&d);
 }
@@ -515,11 +584,9 @@ static enum check_status nothing(const struct search *s, bool any,
 	const char *what = s->wanted->what;
 	char ended[32];
 
-	if (any && !s->signers) {
-		snprintf(why, CHECK_DETAIL_MAX, "%s: %s", what,
-		         s->named ? "what is called its signer's certificate is not under this root"
-		                  : "no certificate of its signer was given");
-		return s->named ? CHECK_FAIL : CHECK_UNAVAILABLE;
+	if (any && !s->chain->signers) {
+		snprintf(why, CHECK_DETAIL_MAX, "%s: no certificate of its signer was given", what);
+		return CHECK_UNAVAILABLE;
 	}
 	if (s->wrong) {
 		snprintf(why, CHECK_DETAIL_MAX, "%s: %s", what, s->wrong);
@@ -537,16 +604,6 @@ static enum check_status nothing(const struct search *s, bool any,
 	return CHECK_UNAVAILABLE;
 }
 
-/* The root's list, if there is one, has the signers' certificates on it too. */
-static bool is_revoked(const struct search *s)
-{
-	X509_CRL *crl = pki_crl_of(&s->chain->bag, s->chain->root, s->in->at);
-	X509 *signer = (X509 *)(uintptr_t)s->best_signer;
-
-	return crl &&
-	       pki_revocation(signer, s->chain->root, crl, s->in->at) == X509_V_ERR_CERT_REVOKED;
-}
-
 enum check_status attest_intel_collateral(const struct attest_input *in, struct intel_chain *chain,
                                           const struct intel_wanted *wanted,
                                           const struct bytes *stored, size_t stored_n,
@@ -558,7 +615,6 @@ enum check_status attest_intel_collateral(const struct attest_input *in, struct 
 	bool any = stored_n > 0;
 	int64_t end;
 
-	find_signers(&s);
 	for (uint32_t i = 0; i < chain->bag.others; i++) {
 		struct bytes data = chain->bag.other[i];
 
@@ -569,12 +625,6 @@ enum check_status attest_intel_collateral(const struct attest_input *in, struct 
 		look_at(&s, stored[i]);
 	if (!s.best.body)
 		return nothing(&s, any, why);
-	if (is_revoked(&s)) {
-		snprintf(why, CHECK_DETAIL_MAX, "%s: its signer's certificate is revoked",
-		         wanted->what);
-		attest_intel_document_free(&s.best);
-		return CHECK_FAIL;
-	}
 	*limit = s.best.ends < *limit ? s.best.ends : *limit;
 	if (!pki_time(X509_get0_notAfter(s.best_signer), &end) && end < *limit)
 		*limit = end;

@@ -26,6 +26,13 @@ enum { PKI_RSA_BITS_MAX = 4096, PKI_EC_BITS_MAX = 521, PKI_ISSUERS_MAX = 4 };
 struct pki_cache;
 struct pki_cache *pki_cache_new(void); /* NULL: out of memory */
 void pki_cache_free(struct pki_cache *c);
+/*
+ * The same for what else is costly to parse, e.g. JSON: finding lends what was put under this hash
+ * (NULL: nothing), good until the next put. Put takes it over, and drops it when its time has come.
+ */
+void *pki_cache_find(const struct pki_cache *c, const uint8_t sha256[static 32]);
+void pki_cache_put(struct pki_cache *c, const uint8_t sha256[static 32], void *what,
+                   void (*drop)(void *what));
 
 struct pki_bag {
 	struct pki_cache *cache; /* the caller's, or NULL; set before anything is added */
@@ -80,6 +87,11 @@ X509 *pki_issuer_of(const struct pki_bag *bag, X509 *cert, bool *named);
  * intermediate may be NULL. 0 or an X509_V_ERR_ code.
  */
 int pki_path(X509 *leaf, X509 *intermediate, X509 *root);
+/*
+ * leaf, no CA itself, under an issuer whose own standing is the caller's to show: name, signature,
+ * key usage and key ids; nothing critical that is not understood. The times left out.
+ */
+bool pki_leaf_of(X509 *leaf, X509 *issuer);
 /* The CRL of this issuer with the latest thisUpdate that is not after at (else any); or NULL. */
 X509_CRL *pki_crl_of(const struct pki_bag *bag, const X509 *issuer, int64_t at);
 /*
@@ -97,8 +109,11 @@ int pki_name_common(const X509_NAME *name, char *out, size_t cap);
  */
 int pki_extension(const X509 *cert, const char *oid, struct bytes *out);
 
-/* A public key on P-256 from raw x || y, 32 bytes each, big endian; NULL when it is not on it. */
-EVP_PKEY *pki_p256_key(const uint8_t xy[static 64]);
+/*
+ * A public key on the curve of `like`, which is an EC key, from an uncompressed point without its
+ * first byte: x || y, big endian. NULL when that is no point on it.
+ */
+EVP_PKEY *pki_ec_key(const EVP_PKEY *like, struct bytes xy);
 /* True if the certificate's key is on this curve, e.g. SN_secp384r1. */
 bool pki_on_curve(const X509 *cert, const char *curve);
 /* ECDSA with raw r || s, each `half` bytes, little or big endian, over msg. True if it verifies. */

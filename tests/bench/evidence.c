@@ -38,6 +38,22 @@ static const struct subject subjects[] = {
          "snp/genoa-v3-tsm.report.bin",
          {"snp/genoa-v3-tsm.vcek.der", "snp/ask-genoa.der", "snp/ark-genoa.der",
           "snp/crl-genoa.der"}},
+        {"tdx",
+         1751600000,
+         false,
+         "tdx/v4-b0c0-uptodate.quote.bin",
+         {"tdx/collateral/tcb-signing-chain.pem",
+          "tdx/collateral/tcbinfo-tdx-b0c06f000000-20250619-e17.json",
+          "tdx/collateral/qeid-td_qe-20250619-e17.json",
+          "tdx/collateral/pckcrl-platform-20250619.der", "tdx/collateral/rootcrl-20250320.der"}},
+        {"sgx",
+         1756125000,
+         false,
+         "sgx/v3-platform-spr.quote.bin",
+         {"sgx/collateral/tcb-signing-chain.pem",
+          "sgx/collateral/tcbinfo-sgx-90806f000000-20250808-e19.json",
+          "sgx/collateral/qeid-qe-20250815-e17.json", "sgx/collateral/pckcrl-platform-20250815.der",
+          "sgx/collateral/rootcrl-20250320.der"}},
 };
 
 struct loaded {

@@ -6,6 +6,7 @@
 
 #include <string.h>
 #include <openssl/ec.h>
+#include "attest/intel_appraise.h"
 #include "attest/snp.h"
 
 static bool add_cert(struct floor *f, X509 *cert, X509 *issuer)
@@ -93,6 +94,52 @@ static bool of_snp(const struct attest_input *in, struct floor *f)
 	               SNP_SIG_VALUE_LEN, true, (struct bytes){r.raw.p, SNP_SIGNED_LEN});
 }
 
+static bool add_p256(struct floor *f, EVP_PKEY *key, const uint8_t *sig, struct bytes message)
+{
+	const int half = INTEL_SIG_LEN / 2;
+
+	return add_raw(f, key, EVP_sha256(), sig, sig + half, half, false, message);
+}
+
+/* The signed part of what the service answered, by the signer's certificate. */
+static bool add_document(struct floor *f, struct bytes data, EVP_PKEY *signer)
+{
+	const char *prefix = memcmp(data.p, INTEL_JSON_IDENTITY, strlen(INTEL_JSON_IDENTITY)) != 0
+	                             ? INTEL_JSON_TCB_INFO
+	                             : INTEL_JSON_IDENTITY;
+	struct intel_document d;
+	bool ok = !attest_intel_document(data, prefix, &d) &&
+	          add_p256(f, signer, d.signature, d.text);
+
+	attest_intel_document_free(&d);
+	return ok;
+}
+
+/* The endorsements begin with the chain of the one that signs collateral. */
+static bool of_intel(const struct attest_input *in, struct floor *f)
+{
+	struct intel_quote q;
+	const char *why;
+	X509 *signer = f->bag.cert[0], *pck;
+	uint32_t at = f->bag.certs;
+	EVP_PKEY *key;
+
+	if (attest_intel_parse(in->evidence, in->type, &q, &why) ||
+	    pki_bag_add(&f->bag, (struct bytes){q.cert_data.p, q.cert_data.n}))
+		return false;
+	pck = f->bag.cert[at];
+	key = f->own[f->owned++] =
+	        pki_ec_key(X509_get0_pubkey(pck), (struct bytes){q.attest_key, INTEL_KEY_LEN});
+	for (uint32_t i = 0; i < f->bag.others; i++)
+		if (!add_document(f, f->bag.other[i], X509_get0_pubkey(signer)))
+			return false;
+	return add_cert(f, signer, named(&f->bag, X509_get_issuer_name(signer))) &&
+	       add_chain(f, pck) && add_crls(f) &&
+	       add_p256(f, X509_get0_pubkey(pck), q.qe_signature,
+	                (struct bytes){q.qe_report, INTEL_SGX_BODY_LEN}) &&
+	       add_p256(f, key, q.signature, q.signed_part);
+}
+
 bool floor_of(const struct attest_input *in, struct floor *out)
 {
 	for (uint32_t i = 0; i < in->endorsements_n; i++)
@@ -101,6 +148,9 @@ bool floor_of(const struct attest_input *in, struct floor *out)
 	switch (in->type) {
 	case TEE_SNP:
 		return of_snp(in, out);
+	case TEE_TDX:
+	case TEE_SGX:
+		return of_intel(in, out);
 	default:
 		return false;
 	}

@@ -296,6 +296,7 @@ static void every_flip_and_cut_in_collateral_is_refused(void **state)
 		s.in.endorsements[0] = s.part[PART_SIGNERS];
 		s.in.endorsements_n = 1;
 		assert_int_equal(attest_intel_chain(&s.in, &q, &chain, why), CHECK_PASS);
+		attest_intel_signers(&chain, s.in.at);
 		wanted[0].id = samples[i].tee == TEE_TDX ? INTEL_ID_TDX : INTEL_ID_SGX;
 		wanted[0].pck = &chain.of;
 		wanted[1].id = samples[i].tee == TEE_TDX ? INTEL_ID_TD_QE : INTEL_ID_QE;
@@ -497,6 +498,32 @@ static void the_newest_of_several_counts(void **state)
 	unload(forged);
 }
 
+/* The same bytes again, with what was parsed of them kept: nothing is believed for that. */
+static void a_cache_changes_no_verdict(void **state)
+{
+	struct claims first;
+	struct set s;
+	(void)state;
+	NEED_VECTORS();
+
+	set_load(&s, &samples[2]);
+	set_judge(&s);
+	expect_pass(&s.checks);
+	first = s.claims;
+	set_judge(&s);
+	expect_pass(&s.checks);
+	assert_memory_equal(&s.claims, &first, sizeof(first));
+	s.in.at = 1757300000; /* past the TCB info */
+	set_judge(&s);
+	assert_int_equal(checks_find(&s.checks, "sgx.tcb-info")->status, CHECK_UNAVAILABLE);
+	s.in.at = samples[2].at;
+	s.in.endorsements[PART_SIGNERS] = s.part[PART_ROOT_CRL];
+	set_judge(&s);
+	assert_int_equal(checks_find(&s.checks, "sgx.tcb-info")->status, CHECK_UNAVAILABLE);
+	assert_int_equal(checks_find(&s.checks, "sgx.qe-identity")->status, CHECK_UNAVAILABLE);
+	set_free(&s);
+}
+
 static void lists_come_in_hex_too(void **state)
 {
 	char *hex;
@@ -621,6 +648,7 @@ int main(void)
 	        cmocka_unit_test(past_collateral_is_unavailable),
 	        cmocka_unit_test(the_store_serves_what_is_missing),
 	        cmocka_unit_test(the_newest_of_several_counts),
+	        cmocka_unit_test(a_cache_changes_no_verdict),
 	        cmocka_unit_test(lists_come_in_hex_too),
 	        cmocka_unit_test(lists_can_not_be_crowded_out),
 	        cmocka_unit_test(quotes_of_one_tee_are_not_the_others),
