@@ -38,7 +38,7 @@ enum { ATTEST_EVIDENCE_MAX = 65536, ATTEST_ENDORSEMENTS_MAX = 32, ATTEST_ANCHORS
 
 enum { COLLATERAL_PATH_MAX = 320, COLLATERAL_WANTS_MAX = 8, COLLATERAL_SAME_MAX = 4 };
 
-enum collateral_vendor { VENDOR_NONE = 0, VENDOR_AMD, VENDOR_INTEL };
+enum collateral_vendor { VENDOR_NONE = 0, VENDOR_AMD, VENDOR_INTEL, VENDORS };
 
 /*
  * A piece of collateral by the name that its vendor gave it: the path below the vendor's (or a

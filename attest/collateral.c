@@ -396,6 +396,7 @@ const char *attest_vendor_name(enum collateral_vendor v)
 	case VENDOR_INTEL:
 		return "intel";
 	case VENDOR_NONE:
+	case VENDORS:
 		break;
 	}
 	return "none";

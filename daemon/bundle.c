@@ -5,6 +5,7 @@
 #include "daemon/bundle.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,7 +140,21 @@ static int load_from_bundle(void *ctx, const char *path, uint8_t **out, size_t *
 	return 0;
 }
 
-static int add_collateral(const struct bundle *b, struct policy *p)
+static void warn_unread(struct policy_issues *issues, const char *path)
+{
+	struct policy_issue *is = &issues->v[issues->n];
+
+	if (issues->n == POLICY_ISSUES_MAX)
+		return;
+	*is = (struct policy_issue){.error = false};
+	snprintf(is->where.file, sizeof(is->where.file), "%s", path);
+	snprintf(is->text, sizeof(is->text),
+	         "is no certificate, no revocation list and no signed document of a vendor; "
+	         "left out");
+	issues->n++;
+}
+
+static int add_collateral(const struct bundle *b, struct policy *p, struct policy_issues *issues)
 {
 	for (uint32_t i = 0; i < b->n; i++) {
 		const struct bundle_entry *e = &b->v[i];
@@ -155,10 +170,13 @@ static int add_collateral(const struct bundle *b, struct policy *p)
 
 		int ret = policy_add_collateral(p, copy, e->content.n);
 
-		if (ret) {
+		if (ret)
 			free(copy);
+		/* One file too many in the directory must not take the policy down. */
+		if (ret == -EINVAL)
+			warn_unread(issues, e->path);
+		else if (ret)
 			return ret;
-		}
 	}
 	return 0;
 }
@@ -182,7 +200,7 @@ int bundle_parse(const struct bundle *b, int64_t now, struct policy **out,
 
 	free(files);
 	if (!ret)
-		ret = add_collateral(b, p);
+		ret = add_collateral(b, p, issues);
 	if (ret) {
 		policy_free(p);
 		return ret;

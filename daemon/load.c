@@ -181,7 +181,10 @@ int bundle_load(const struct bundle_paths *paths, int64_t now, struct bundle *ou
 		ret = bundle_parse(&b, now, policy, issues);
 	}
 	if (ret == -ENOSPC)
-		issue(issues, paths->collateral, "holds more than %d files", POLICY_COLLATERAL_MAX);
+		issue(issues, paths->collateral,
+		      "holds more than %d MiB, or more than %d certificates that no vendor serves "
+		      "under a name",
+		      POLICY_COLLATERAL_BYTES >> 20, POLICY_ENDORSEMENTS_MAX);
 	if (ret) {
 		bundle_free(&b);
 		return ret == -ENOMEM ? ret : -EINVAL;

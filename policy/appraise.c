@@ -77,7 +77,23 @@ static void check_binder(struct appraisal *a)
 
 /* ----------------------------------------------------------------- the evidence */
 
-static void fill_input(const struct appraisal *a, struct attest_input *in)
+/* An attest_collateral_fn: half of what fits from the administrator's directory, then the fetched.
+ */
+static size_t find_collateral(void *ctx, const struct collateral_name *name, struct bytes *out,
+                              size_t cap)
+{
+	const struct appraisal *a = ctx;
+	size_t n = 0;
+
+	if (a->p->collateral)
+		n = collateral_store_find(a->p->collateral, name, out,
+		                          a->shown->fetched ? cap / 2 : cap);
+	if (a->shown->fetched)
+		n += collateral_store_find(a->shown->fetched, name, out + n, cap - n);
+	return n;
+}
+
+static void fill_input(struct appraisal *a, struct attest_input *in)
 {
 	const struct policy *p = a->p;
 	const struct cmw *cmw = &a->shown->cmw;
@@ -89,9 +105,12 @@ static void fill_input(const struct appraisal *a, struct attest_input *in)
 	memcpy(in->report_data, a->shown->report_data, sizeof(in->report_data));
 	in->allow_debug = a->d->allow_debug;
 	in->require_crl = a->d->require_crl;
+	in->collateral = find_collateral;
+	in->collateral_ctx = a;
+	in->cache = a->shown->cache;
 	/* Our own first: a peer that sends much can't crowd them out. */
-	for (uint32_t i = 0; i < p->collaterals; i++)
-		in->endorsements[in->endorsements_n++] = p->collateral[i];
+	for (uint32_t i = 0; i < p->endorsements; i++)
+		in->endorsements[in->endorsements_n++] = p->endorsement[i];
 	for (uint32_t i = 0; i < cmw->endorsements_n; i++)
 		in->endorsements[in->endorsements_n++] = cmw->endorsements[i];
 	/* An anchor counts for its own platform; evidence of an unnamed kind gets none. */
@@ -144,6 +163,10 @@ static int check_evidence(struct appraisal *a)
 	attest_appraise(in, &a->claims, &made);
 	free(in);
 	a->evidence_holds = take_checks(a, &made) == CHECK_PASS;
+	if (a->shown->wants && !a->evidence_holds) {
+		a->shown->wants->n = a->claims.wants;
+		memcpy(a->shown->wants->v, a->claims.want, sizeof(a->claims.want));
+	}
 	snprintf(a->v->tee, sizeof(a->v->tee), "%s", attest_tee_name(a->claims.tee));
 	a->v->measurements = a->claims.measurements;
 	if (a->evidence_holds) {

@@ -48,6 +48,25 @@ static const struct policy_key anchor_keys[] = {
          read_anchor_file},
 };
 
+static const struct policy_key collateral_keys[] = {
+        {"url", KEY_MUST, "`https:`, `http:` or `file:` prefix", NULL,
+         "\"https://kdsintf.amd.com/\"",
+         "The vendor's service, a mirror of it or a caching service (PCCS) of yours: what stands "
+         "behind the prefix are the vendor's own paths. In a directory (`file:`) `?` and `&` of a "
+         "path are written as `,`. What comes from there is checked like everything else, so a "
+         "mirror needs no trust; it learns which machines this host talks to.",
+         read_source_url},
+        {"refresh", 0, "duration, 1h to 30d", "`24h`", "\"24h\"",
+         "How often lists and documents in use are asked for again, at the latest when half of "
+         "their life is over. The certificate of a chip never changes and is fetched once.",
+         read_source_refresh},
+        {"ca", 0, "absolute file name", "the system's", "\"/etc/keygate/pccs-ca.pem\"",
+         "Certificates (PEM) that vouch for the server of an `https:` prefix, for a service with a "
+         "certificate of its own. The user that keygated gives its network role must be able to "
+         "read it.",
+         read_source_ca},
+};
+
 static const struct policy_key destination_keys[] = {
         {"address", KEY_LIST, "list of addresses and prefixes", "none", "{\"192.0.2.0/24\"}",
          "IPv4 and IPv6 addresses or prefixes. IPv4 is matched whichever kind of socket the "
@@ -224,6 +243,12 @@ const struct policy_section policy_sections[SECTION_MAX] = {
                             "A trust anchor beside the built-in vendor roots. It counts only for "
                             "the destinations that name it.",
                             anchor_keys, COUNT(anchor_keys)},
+        [SECTION_COLLATERAL] = {"collateral",
+                                "Where certificates, revocation lists and signed documents of a "
+                                "vendor are fetched from when neither the evidence nor the "
+                                "collateral directory holds them. The block's name is the vendor: "
+                                "`amd` or `intel`. Without a block nothing is fetched for it.",
+                                collateral_keys, COUNT(collateral_keys)},
         [SECTION_DESTINATION] =
                 {"destination",
                  "Where connections go and what is demanded there. Blocks are tried "

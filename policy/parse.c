@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "attest/pki.h"
 #include "policy/names.h"
 #include "policy/read.h"
 
@@ -109,6 +110,29 @@ static void open_anchor(struct policy_reader *r)
 	r->a->where = r->where;
 }
 
+/* One block a vendor; the reader keeps one place for a block of a vendor that there is not. */
+static void open_source(struct policy_reader *r, const char *title)
+{
+	enum collateral_vendor v = VENDOR_NONE;
+
+	for (enum collateral_vendor i = VENDOR_NONE + 1; i < VENDORS; i++)
+		if (!strcmp(title, attest_vendor_name(i)))
+			v = i;
+	r->s = &r->p->source[v];
+	if (v == VENDOR_NONE)
+		policy_error(r, r->where.line,
+		             "collateral \"%.64s\": no such vendor; write collateral \"amd\" or "
+		             "collateral \"intel\"",
+		             title);
+	else if (r->s->where.line)
+		policy_error(r, r->where.line,
+		             "there is a collateral \"%s\" already at %s:%" PRIu32
+		             "; one of them is enough",
+		             title, r->s->where.file, r->s->where.line);
+	r->s->where = r->where;
+	r->s->refresh = DAY;
+}
+
 static void open_destination(struct policy_reader *r)
 {
 	struct policy *p = r->p;
@@ -196,6 +220,7 @@ static void on_open(struct policy_reader *r, enum policy_section_id section, con
 	r->given = 0;
 	r->l = NULL;
 	r->a = NULL;
+	r->s = NULL;
 	r->d = NULL;
 	r->ref = NULL;
 	switch (section) {
@@ -211,6 +236,9 @@ static void on_open(struct policy_reader *r, enum policy_section_id section, con
 		open_anchor(r);
 		if (r->a)
 			name_block(r, title, r->a->name);
+		return;
+	case SECTION_COLLATERAL:
+		open_source(r, title);
 		return;
 	case SECTION_DESTINATION:
 		open_destination(r);
@@ -378,6 +406,9 @@ static void on_close(struct policy_reader *r)
 	case SECTION_ANCHOR:
 		check_must(r, r->a->name, KEY_MUST, "");
 		return;
+	case SECTION_COLLATERAL:
+		check_must(r, "", KEY_MUST, "");
+		return;
 	case SECTION_DESTINATION:
 		check_destination(r);
 		return;
@@ -424,18 +455,50 @@ int policy_parse(const struct policy_file *files, size_t n, policy_load_fn load,
 	return 0;
 }
 
-int policy_add_collateral(struct policy *p, uint8_t *content, size_t n)
+/* Whether it is a certificate or a list, though none that a vendor serves under a name. */
+static bool is_endorsement(struct bytes piece)
+{
+	struct pki_bag bag = {0};
+	bool is = !pki_bag_add(&bag, piece) && !bag.others;
+
+	pki_bag_free(&bag);
+	return is;
+}
+
+static int add_endorsement(struct policy *p, uint8_t *content, size_t n)
 {
 	struct bytes *bigger;
 
-	if (p->collaterals == POLICY_COLLATERAL_MAX)
+	if (!is_endorsement((struct bytes){content, n}))
+		return -EINVAL;
+	if (p->endorsements == POLICY_ENDORSEMENTS_MAX)
 		return -ENOSPC;
-	bigger = reallocarray(p->collateral, p->collaterals + 1, sizeof(*bigger));
+	bigger = reallocarray(p->endorsement, p->endorsements + 1, sizeof(*bigger));
 	if (!bigger)
 		return -ENOMEM;
-	p->collateral = bigger;
-	p->collateral[p->collaterals++] = (struct bytes){content, n};
+	p->endorsement = bigger;
+	p->endorsement[p->endorsements++] = (struct bytes){content, n};
 	return 0;
+}
+
+int policy_add_collateral(struct policy *p, uint8_t *content, size_t n)
+{
+	int rc;
+
+	if (!p->collateral)
+		p->collateral = collateral_store_new(POLICY_COLLATERAL_BYTES);
+	if (!p->collateral)
+		return -ENOMEM;
+	rc = collateral_store_add(p->collateral, (struct bytes){content, n}, NULL);
+	if (rc == -EINVAL)
+		return add_endorsement(p, content, n);
+	/* Twice the same file, or one older than all that is kept of its name: no harm. */
+	if (rc == -EEXIST ||
+	    (rc == -ENOSPC && collateral_store_bytes(p->collateral) + n <= POLICY_COLLATERAL_BYTES))
+		rc = 0;
+	if (!rc)
+		free(content);
+	return rc;
 }
 
 static void bytes_free(struct bytes *b)
@@ -457,11 +520,12 @@ void policy_free(struct policy *p)
 		free(p->ledger[i].tlog);
 	for (uint32_t i = 0; i < p->anchors; i++)
 		bytes_free(&p->anchor[i].content);
-	for (uint32_t i = 0; i < p->collaterals; i++)
-		bytes_free(&p->collateral[i]);
+	for (uint32_t i = 0; i < p->endorsements; i++)
+		bytes_free(&p->endorsement[i]);
+	collateral_store_free(p->collateral);
 	free(p->destination);
 	free(p->ledger);
 	free(p->anchor);
-	free(p->collateral);
+	free(p->endorsement);
 	free(p);
 }

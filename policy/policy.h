@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include "attest/attest.h"
 #include "attest/cmw.h"
+#include "attest/collateral.h"
 #include "core/bytes.h"
 #include "core/verdict.h"
 #include "ledger/ledger.h"
@@ -26,8 +27,9 @@ enum {
 	POLICY_UNPINNED_MAX = 16, /* so that one line of a verdict can name them all */
 	POLICY_FILE_MAX = 4 << 20,
 	POLICY_ANCHOR_FILE_MAX = 65536,
-	/* What a peer may send leaves this much of attest's endorsements to the collateral. */
-	POLICY_COLLATERAL_MAX = ATTEST_ENDORSEMENTS_MAX - CMW_ENDORSEMENTS_MAX,
+	POLICY_COLLATERAL_BYTES = 64 << 20,
+	/* What a peer may send leaves this much of attest's endorsements to ours. */
+	POLICY_ENDORSEMENTS_MAX = ATTEST_ENDORSEMENTS_MAX - CMW_ENDORSEMENTS_MAX,
 };
 
 enum policy_action { POLICY_DENY = 0, POLICY_GATE, POLICY_ALLOW };
@@ -148,6 +150,14 @@ struct policy_anchor {
 	struct bytes content; /* owned */
 };
 
+/* A `collateral "vendor" { ... }` block: where a vendor's collateral is fetched from. */
+struct policy_source {
+	struct policy_where where;
+	char url[512];   /* ends in a slash; empty: nothing is fetched */
+	int64_t refresh; /* seconds */
+	char ca[256];    /* file with the roots that vouch for an https: url; empty: the system's */
+};
+
 struct policy {
 	enum policy_action default_action;
 	struct policy_destination *destination; /* in order: first match wins */
@@ -156,8 +166,12 @@ struct policy {
 	uint32_t ledgers;
 	struct policy_anchor *anchor;
 	uint32_t anchors;
-	struct bytes *collateral; /* contents of the collateral directory's files; owned */
-	uint32_t collaterals;
+	struct policy_source source[VENDORS];
+	/* Of the collateral directory, owned: what a vendor serves under a name, and what goes in
+	 * with every evidence. */
+	struct collateral_store *collateral; /* NULL: none */
+	struct bytes *endorsement;
+	uint32_t endorsements;
 };
 
 /* --------------------------------------------------------------------- parse */
@@ -195,8 +209,10 @@ struct policy_issues {
 int policy_parse(const struct policy_file *files, size_t n, policy_load_fn load, void *ctx,
                  int64_t now, struct policy **out, struct policy_issues *issues);
 /*
- * Takes ownership of a collateral file's content (a CRL, a certificate, in any order). 0; -ENOSPC
- * (over POLICY_COLLATERAL_MAX) or -ENOMEM, and content stays the caller's.
+ * Takes ownership of a collateral file's content, told by what it is, in any order. 0; -EINVAL (no
+ * certificate, list or signed document), -ENOSPC (over POLICY_COLLATERAL_BYTES, or over
+ * POLICY_ENDORSEMENTS_MAX that no vendor serves under a name) or -ENOMEM, and content stays the
+ * caller's.
  */
 int policy_add_collateral(struct policy *p, uint8_t *content, size_t n);
 void policy_free(struct policy *p);
@@ -243,6 +259,12 @@ int policy_compile(const struct policy *p, const struct policy_resolved *names, 
 
 /* ------------------------------------------------------------------- appraise */
 
+/* Collateral that the appraisal looked for in vain. */
+struct policy_wants {
+	uint32_t n;
+	struct collateral_name v[COLLATERAL_WANTS_MAX];
+};
+
 /* What the transport brought, already authenticated to the connection. */
 struct policy_presented {
 	enum policy_binder binder;
@@ -250,6 +272,10 @@ struct policy_presented {
 	uint8_t spki_sha256[32];
 	uint8_t report_data[64]; /* what the evidence must hold for this connection */
 	bool check_report_data;  /* false only for files judged without a connection */
+	/* What the judge keeps from one appraisal to the next; each may be NULL. */
+	struct collateral_store *fetched;
+	struct pki_cache *cache;
+	struct policy_wants *wants; /* filled */
 };
 
 /* What the ledger half of the appraisal found, for the keeper of the state. */

@@ -171,7 +171,8 @@ void read_ledger_max_age(struct policy_reader *r, const struct policy_value *v)
 	policy_take_duration(r, v, 60, 7 * (int64_t)DAY, &r->l->max_age);
 }
 
-void read_ledger_url(struct policy_reader *r, const struct policy_value *v)
+void policy_take_prefix(struct policy_reader *r, const struct policy_value *v, char *out,
+                        size_t cap)
 {
 	size_t n = strlen(v->text);
 	bool slash = n && v->text[n - 1] == '/';
@@ -181,11 +182,34 @@ void read_ledger_url(struct policy_reader *r, const struct policy_value *v)
 		policy_unexpected(r, v, "a prefix that starts with https://, http:// or file:///");
 		return;
 	}
-	if (strpbrk(v->text, " ?#") || n + 2 > sizeof(r->l->url)) {
+	if (strpbrk(v->text, " ?#") || n + 2 > cap) {
 		policy_unexpected(r, v, "a prefix; blanks, ? and # can't stand in it");
 		return;
 	}
-	snprintf(r->l->url, sizeof(r->l->url), "%s%s", v->text, slash ? "" : "/");
+	snprintf(out, cap, "%s%s", v->text, slash ? "" : "/");
+}
+
+void read_ledger_url(struct policy_reader *r, const struct policy_value *v)
+{
+	policy_take_prefix(r, v, r->l->url, sizeof(r->l->url));
+}
+
+void read_source_url(struct policy_reader *r, const struct policy_value *v)
+{
+	policy_take_prefix(r, v, r->s->url, sizeof(r->s->url));
+}
+
+void read_source_refresh(struct policy_reader *r, const struct policy_value *v)
+{
+	policy_take_duration(r, v, HOUR, 30 * (int64_t)DAY, &r->s->refresh);
+}
+
+void read_source_ca(struct policy_reader *r, const struct policy_value *v)
+{
+	if (v->text[0] != '/' || strlen(v->text) >= sizeof(r->s->ca))
+		policy_unexpected(r, v, "an absolute file name");
+	else
+		snprintf(r->s->ca, sizeof(r->s->ca), "%s", v->text);
 }
 
 void read_ledger_first_use(struct policy_reader *r, const struct policy_value *v)

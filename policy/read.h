@@ -58,6 +58,7 @@ struct policy_reader {
 	uint32_t pins_cap;
 	struct policy_ledger *l;
 	struct policy_anchor *a;
+	struct policy_source *s;
 	struct policy_destination *d;
 	struct policy_refs *ref; /* of d */
 
@@ -127,6 +128,13 @@ void read_ledger_allow_no_quorum(struct policy_reader *r, const struct policy_va
 
 void read_anchor_tee(struct policy_reader *r, const struct policy_value *v);
 void read_anchor_file(struct policy_reader *r, const struct policy_value *v);
+
+void read_source_url(struct policy_reader *r, const struct policy_value *v);
+void read_source_refresh(struct policy_reader *r, const struct policy_value *v);
+void read_source_ca(struct policy_reader *r, const struct policy_value *v);
+/* A prefix that paths are appended to, with its slash, into out; else an issue. */
+void policy_take_prefix(struct policy_reader *r, const struct policy_value *v, char *out,
+                        size_t cap);
 
 void read_address(struct policy_reader *r, const struct policy_value *v);
 void read_name(struct policy_reader *r, const struct policy_value *v);

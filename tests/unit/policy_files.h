@@ -11,6 +11,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <openssl/x509.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -168,5 +169,39 @@ static MAYBE_UNUSED struct policy *parse_good(const char *text)
 	}
 	return p;
 }
+
+/* A certificate that no vendor serves under a name. Freed by the caller. */
+static MAYBE_UNUSED uint8_t *some_cert(long serial, size_t *n)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *x = X509_new();
+	uint8_t *der = NULL, *out;
+	int len;
+
+	assert_true(key && x && ASN1_INTEGER_set(X509_get_serialNumber(x), serial) &&
+	            X509_set_pubkey(x, key));
+	assert_true(X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
+	                                       (const uint8_t *)"lab", -1, -1, 0));
+	assert_true(ASN1_TIME_set(X509_getm_notBefore(x), 0) &&
+	            ASN1_TIME_set(X509_getm_notAfter(x), 1000));
+	assert_true(X509_sign(x, key, EVP_sha256()) > 0);
+	len = i2d_X509(x, &der);
+	assert_true(len > 0);
+	*n = (size_t)len;
+	out = malloc(*n);
+	memcpy(out, der, *n);
+	OPENSSL_free(der);
+	X509_free(x);
+	EVP_PKEY_free(key);
+	return out;
+}
+
+/* What Intel's service answers for a platform, unsigned. */
+#define SOME_TCB_INFO \
+	"{\"tcbInfo\":{\"id\":\"TDX\",\"version\":3,\"issueDate\":\"2025-01-01T00:00:00Z\"," \
+	"\"nextUpdate\":\"2025-03-01T00:00:00Z\",\"fmspc\":\"00806F050000\",\"pceId\":\"0000\"," \
+	"\"tcbType\":0,\"tcbEvaluationDataNumber\":17,\"tcbLevels\":[]},\"signature\":" \
+	"\"00000000000000000000000000000000000000000000000000000000000000000000000000000000" \
+	"000000000000000000000000000000000000000000000000\"}"
 
 #endif

@@ -130,21 +130,36 @@ static void test_collateral(void **state)
 {
 	struct bundle b = {0};
 	struct policy *p = NULL;
+	char path[256];
+	uint8_t *cert;
+	size_t n;
 
 	(void)state;
 	assert_int_equal(mkdir(collateral, 0700), 0);
-	put("collateral/b.crl", bytes_str("two"));
-	put("collateral/a.crl", bytes_str("one"));
+	cert = some_cert(1, &n);
+	put("collateral/lab.der", (struct bytes){cert, n});
+	put("collateral/tcb.json", bytes_str(SOME_TCB_INFO));
+	put("collateral/README", bytes_str("what lies here"));
 	load(&b, &p);
-	assert_int_equal(p->collaterals, 2);
-	assert_true(bytes_equal(p->collateral[0], bytes_str("one")));
+	assert_int_equal(p->endorsements, 1);
+	assert_true(bytes_equal(p->endorsement[0], (struct bytes){cert, n}));
+	assert_int_equal(collateral_store_pieces(p->collateral), 1);
+	/* What can't be used is said and takes nothing down. */
+	assert_int_equal(issues.n, 1);
+	assert_false(issues.v[0].error);
+	assert_non_null(strstr(issues.v[0].where.file, "collateral/README"));
 	policy_free(p);
 	bundle_free(&b);
-	for (int i = 0; i < POLICY_COLLATERAL_MAX; i++) {
+	free(cert);
+	snprintf(path, sizeof(path), "%s/README", collateral);
+	assert_int_equal(unlink(path), 0);
+	for (int i = 0; i < POLICY_ENDORSEMENTS_MAX; i++) {
 		char name[64];
 
 		snprintf(name, sizeof(name), "collateral/x%d", i);
-		put(name, bytes_str("x"));
+		cert = some_cert(2 + i, &n);
+		put(name, (struct bytes){cert, n});
+		free(cert);
 	}
 	expect_issue("collateral", "more than");
 }

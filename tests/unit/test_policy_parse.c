@@ -417,6 +417,14 @@ static void wrong_top_and_ledger(void **state)
 	        {HEAD "ledger a { policy = acme.policy\nmax-age = \"-1h\" }\n",
 	         "a.conf:3: error: max-age: \"-1h\" is not a duration; write a number "
 	         "with a unit: 90s, 30m, 24h, 7d\n"},
+	        {HEAD "collateral nvidia { url = \"https://x/\" }\n",
+	         "a.conf:2: error: collateral \"nvidia\": no such vendor; write collateral \"amd\" or "
+	         "collateral \"intel\"\n"},
+	        {HEAD "collateral amd { url = \"https://x/\" }\ncollateral amd { url = "
+	              "\"https://y/\" }\n",
+	         "a.conf:3: error: two blocks of this kind have the name \"amd\"\n"},
+	        {HEAD "collateral amd { url = \"https://x/\"\nca = \"roots.pem\" }\n",
+	         "a.conf:3: error: ca: \"roots.pem\" is not an absolute file name\n"},
 	        {HEAD "ledger a { policy = acme.policy\nurl = \"ftp://x/\" }\n",
 	         "a.conf:3: error: url: \"ftp://x/\" is not a prefix that starts "
 	         "with https://, http:// or file:///\n"},
@@ -1154,16 +1162,48 @@ static void zero_byte(void **state)
 	assert_string_equal(issues.v[0].text, "byte 0x00 outside of a string");
 }
 
-static void collateral_bound(void **state)
+static void collateral_is_told_by_content(void **state)
 {
 	struct policy *p = parse_good(GATE(""));
-	uint8_t *extra = malloc(1);
+	uint8_t *piece;
+	size_t n;
 
 	(void)state;
-	for (uint32_t i = 0; i < POLICY_COLLATERAL_MAX; i++)
-		assert_int_equal(policy_add_collateral(p, malloc(1), 1), 0);
-	assert_int_equal(policy_add_collateral(p, extra, 1), -ENOSPC);
-	free(extra);
+	for (uint32_t i = 0; i < POLICY_ENDORSEMENTS_MAX; i++) {
+		piece = some_cert(i, &n);
+		assert_int_equal(policy_add_collateral(p, piece, n), 0);
+	}
+	piece = some_cert(99, &n);
+	assert_int_equal(policy_add_collateral(p, piece, n), -ENOSPC);
+	free(piece);
+	for (int i = 0; i < 2; i++) {
+		piece = (uint8_t *)strdup(SOME_TCB_INFO);
+		assert_int_equal(policy_add_collateral(p, piece, strlen(SOME_TCB_INFO)), 0);
+	}
+	assert_int_equal(collateral_store_pieces(p->collateral), 1);
+	piece = (uint8_t *)strdup("nothing of the kind");
+	assert_int_equal(policy_add_collateral(p, piece, 7), -EINVAL);
+	free(piece);
+	policy_free(p);
+}
+
+static void collateral_sources(void **state)
+{
+	struct policy *p =
+	        parse_good(GATE("") "collateral amd { url = \"https://mirror.example/kds\" }\n"
+	                            "collateral intel { url = \"file:///srv/pcs/\" refresh = 6h\n"
+	                            "ca = \"/etc/keygate/pccs.pem\" }\n");
+
+	(void)state;
+	assert_string_equal(p->source[VENDOR_AMD].url, "https://mirror.example/kds/");
+	assert_int_equal(p->source[VENDOR_AMD].refresh, 86400);
+	assert_string_equal(p->source[VENDOR_AMD].ca, "");
+	assert_string_equal(p->source[VENDOR_INTEL].url, "file:///srv/pcs/");
+	assert_int_equal(p->source[VENDOR_INTEL].refresh, 6 * 3600);
+	assert_string_equal(p->source[VENDOR_INTEL].ca, "/etc/keygate/pccs.pem");
+	policy_free(p);
+	p = parse_good(GATE(""));
+	assert_string_equal(p->source[VENDOR_AMD].url, "");
 	policy_free(p);
 }
 
@@ -1192,7 +1232,8 @@ int main(void)
 	        cmocka_unit_test(zero_byte),
 	        cmocka_unit_test(durations),
 	        cmocka_unit_test(large_file),
-	        cmocka_unit_test(collateral_bound),
+	        cmocka_unit_test(collateral_is_told_by_content),
+	        cmocka_unit_test(collateral_sources),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
