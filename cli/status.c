@@ -116,6 +116,27 @@ static void add_heads(struct table *t, const json_t *a)
 		     client_number(a, "forks"));
 }
 
+static void add_collateral(struct table *t, const json_t *vendors)
+{
+	const json_t *v, *last;
+	char at[32];
+	size_t i;
+
+	json_array_foreach(vendors, i, v)
+	{
+		if (!client_text(v, "url")[0])
+			continue;
+		line(t, "collateral", "%s: %" N " pieces, %" N " missing, from %s",
+		     client_text(v, "vendor"), client_number(v, "pieces"),
+		     client_number(v, "missing"), client_text(v, "url"));
+		last = json_object_get(v, "last_error");
+		if (!json_is_object(last))
+			continue;
+		cmd_time_text(client_number(last, "at"), at);
+		line(t, "", "last error, %s: %s", at, client_text(last, "error"));
+	}
+}
+
 static void add_counts(struct table *t, const json_t *a)
 {
 	const json_t *s = json_object_get(a, "sessions"), *c = json_object_get(a, "counters");
@@ -156,6 +177,7 @@ int cmd_status(int argc, char **argv)
 	add_policy(&t, json_object_get(a, "policy"));
 	add_names(&t, json_object_get(a, "names"));
 	add_heads(&t, a);
+	add_collateral(&t, json_object_get(a, "collateral"));
 	add_counts(&t, a);
 	json_decref(a);
 	table_print(&t, "");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fetch role: names and tiles. Has the network and no secret; what it brings is believed by
- * nobody: addresses only widen what is gated, tiles must add up to a root that was signed.
+ * The fetch role: names, tiles and collateral. Has the network and no secret; what it brings is
+ * believed by nobody: addresses only widen what is gated, tiles must add up to a root that was
+ * signed, collateral is verified like the evidence that it endorses.
  * One request at a time; every size and every time is bounded.
  */
 #include "daemon/role.h"
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include "core/file.h"
 #include "core/version.h"
 #include "daemon/log.h"
 #include "daemon/msg.h"
@@ -25,6 +27,8 @@ enum {
 	FETCH_REDIRECTS = 3,
 	TILES_KEPT = 64,  /* more than a proof between two heads touches at once */
 	TILES_MAX = 1024, /* for one proof */
+	PIECE_MAX = COLLATERAL_PIECE_MAX,
+	CHAIN_MAX = 65536,
 };
 
 struct kept_tile {
@@ -192,6 +196,161 @@ static int on_consistency(int gate, CURL *curl, uint64_t request, const struct m
 	return msg_send(gate, MSG_CONSISTENT, request, &out, -1);
 }
 
+/* --------------------------------------------------------------- collateral */
+
+static size_t take_piece(char *data, size_t one, size_t n, void *ctx)
+{
+	struct buf *b = ctx;
+
+	(void)one; /* always 1 */
+	buf_put(b, data, n);
+	return b->bad ? 0 : n;
+}
+
+static void copy_header(CURL *c, const char *name, char *out, size_t cap)
+{
+	struct curl_header *h;
+
+	/* One that does not fit is as good as none. */
+	if (curl_easy_header(c, name, 0, CURLH_HEADER, -1, &h) == CURLHE_OK &&
+	    strlen(h->value) < cap)
+		snprintf(out, cap, "%s", h->value);
+}
+
+/* Intel ships the chain of what it signed in a header, URL-encoded PEM. */
+static void take_chain(CURL *c, struct buf *out)
+{
+	static const char *const names[] = {"TCB-Info-Issuer-Chain", "SGX-TCB-Info-Issuer-Chain",
+	                                    "SGX-Enclave-Identity-Issuer-Chain"};
+	struct curl_header *h;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !out->n; i++) {
+		char *pem = NULL;
+		int n = 0;
+
+		if (curl_easy_header(c, names[i], 0, CURLH_HEADER, -1, &h) != CURLHE_OK ||
+		    strlen(h->value) > CHAIN_MAX)
+			continue;
+		pem = curl_easy_unescape(c, h->value, 0, &n);
+		if (pem && n > 0)
+			buf_put(out, pem, (size_t)n);
+		curl_free(pem);
+	}
+}
+
+static enum fetch_result result_of(long status)
+{
+	switch (status) {
+	case 0: /* a file */
+	case 200:
+		return FETCH_OK;
+	case 304:
+		return FETCH_SAME;
+	case 404:
+	case 410:
+		return FETCH_GONE;
+	case 429:
+	case 503:
+		return FETCH_BUSY;
+	default:
+		return FETCH_NONE;
+	}
+}
+
+/* What the server said, once the transfer itself went well. */
+static void take_answer(CURL *c, const struct msg_fetch *m, struct msg_fetched *out)
+{
+	curl_off_t wait = 0;
+	long status = 0;
+
+	(void)curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
+	(void)curl_easy_getinfo(c, CURLINFO_RETRY_AFTER, &wait);
+	out->result = result_of(status);
+	if (wait > 0)
+		out->retry_after = wait < UINT32_MAX ? (uint32_t)wait : UINT32_MAX;
+	if (out->result == FETCH_SAME && !m->tag[0])
+		out->result = FETCH_NONE;
+	if (out->result != FETCH_OK && out->result != FETCH_SAME)
+		snprintf(out->error, sizeof(out->error), "the server answered %ld", status);
+	copy_header(c, "ETag", out->tag, sizeof(out->tag));
+}
+
+static bool set_up_piece(CURL *c, const struct msg_fetch *m, struct buf *piece,
+                         struct curl_slist **headers)
+{
+	char line[FETCH_TAG_MAX + 20];
+
+	if (!set_up(c, m->url, NULL) || curl_easy_setopt(c, CURLOPT_FAILONERROR, 0L) ||
+	    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take_piece) ||
+	    curl_easy_setopt(c, CURLOPT_WRITEDATA, piece) ||
+	    (m->ca[0] && curl_easy_setopt(c, CURLOPT_CAINFO, m->ca)))
+		return false;
+	if (!m->tag[0])
+		return true;
+	snprintf(line, sizeof(line), "If-None-Match: %s", m->tag);
+	*headers = curl_slist_append(NULL, line);
+	return *headers && !curl_easy_setopt(c, CURLOPT_HTTPHEADER, *headers);
+}
+
+static int answer_piece(int gate, uint64_t request, struct msg_fetched *out, struct buf *piece,
+                        const struct buf *chain)
+{
+	int fd = -1, ret;
+
+	if (out->result == FETCH_OK) {
+		out->piece_n = (uint32_t)piece->n;
+		out->chain_n = (uint32_t)chain->n;
+		buf_bytes(piece, buf_view(chain));
+		fd = piece->bad ? -ENOMEM : file_memfd("piece", buf_view(piece));
+	}
+	if (out->result == FETCH_OK && fd < 0) {
+		out->result = FETCH_NONE;
+		snprintf(out->error, sizeof(out->error), "%s", strerror(-fd));
+	}
+	ret = msg_send(gate, MSG_FETCHED, request, out, fd);
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
+static bool texts_end(const struct msg_fetch *m)
+{
+	return memchr(m->url, 0, sizeof(m->url)) && memchr(m->ca, 0, sizeof(m->ca)) &&
+	       memchr(m->tag, 0, sizeof(m->tag));
+}
+
+static int on_fetch(int gate, CURL *c, uint64_t request, const struct msg_fetch *m)
+{
+	struct buf piece = buf_make(PIECE_MAX + CHAIN_MAX), chain = buf_make(CHAIN_MAX);
+	struct msg_fetched out = {.result = FETCH_NONE};
+	struct curl_slist *headers = NULL;
+	CURLcode code = CURLE_OUT_OF_MEMORY;
+	int ret = texts_end(m) ? 0 : -EPROTO;
+
+	if (!ret && set_up_piece(c, m, &piece, &headers))
+		code = curl_easy_perform(c);
+	if (!ret && code == CURLE_FILE_COULDNT_READ_FILE)
+		out.result = FETCH_GONE;
+	else if (!ret && code == CURLE_OK)
+		take_answer(c, m, &out);
+	if (!ret && code != CURLE_OK)
+		snprintf(out.error, sizeof(out.error), "%s", curl_easy_strerror(code));
+	if (!ret && out.result == FETCH_OK && (!piece.n || piece.n > PIECE_MAX)) {
+		out.result = FETCH_NONE;
+		snprintf(out.error, sizeof(out.error), "an answer of %zu bytes", piece.n);
+	}
+	if (!ret && out.result == FETCH_OK)
+		take_chain(c, &chain);
+	if (!ret)
+		ret = answer_piece(gate, request, &out, &piece, &chain);
+	/* The handle must not keep what goes out of scope. */
+	curl_easy_reset(c);
+	curl_slist_free_all(headers);
+	buf_free(&piece);
+	buf_free(&chain);
+	return ret;
+}
+
 /* -------------------------------------------------------------------- names */
 
 static bool address_of(const struct addrinfo *a, uint8_t out[static 16])
@@ -266,6 +425,8 @@ int role_fetch(int gate)
 			break;
 		if (head.type == MSG_RESOLVE)
 			ret = on_resolve(gate, head.session, &in.resolve);
+		else if (head.type == MSG_FETCH)
+			ret = on_fetch(gate, curl, head.session, &in.fetch);
 		else if (head.type == MSG_CONSISTENCY)
 			ret = on_consistency(gate, curl, head.session, &in.consistency);
 		else

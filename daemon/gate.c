@@ -60,8 +60,8 @@ void gate_fatal(struct gate *g, const char *fmt, ...)
 
 static bool is_question(enum gate_role role, enum msg_type type)
 {
-	return role == ROLE_VERIFY &&
-	       (type == MSG_APPRAISE || type == MSG_POLICY || type == MSG_ADVANCE);
+	return role == ROLE_VERIFY && (type == MSG_APPRAISE || type == MSG_POLICY ||
+	                               type == MSG_ADVANCE || type == MSG_COLLATERAL);
 }
 
 int gate_send(struct gate *g, enum gate_role role, enum msg_type type, uint64_t session,
@@ -306,6 +306,8 @@ void gate_from_verify(struct gate *g, const struct msg_head *head, int fd)
 		heads_advanced(g, &g->in->verdict, fd);
 	else if (head->type == MSG_POLICY_DONE)
 		reload_policy_done(g, &g->in->policy_done);
+	else if (head->type == MSG_COLLATERAL_DONE)
+		collateral_checked(g, head->session, &g->in->collateral_done);
 	else
 		gate_fatal(g, "verify sent message %u", head->type);
 }
@@ -322,11 +324,12 @@ void gate_watch_verify(struct gate *g)
 
 static void from_fetch(struct gate *g, const struct msg_head *head, int fd)
 {
-	(void)fd;
 	if (head->type == MSG_RESOLVED)
 		reload_resolved(g, head->session, &g->in->resolved);
 	else if (head->type == MSG_CONSISTENT)
 		heads_consistent(g, head->session, &g->in->consistent);
+	else if (head->type == MSG_FETCHED)
+		collateral_fetched(g, head->session, &g->in->fetched, fd);
 	else
 		gate_fatal(g, "fetch sent message %u", head->type);
 }
@@ -407,6 +410,7 @@ static void tick(struct gate *g)
 	g->tick_ns = now + (uint64_t)TICK_MS * 1000000u;
 	flow_tick(g);
 	reload_tick(g);
+	collateral_tick(g);
 }
 
 static void loop(struct gate *g)
@@ -506,6 +510,8 @@ static int start(struct gate *g)
 	if (!ret)
 		ret = open_state(g);
 	if (!ret)
+		ret = collateral_open(g);
+	if (!ret)
 		ret = test_kernel(g);
 	if (!ret)
 		ret = open_kernel(g);
@@ -565,6 +571,7 @@ static void stop(struct gate *g)
 	json_decref(g->last_error);
 	free(g->resolving);
 	free(g->head.note);
+	collateral_close(g);
 	for (int i = 0; i < 2; i++) {
 		if (g->listener[i] >= 0)
 			close(g->listener[i]);

@@ -6,6 +6,7 @@
  *   reload.c   policies: load, put in force, names, old sockets
  *   flow.c     sessions: what relay and verify say, deadlines, cuts
  *   heads.c    ledger heads: save, prove, forks
+ *   collateral.c   what vendors serve: fetch, keep, refresh
  *   probe.c    sockets for the administrator's probes
  *   record.c   the RECORD of a session's answer
  *   verbs.c    what the control socket's verbs do
@@ -187,6 +188,7 @@ struct gate {
 	uint64_t requests; /* to fetch; the last number used */
 	struct pending_head head;
 	struct ahead_head ahead[AHEAD_MAX];
+	struct collateral *collateral; /* owned; NULL: none is fetched */
 
 	json_t *record[CONTROL_RECORDS_MAX]; /* a ring */
 	uint64_t records;
@@ -282,6 +284,18 @@ json_t *probe_open(struct gate *g, uint64_t client, const uint8_t addr[static 16
 void probe_tick(struct gate *g);
 bool probe_owns(const struct gate *g, uint64_t cookie);
 void probe_stop(struct gate *g);
+
+/* collateral.c */
+/* 0 or -errno; before that and in tests without it, the others do nothing. */
+int collateral_open(struct gate *g);
+void collateral_close(struct gate *g);
+/* verify looked for these in vain. */
+void collateral_wanted(struct gate *g, const struct policy_wants *w);
+void collateral_fetched(struct gate *g, uint64_t request, const struct msg_fetched *m, int fd);
+void collateral_checked(struct gate *g, uint64_t request, const struct msg_collateral_done *m);
+void collateral_tick(struct gate *g);
+/* [{"vendor", "url", "pieces", "missing", "last_error"}] */
+json_t *collateral_status(const struct gate *g);
 
 /* record.c */
 json_t *record_app(const struct gate_intent *app);

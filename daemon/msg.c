@@ -42,6 +42,10 @@ static const struct shape shapes[MSG_MAX] = {
         [MSG_RESOLVED] = {true, CARRIES_NONE, sizeof(struct msg_resolved)},
         [MSG_CONSISTENCY] = {true, CARRIES_NONE, sizeof(struct msg_consistency)},
         [MSG_CONSISTENT] = {true, CARRIES_NONE, sizeof(struct msg_consistent)},
+        [MSG_COLLATERAL] = {true, CARRIES_ONE, sizeof(struct msg_collateral)},
+        [MSG_COLLATERAL_DONE] = {true, CARRIES_NONE, sizeof(struct msg_collateral_done)},
+        [MSG_FETCH] = {true, CARRIES_NONE, sizeof(struct msg_fetch)},
+        [MSG_FETCHED] = {true, CARRIES_MAYBE, sizeof(struct msg_fetched)},
 };
 
 static const struct shape *shape_of(uint32_t type)

@@ -67,6 +67,10 @@ enum msg_type {
 	MSG_RESOLVED,
 	MSG_CONSISTENCY,
 	MSG_CONSISTENT,
+	MSG_COLLATERAL,
+	MSG_COLLATERAL_DONE,
+	MSG_FETCH,
+	MSG_FETCHED,
 	MSG_MAX,
 };
 
@@ -111,6 +115,7 @@ struct msg_appraise {         /* + memfd: request || authenticator */
 struct msg_verdict {
 	struct verdict verdict;
 	struct policy_head_update head;
+	struct policy_wants wants;
 };
 
 struct msg_release { /* + descriptor: the connected socket, a duplicate */
@@ -178,6 +183,40 @@ struct msg_consistent {
 	struct hash proof[PATH_MAX_HASHES];
 };
 
+struct msg_collateral {              /* + memfd: the piece */
+	struct collateral_name name; /* what it has to be, or it is not kept */
+};
+
+struct msg_collateral_done {
+	int32_t err;         /* 0 or -errno */
+	int64_t from, until; /* when it may be used, by its own word */
+};
+
+enum { FETCH_URL_MAX = 1024, FETCH_TAG_MAX = 128 };
+
+struct msg_fetch {
+	char url[FETCH_URL_MAX];
+	char ca[256];            /* as in struct policy_source */
+	char tag[FETCH_TAG_MAX]; /* ETag of what is there; empty: nothing is */
+};
+
+/* Zero: there was no answer that says anything. */
+enum fetch_result {
+	FETCH_NONE = 0,
+	FETCH_OK,
+	FETCH_SAME, /* what is there is still good */
+	FETCH_GONE, /* there is no such thing */
+	FETCH_BUSY, /* asked too often, or out of order for a while */
+};
+
+struct msg_fetched { /* + memfd when OK: the piece, then its signers' chain (PEM) */
+	uint32_t result;
+	uint32_t piece_n, chain_n;
+	uint32_t retry_after; /* seconds; 0: the server said nothing */
+	char tag[FETCH_TAG_MAX];
+	char error[CHECK_DETAIL_MAX];
+};
+
 /* Payload length of a type; -1 for an unknown one. */
 ssize_t msg_len(enum msg_type type);
 /*
@@ -209,6 +248,10 @@ union msg_any {
 	struct msg_resolved resolved;
 	struct msg_consistency consistency;
 	struct msg_consistent consistent;
+	struct msg_collateral collateral;
+	struct msg_collateral_done collateral_done;
+	struct msg_fetch fetch;
+	struct msg_fetched fetched;
 };
 
 #endif

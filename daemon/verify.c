@@ -19,6 +19,7 @@
 #include "attest/authenticator.h"
 #include "attest/binding.h"
 #include "attest/cmw.h"
+#include "attest/pki.h"
 #include "core/file.h"
 #include "core/secret.h"
 #include "daemon/bundle.h"
@@ -26,8 +27,12 @@
 #include "daemon/msg.h"
 #include "daemon/state.h"
 
+enum { FETCHED_BYTES_MAX = 64 << 20 };
+
 struct verify {
 	int gate;
+	struct collateral_store *fetched; /* what gate's role fetch brought, looked at here */
+	struct pki_cache *cache;
 	struct policy *policy;
 	uint32_t generation;
 	uint32_t heads;
@@ -276,7 +281,12 @@ static int on_appraise(struct verify *v, uint64_t session, const struct msg_appr
 	size_t n = 0;
 	struct tlog_proof *proof = calloc(1, sizeof(*proof));
 	struct bytes note = BYTES_NONE;
-	struct appraisal a = {.v = v, .m = m, .verdict = &v->out.verdict, .head = &v->out.head};
+	struct appraisal a = {
+	        .v = v,
+	        .m = m,
+	        .verdict = &v->out.verdict,
+	        .head = &v->out.head,
+	        .shown = {.fetched = v->fetched, .cache = v->cache, .wants = &v->out.wants}};
 	int ret = proof ? 0 : -ENOMEM;
 
 	memset(&v->out, 0, sizeof(v->out));
@@ -356,6 +366,43 @@ static int on_advance(struct verify *v, const struct msg_advance *m, int fd)
 	return ret;
 }
 
+/* --------------------------------------------------------------- collateral */
+
+/* A piece is kept only if it is what it was fetched as. */
+static int keep_piece(struct verify *v, const struct collateral_name *name, struct bytes piece,
+                      struct collateral_info *is)
+{
+	bool named = false;
+	int ret = attest_collateral_read(piece, is);
+
+	for (uint32_t i = 0; !ret && i < is->names; i++)
+		named |=
+		        is->name[i].vendor == name->vendor && !strcmp(is->name[i].path, name->path);
+	if (!ret && !named)
+		ret = -EINVAL;
+	if (!ret)
+		ret = collateral_store_add(v->fetched, piece, is);
+	return ret == -EEXIST ? 0 : ret;
+}
+
+static int on_collateral(struct verify *v, uint64_t request, const struct msg_collateral *m, int fd)
+{
+	struct collateral_info is = {.names = 0};
+	struct msg_collateral_done done = {.err = 0};
+	uint8_t *piece = NULL;
+	size_t n = 0;
+
+	if (!memchr(m->name.path, 0, sizeof(m->name.path)))
+		return -EPROTO;
+	done.err = file_read_fd(fd, COLLATERAL_PIECE_MAX, &piece, &n);
+	if (!done.err)
+		done.err = keep_piece(v, &m->name, (struct bytes){piece, n}, &is);
+	done.from = is.from;
+	done.until = is.until;
+	free(piece);
+	return msg_send(v->gate, MSG_COLLATERAL_DONE, request, &done, -1);
+}
+
 /* --------------------------------------------------------------------- loop */
 
 static int dispatch(struct verify *v, const struct msg_head *head, int fd)
@@ -369,6 +416,8 @@ static int dispatch(struct verify *v, const struct msg_head *head, int fd)
 		return on_appraise(v, head->session, &v->in.appraise, fd);
 	case MSG_ADVANCE:
 		return on_advance(v, &v->in.advance, fd);
+	case MSG_COLLATERAL:
+		return on_collateral(v, head->session, &v->in.collateral, fd);
 	default:
 		return -EPROTO;
 	}
@@ -380,8 +429,12 @@ int role_verify(int gate)
 	struct verify *v = calloc(1, sizeof(*v));
 	int ret = v ? 0 : -ENOMEM;
 
-	if (v)
+	if (v) {
 		v->gate = gate;
+		v->fetched = collateral_store_new(FETCHED_BYTES_MAX);
+		v->cache = pki_cache_new();
+		ret = v->fetched && v->cache ? 0 : -ENOMEM;
+	}
 	while (!ret) {
 		struct msg_head head;
 		int fd = -1;
@@ -396,8 +449,11 @@ int role_verify(int gate)
 	}
 	if (ret != -EPIPE)
 		log_event("role-failed", "role: verify, error: %s", strerror(-ret));
-	if (v)
+	if (v) {
 		policy_free(v->policy);
+		collateral_store_free(v->fetched);
+		pki_cache_free(v->cache);
+	}
 	free(v);
 	return ret == -EPIPE ? 0 : 1;
 }

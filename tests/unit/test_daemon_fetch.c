@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <ftw.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -256,6 +257,179 @@ static void test_strange_messages_end_it(void **state)
 	join(1);
 }
 
+/* ------------------------------------------------------------------ collateral */
+
+/* An HTTP server for one request, on loopback: says what it is told to say. */
+static struct {
+	int fd;
+	uint16_t port;
+	pthread_t thread;
+	const char *reply;
+	size_t filler; /* bytes behind the reply */
+	char request[4096];
+} http;
+
+static void *serve_once(void *arg)
+{
+	static const char x[4096];
+	int c = accept(http.fd, NULL, NULL);
+	ssize_t n = c < 0 ? -1 : recv(c, http.request, sizeof(http.request) - 1, 0);
+
+	(void)arg;
+	http.request[n > 0 ? n : 0] = '\0';
+	if (n > 0)
+		(void)!send(c, http.reply, strlen(http.reply), MSG_NOSIGNAL);
+	for (size_t left = http.filler; n > 0 && left;) {
+		ssize_t put = send(c, x, left < sizeof(x) ? left : sizeof(x), MSG_NOSIGNAL);
+
+		if (put <= 0)
+			break;
+		left -= (size_t)put;
+	}
+	if (c >= 0)
+		close(c);
+	return NULL;
+}
+
+static void http_start(const char *reply, size_t filler)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(a);
+
+	http.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(http.fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(http.fd, 1), 0);
+	assert_int_equal(getsockname(http.fd, (struct sockaddr *)&a, &len), 0);
+	http.port = ntohs(a.sin_port);
+	http.reply = reply;
+	http.filler = filler;
+	assert_int_equal(pthread_create(&http.thread, NULL, serve_once, NULL), 0);
+}
+
+static char piece[70000];
+static size_t piece_n;
+
+static const struct msg_fetched *fetch_url(const char *url, const char *tag)
+{
+	static union msg_any in;
+	static uint64_t request = 1000;
+	struct msg_fetch m = {.url = ""};
+	struct msg_head head;
+	int fd = -1;
+
+	snprintf(m.url, sizeof(m.url), "%s", url);
+	snprintf(m.tag, sizeof(m.tag), "%s", tag);
+	assert_int_equal(msg_send(w.sock, MSG_FETCH, ++request, &m, -1), 0);
+	assert_int_equal(msg_recv(w.sock, &head, &in, sizeof(in), &fd), 0);
+	assert_int_equal(head.type, MSG_FETCHED);
+	assert_int_equal(head.session, request);
+	assert_int_equal(fd >= 0, in.fetched.result == FETCH_OK);
+	piece_n = 0;
+	if (fd >= 0) {
+		uint8_t *p;
+
+		assert_int_equal(file_read_fd(fd, sizeof(piece) - 1, &p, &piece_n), 0);
+		memcpy(piece, p, piece_n);
+		piece[piece_n] = '\0';
+		free(p);
+		close(fd);
+		assert_int_equal(piece_n, in.fetched.piece_n + in.fetched.chain_n);
+	}
+	return &in.fetched;
+}
+
+static const struct msg_fetched *fetch_http(const char *reply, size_t filler, const char *tag)
+{
+	const struct msg_fetched *m;
+	char url[80];
+
+	http_start(reply, filler);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/a/b?c=d&e=f", http.port);
+	m = fetch_url(url, tag);
+	pthread_join(http.thread, NULL);
+	close(http.fd);
+	return m;
+}
+
+static void test_pieces_with_their_tag_and_chain(void **state)
+{
+	const struct msg_fetched *m =
+	        fetch_http("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \"one\"\r\n"
+	                   "TCB-Info-Issuer-Chain: -----BEGIN%20X-----%0Ay\r\n\r\nhello",
+	                   0, "");
+
+	(void)state;
+	assert_int_equal(m->result, FETCH_OK);
+	assert_string_equal(m->tag, "\"one\"");
+	assert_int_equal(m->piece_n, 5);
+	assert_string_equal(piece, "hello-----BEGIN X-----\ny");
+	assert_non_null(strstr(http.request, "GET /a/b?c=d&e=f HTTP/1.1\r\n"));
+	assert_null(strstr(http.request, "If-None-Match"));
+}
+
+static void test_what_is_there_is_not_brought_again(void **state)
+{
+	static const char same[] = "HTTP/1.1 304 Not Modified\r\nETag: \"one\"\r\n\r\n";
+	const struct msg_fetched *m = fetch_http(same, 0, "\"one\"");
+
+	(void)state;
+	assert_int_equal(m->result, FETCH_SAME);
+	assert_non_null(strstr(http.request, "If-None-Match: \"one\"\r\n"));
+	/* Nobody asked whether it is the same. */
+	assert_int_equal(fetch_http(same, 0, "")->result, FETCH_NONE);
+}
+
+static void test_refusals_are_told_apart(void **state)
+{
+	const struct msg_fetched *m;
+
+	(void)state;
+	assert_int_equal(
+	        fetch_http("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", 0, "")->result,
+	        FETCH_GONE);
+	m = fetch_http("HTTP/1.1 429 Slow\r\nRetry-After: 77\r\nContent-Length: 0\r\n\r\n", 0, "");
+	assert_int_equal(m->result, FETCH_BUSY);
+	assert_int_equal(m->retry_after, 77);
+	assert_non_null(strstr(m->error, "429"));
+	assert_int_equal(fetch_http("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", 0, "")->result,
+	                 FETCH_BUSY);
+	m = fetch_http("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", 0, "");
+	assert_int_equal(m->result, FETCH_NONE);
+	assert_non_null(strstr(m->error, "500"));
+}
+
+static void test_answers_out_of_bounds(void **state)
+{
+	(void)state;
+	/* Cut short, empty, larger than any piece, no HTTP at all. */
+	assert_int_equal(
+	        fetch_http("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello", 0, "")->result,
+	        FETCH_NONE);
+	assert_int_equal(fetch_http("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 0, "")->result,
+	                 FETCH_NONE);
+	assert_int_equal(fetch_http("HTTP/1.1 200 OK\r\n\r\n", 2 << 20, "")->result, FETCH_NONE);
+	assert_int_equal(fetch_http("hello\r\n\r\n", 0, "")->result, FETCH_NONE);
+	/* Another scheme than it was sent to. */
+	assert_int_equal(fetch_http("HTTP/1.1 302 There\r\nLocation: file:///etc/passwd\r\n"
+	                            "Content-Length: 0\r\n\r\n",
+	                            0, "")
+	                         ->result,
+	                 FETCH_NONE);
+}
+
+static void test_pieces_of_a_directory(void **state)
+{
+	char path[256];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/crl,ca=platform", w.dir);
+	assert_int_equal(file_write_atomic(path, bytes_str("list"), 0600), 0);
+	assert_int_equal(fetch_url(url_of("/crl,ca=platform"), "")->result, FETCH_OK);
+	assert_string_equal(piece, "list");
+	assert_int_equal(fetch_url(url_of("/nothing"), "")->result, FETCH_GONE);
+	assert_int_equal(fetch_url("http://127.0.0.1:1/", "")->result, FETCH_NONE);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -267,6 +441,13 @@ int main(void)
 	        T(test_no_tiles),
 	        T(test_resolve),
 	        T(test_strange_messages_end_it),
+	        cmocka_unit_test_setup_teardown(test_pieces_with_their_tag_and_chain, setup,
+	                                        teardown),
+	        cmocka_unit_test_setup_teardown(test_what_is_there_is_not_brought_again, setup,
+	                                        teardown),
+	        cmocka_unit_test_setup_teardown(test_refusals_are_told_apart, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_answers_out_of_bounds, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_pieces_of_a_directory, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

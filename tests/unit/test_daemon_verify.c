@@ -656,6 +656,54 @@ static void test_gate_gone_ends_it(void **state)
 	join(0);
 }
 
+/* ------------------------------------------------------------------ collateral */
+
+static int32_t show(enum collateral_vendor vendor, const char *path, struct bytes piece)
+{
+	static uint64_t request = 5000;
+	struct msg_collateral m = {.name = {.vendor = vendor}};
+	const struct msg_collateral_done *done;
+	int fd = file_memfd("piece", piece);
+
+	snprintf(m.name.path, sizeof(m.name.path), "%s", path);
+	assert_int_equal(msg_send(w.sock, MSG_COLLATERAL, ++request, &m, fd), 0);
+	close(fd);
+	done = receive(MSG_COLLATERAL_DONE, request);
+	return done->err;
+}
+
+/* What the peer did not send is asked for by name; once it was shown, the peer passes. */
+static void test_fetched_collateral_counts(void **state)
+{
+	struct bytes ask = BYTES_NONE;
+	struct buf cmw = buf_make(1 << 16);
+
+	(void)state;
+	/* The last endorsement is the intermediate. */
+	ask = s.cmw.endorsements[--s.cmw.endorsements_n];
+	assert_int_equal(cmw_build(&s.cmw, &cmw), 0);
+	make_message(buf_view(&cmw));
+	appraise();
+	assert_int_equal(v.verdict.overall, CHECK_UNAVAILABLE);
+	assert_int_equal(v.wants.n, 1);
+	assert_int_equal(v.wants.v[0].vendor, VENDOR_AMD);
+	assert_string_equal(v.wants.v[0].path, "vcek/v1/Milan/cert_chain");
+	/* Not what it was fetched as, or nothing at all. */
+	assert_int_equal(show(VENDOR_AMD, "vcek/v1/Genoa/cert_chain", ask), -EINVAL);
+	assert_int_equal(show(VENDOR_INTEL, "vcek/v1/Milan/cert_chain", ask), -EINVAL);
+	assert_int_equal(show(VENDOR_AMD, "vcek/v1/Milan/cert_chain", bytes_str("nothing")),
+	                 -EINVAL);
+	appraise();
+	assert_int_equal(v.verdict.overall, CHECK_UNAVAILABLE);
+	assert_int_equal(show(VENDOR_AMD, "vcek/v1/Milan/cert_chain", ask), 0);
+	assert_int_equal(show(VENDOR_AMD, "vcek/v1/Milan/cert_chain", ask),
+	                 0); /* twice does no harm */
+	appraise();
+	assert_true(verdict_passed(&v.verdict, SIM_AT));
+	assert_int_equal(v.wants.n, 0);
+	buf_free(&cmw);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -673,6 +721,7 @@ int main(void)
 	        T(test_a_refused_peer_moves_no_head),
 	        T(test_ahead_then_proved),
 	        T(test_advance_refused),
+	        T(test_fetched_collateral_counts),
 	        T(test_strange_messages_end_it),
 	        T(test_too_long_a_proof_ends_it),
 	        T(test_gate_gone_ends_it),
