@@ -72,7 +72,7 @@ static bool is_endorsement(struct bytes piece)
 
 static int take_collateral(struct attest_input *in, const char *path)
 {
-	struct bytes piece;
+	struct bytes piece = BYTES_NONE;
 	int ret = input_file(path, &piece);
 
 	if (ret)
@@ -80,7 +80,6 @@ static int take_collateral(struct attest_input *in, const char *path)
 	switch (collateral_store_add(in->collateral_ctx, piece, NULL)) {
 	case 0:
 	case -EEXIST:
-		break;
 	case -ENOSPC: /* older than what is there of the same name */
 		break;
 	case -ENOMEM:

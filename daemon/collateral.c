@@ -286,7 +286,8 @@ static struct item *make_item(struct collateral *c, const struct collateral_name
 		if (it->have)
 			(void)unlink(path);
 	}
-	*it = (struct item){.name = *name};
+	memset(it, 0, sizeof(*it));
+	it->name = *name;
 	return it;
 }
 
@@ -362,7 +363,7 @@ static void ask(struct gate *g, uint32_t at, const char *url)
 	struct item *it = &c->item[at];
 	struct msg_fetch m = {.url = ""};
 
-	memcpy(m.url, url, strlen(url));
+	snprintf(m.url, sizeof(m.url), "%s", url);
 	memcpy(m.ca, g->now.policy->source[it->name.vendor].ca, sizeof(m.ca));
 	if (it->have)
 		memcpy(m.tag, it->tag, sizeof(m.tag));

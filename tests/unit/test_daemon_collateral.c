@@ -9,7 +9,6 @@
 
 #include "attest/intel.h"
 
-
 #define TCB_PATH "tdx/certification/v4/tcb?fmspc=00806f050000"
 #define SOURCES  "collateral intel { url = \"https://pccs.example/\" ca = \"/etc/ca.pem\" }\n"
 
