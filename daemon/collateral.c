@@ -361,10 +361,13 @@ static void ask(struct gate *g, uint32_t at, const char *url)
 {
 	struct collateral *c = g->collateral;
 	struct item *it = &c->item[at];
+	const struct policy *p = g->now.policy;
 	struct msg_fetch m = {.url = ""};
 
+	if (!p)
+		return;
 	snprintf(m.url, sizeof(m.url), "%s", url);
-	memcpy(m.ca, g->now.policy->source[it->name.vendor].ca, sizeof(m.ca));
+	memcpy(m.ca, p->source[it->name.vendor].ca, sizeof(m.ca));
 	if (it->have)
 		memcpy(m.tag, it->tag, sizeof(m.tag));
 	c->doing = DOING_FETCH;
