@@ -174,7 +174,7 @@ static void check_revocation(struct appraisal *a)
 	        {"PCK revocation list", a->chain.pck, a->chain.ca},
 	        {"root's revocation list", a->chain.ca, a->chain.root},
 	};
-	const char *missing = NULL;
+	const char *missing = NULL, *untimely = NULL;
 	int64_t next;
 
 	if (!add_stored_lists(a)) {
@@ -190,6 +190,11 @@ static void check_revocation(struct appraisal *a)
 			continue;
 		}
 		rc = pki_revocation(links[i].cert, links[i].issuer, crl, a->in->at);
+		/* A genuine list of another time says nothing about now. */
+		if (rc == X509_V_ERR_CRL_HAS_EXPIRED || rc == X509_V_ERR_CRL_NOT_YET_VALID) {
+			untimely = links[i].name;
+			continue;
+		}
 		if (rc || pki_time(X509_CRL_get0_nextUpdate(crl), &next)) {
 			say(a, INTEL_CHECK_REVOCATION, CHECK_FAIL, "%s: %s", links[i].name,
 			    X509_verify_cert_error_string(rc));
@@ -199,7 +204,10 @@ static void check_revocation(struct appraisal *a)
 		if (links[i].issuer == a->chain.root)
 			a->chain.root_crl = crl;
 	}
-	if (!missing)
+	if (untimely)
+		say(a, INTEL_CHECK_REVOCATION, CHECK_UNAVAILABLE,
+		    "%s: the newest is of another time", untimely);
+	else if (!missing)
 		say(a, INTEL_CHECK_REVOCATION, CHECK_PASS,
 		    "neither the PCK certificate nor its CA is on a revocation list");
 	else if (a->in->require_crl)

@@ -43,11 +43,12 @@ static bool debug(const struct intel_quote *q)
 	return flags_of(q) & SGX_FLAG_DEBUG;
 }
 
-/* INIT is not looked at: only an enclave that was initialised can have a report made. */
 static const char *attributes(const struct intel_quote *q)
 {
 	uint64_t flags = flags_of(q);
 
+	if (!(flags & SGX_FLAG_INIT))
+		return "the enclave was not initialised";
 	if (flags & SGX_FLAG_PROVISION_KEY)
 		return "the enclave may derive the provisioning key";
 	if (flags & SGX_FLAG_EINITTOKEN)
