@@ -22,7 +22,7 @@ Q := $(if $(filter 1,$(V)),,@)
 
 O := build/$(if $(filter 1,$(SAN)),san,out)
 
-PKGS := libcrypto libssl jansson libcbor libconfuse libcurl libbpf libmnl libcap-ng libseccomp libkeyutils
+PKGS := libcrypto libssl jansson libcbor libconfuse libcurl zlib libbpf libmnl libcap-ng libseccomp libkeyutils
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
 	-Wformat=2 -Wpointer-arith -Wcast-qual -Wundef -Wwrite-strings -Wimplicit-fallthrough
 HARD := -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection -ftrivial-auto-var-init=zero \
@@ -40,7 +40,7 @@ endif
 CPPFLAGS := -I. -I$(O) -Ibuild/gen -D_GNU_SOURCE -DOPENSSL_API_COMPAT=30000 -DOPENSSL_NO_DEPRECATED
 CFLAGS := -std=gnu17 $(OPT) $(WARN) $(HARD) -pthread
 LDFLAGS := -pie -pthread $(LDSAN)
-LIBS := -lssl -lcrypto -ljansson -lcbor -lconfuse -lcurl -lbpf -lmnl -lcap-ng -lseccomp -lkeyutils
+LIBS := -lssl -lcrypto -ljansson -lcbor -lconfuse -lcurl -lz -lbpf -lmnl -lcap-ng -lseccomp -lkeyutils
 
 ROOMS := core attest ledger policy keyring transport
 LIBROOMS := $(foreach r,policy keyring transport attest ledger core,$(O)/lib$(r).a)
