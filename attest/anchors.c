@@ -6,6 +6,7 @@
  * AMD: the ARK certificates of kdsintf.amd.com/vcek/v1/PRODUCT/cert_chain.
  * Intel: certificates.trustedservices.intel.com/IntelSGXRootCA.der; two certificates, to 2033 and
  * to 2049, have this one key, which vouches for both TEEs.
+ * NVIDIA: the root of the device identity chains that its attestation SDK sends along.
  */
 #include "attest/attest.h"
 
@@ -27,6 +28,10 @@ const struct anchor_pin attest_pins[] = {
                                         0x13, 0x2f, 0x91, 0x86, 0x06, 0x8a, 0x7f, 0xc1,
                                         0x36, 0x28, 0x63, 0x3b, 0xa2, 0x35, 0x77, 0x74,
                                         0x72, 0xe2, 0x9b, 0x6b, 0x6c, 0x67, 0xa4, 0x9e}},
+        {TEE_NVIDIA, "NVIDIA Device Identity CA", {0xa9, 0x0c, 0x4e, 0xb5, 0xac, 0xfd, 0x3e, 0x3d,
+                                                   0x03, 0xa2, 0x5d, 0xb6, 0xa2, 0x6b, 0x84, 0xf7,
+                                                   0x20, 0xad, 0x05, 0x03, 0x19, 0x6c, 0x62, 0x7c,
+                                                   0x21, 0xdd, 0xd4, 0x8d, 0xd8, 0x5b, 0x06, 0xa4}},
 };
 
 const size_t attest_pins_count = sizeof(attest_pins) / sizeof(attest_pins[0]);

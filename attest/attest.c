@@ -18,6 +18,7 @@ static const struct attest_platform *const platforms[] = {
         &attest_platform_snp,
         &attest_platform_tdx,
         &attest_platform_sgx,
+        &attest_platform_nvidia,
 };
 
 static const char *const names[TEE_MAX] = {
@@ -47,6 +48,11 @@ static const char *const media_types[TEE_MAX] = {
         [TEE_NITRO] = "application/vnd.keygate.nitro-document",
         [TEE_NVIDIA] = "application/vnd.keygate.nvidia-spdm",
 };
+
+bool attest_is_peer(enum tee t)
+{
+	return t > TEE_NONE && t < TEE_MAX && t != TEE_NVIDIA;
+}
 
 const char *attest_media_type(enum tee t)
 {

@@ -30,6 +30,8 @@ enum tee {
 const char *attest_tee_name(enum tee t); /* "snp" ...; "none" */
 /* TEE_NONE when unknown. */
 enum tee attest_tee_from_name(const char *name);
+/* A platform that runs what answers a connection: not a device behind one. */
+bool attest_is_peer(enum tee t);
 /* The media type that evidence of this platform bears in a collection; NULL for TEE_NONE. */
 const char *attest_media_type(enum tee t);
 enum tee attest_tee_from_media_type(const char *type);

@@ -507,34 +507,58 @@ int pki_extension(const X509 *cert, const char *oid, struct bytes *out)
 
 /* -------------------------------------------------------- paths, revocation */
 
-int pki_path(X509 *leaf, X509 *intermediate, X509 *root)
+/* OpenSSL looks for issuers itself: it must have come by the way that was named. */
+static bool went_by(X509_STORE_CTX *ctx, X509 *const chain[], size_t n)
+{
+	const STACK_OF(X509) *way = X509_STORE_CTX_get0_chain(ctx);
+
+	if (!way || (size_t)sk_X509_num(way) != n)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (X509_cmp(sk_X509_value(way, (int)i), chain[i]))
+			return false;
+	return true;
+}
+
+int pki_path_of(X509 *const chain[], size_t n)
 {
 	X509_STORE *store = X509_STORE_new();
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 	STACK_OF(X509) *untrusted = sk_X509_new_null();
-	X509_VERIFY_PARAM *param;
 	int rc = X509_V_ERR_OUT_OF_MEM;
+	bool ready = store && ctx && untrusted && n > 1;
 
 	ERR_set_mark();
-	if (!store || !ctx || !untrusted || !X509_STORE_add_cert(store, root) ||
-	    (intermediate && !sk_X509_push(untrusted, intermediate)) ||
-	    !X509_STORE_CTX_init(ctx, store, leaf, untrusted))
-		goto out;
-	param = X509_STORE_CTX_get0_param(ctx);
-	X509_VERIFY_PARAM_set_flags(param,
-	                            X509_V_FLAG_CHECK_SS_SIGNATURE | X509_V_FLAG_NO_CHECK_TIME);
-	rc = X509_V_OK;
-	if (X509_verify_cert(ctx) != 1) {
-		rc = X509_STORE_CTX_get_error(ctx);
-		if (rc == X509_V_OK)
-			rc = X509_V_ERR_UNSPECIFIED;
+	ready = ready && X509_STORE_add_cert(store, chain[n - 1]);
+	for (size_t i = 1; ready && i + 1 < n; i++)
+		ready = sk_X509_push(untrusted, chain[i]);
+	if (ready && X509_STORE_CTX_init(ctx, store, chain[0], untrusted)) {
+		X509_VERIFY_PARAM_set_flags(X509_STORE_CTX_get0_param(ctx),
+		                            X509_V_FLAG_CHECK_SS_SIGNATURE |
+		                                    X509_V_FLAG_NO_CHECK_TIME);
+		if (X509_verify_cert(ctx) == 1) {
+			rc = went_by(ctx, chain, n) ? X509_V_OK
+			                            : X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY;
+		} else {
+			rc = X509_STORE_CTX_get_error(ctx);
+			if (rc == X509_V_OK)
+				rc = X509_V_ERR_UNSPECIFIED;
+		}
 	}
-out:
 	X509_STORE_CTX_free(ctx);
 	X509_STORE_free(store);
 	sk_X509_free(untrusted);
 	ERR_pop_to_mark();
 	return rc;
+}
+
+int pki_path(X509 *leaf, X509 *intermediate, X509 *root)
+{
+	X509 *chain[3] = {leaf, intermediate, root};
+
+	if (!intermediate)
+		chain[1] = root;
+	return pki_path_of(chain, intermediate ? 3 : 2);
 }
 
 bool pki_leaf_of(X509 *leaf, X509 *issuer)
@@ -601,6 +625,28 @@ int pki_revocation(X509 *cert, X509 *issuer, X509_CRL *crl, int64_t at)
 	if (!is_complete(crl))
 		return X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION;
 	return X509_CRL_get0_by_cert(crl, &entry, cert) ? X509_V_ERR_CERT_REVOKED : X509_V_OK;
+}
+
+bool pki_tlv(struct bytes *rest, uint8_t *tag, struct bytes *content)
+{
+	struct reader r = reader_of(*rest);
+	size_t n;
+
+	*tag = rd_u8(&r);
+	n = rd_u8(&r);
+	if (n == 0x81) {
+		n = rd_u8(&r);
+		r.bad |= n < 0x80;
+	} else if (n == 0x82) {
+		n = rd_be16(&r);
+		r.bad |= n < 0x100;
+	} else if (n >= 0x80) {
+		r.bad = true; /* longer than any, or of no stated length */
+	}
+	r.bad |= (*tag & 0x1f) == 0x1f;
+	*content = rd_take(&r, n);
+	*rest = (struct bytes){r.p, r.left};
+	return !r.bad;
 }
 
 /* --------------------------------------------------------------- signatures */

@@ -88,6 +88,11 @@ X509 *pki_issuer_of(const struct pki_bag *bag, X509 *cert, bool *named);
  */
 int pki_path(X509 *leaf, X509 *intermediate, X509 *root);
 /*
+ * The same for any number: chain[0] is the leaf, chain[n - 1] the root. That each is signed by the
+ * next and by no other of them is a part of it.
+ */
+int pki_path_of(X509 *const chain[], size_t n);
+/*
  * leaf, no CA itself, under an issuer whose own standing is the caller's to show: name, signature,
  * key usage and key ids; nothing critical that is not understood. The times left out.
  */
@@ -116,6 +121,12 @@ int pki_extension(const X509 *cert, const char *oid, struct bytes *out);
 EVP_PKEY *pki_ec_key(const EVP_PKEY *like, struct bytes xy);
 /* True if the certificate's key is on this curve, e.g. SN_secp384r1. */
 bool pki_on_curve(const X509 *cert, const char *curve);
+/*
+ * Takes the next DER element, whatever its tag, and its content; the length in its one form and of
+ * at most 64 KiB, the tag of one octet. False when there is none, or it is malformed.
+ */
+bool pki_tlv(struct bytes *rest, uint8_t *tag, struct bytes *content);
+
 /* ECDSA with raw r || s, each `half` bytes, little or big endian, over msg. True if it verifies. */
 bool pki_ecdsa_raw(EVP_PKEY *key, const EVP_MD *md, const uint8_t *r, const uint8_t *s, size_t half,
                    bool little_endian, struct bytes msg);

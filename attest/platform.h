@@ -37,6 +37,7 @@ void attest_date(int64_t t, char out[static 32]);
 extern const struct attest_platform attest_platform_snp;
 extern const struct attest_platform attest_platform_tdx;
 extern const struct attest_platform attest_platform_sgx;
+extern const struct attest_platform attest_platform_nvidia;
 
 int attest_snp_explain(struct bytes evidence, struct buf *out); /* attest/snp_report.c */
 

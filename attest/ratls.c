@@ -29,13 +29,12 @@ static const char *const after_format[] = {"ratls.signature", "ratls.cert-time",
 static bool is_der(X509 *cert)
 {
 	uint8_t *as_read = NULL, *again = NULL;
-	int n = i2d_X509(cert, &as_read), m = 0;
-	int tbs = 0, head = 0, xclass;
+	int n = i2d_X509(cert, &as_read), m, head, tag, xclass;
 	long len = 0;
 	const uint8_t *p = as_read;
 	bool ok = false;
 
-	if (n > 0 && !(ASN1_get_object(&p, &len, &tbs, &xclass, n) & 0x80)) {
+	if (n > 0 && !(ASN1_get_object(&p, &len, &tag, &xclass, n) & 0x80)) {
 		head = (int)(p - as_read);
 		m = i2d_re_X509_tbs(cert, &again);
 		ok = m > 0 && m <= n - head && !memcmp(as_read + head, again, (size_t)m);

@@ -150,6 +150,7 @@ static bool put_fms(uint8_t *p, uint64_t eax)
 
 static bool message(const struct message *m, struct bytes data, struct image *out);
 
+/* As deep as the tables are nested. NOLINTNEXTLINE(misc-no-recursion) */
 static bool put(const struct field *f, uint64_t number, struct bytes v, struct image *out)
 {
 	switch ((enum field_kind)f->kind) {

@@ -51,22 +51,9 @@ static const char *take_quote(struct ratls_work *w, struct bytes quote)
 /* A DER OCTET STRING with nothing behind it. */
 static bool octet_string(struct bytes der, struct bytes *out)
 {
-	const uint8_t *p = der.p;
-	int tag, xclass;
-	long n = 0;
-	int rc;
+	uint8_t tag;
 
-	if (der.n < 2 || der.n > RATLS_CERT_MAX)
-		return false;
-	rc = ASN1_get_object(&p, &n, &tag, &xclass, (long)der.n);
-	if (rc || tag != V_ASN1_OCTET_STRING || xclass != V_ASN1_UNIVERSAL || n < 0 ||
-	    (size_t)n != der.n - (size_t)(p - der.p))
-		return false;
-	/* The length in its shortest form. */
-	if ((size_t)(p - der.p) != (n < 0x80 ? 2u : n < 0x100 ? 3u : n < 0x10000 ? 4u : 5u))
-		return false;
-	*out = (struct bytes){p, (size_t)n};
-	return true;
+	return pki_tlv(&der, &tag, out) && tag == V_ASN1_OCTET_STRING && !der.n;
 }
 
 /* ------------------------------------------------------------------- report data */
@@ -307,7 +294,7 @@ static const char *take_collection(struct ratls_work *w, struct bytes data)
 	if (cmw_parse(data, &c))
 		return "not a collection of this one form";
 	out->tee = attest_tee_from_media_type(c.evidence_type);
-	if (out->tee == TEE_NONE || out->tee == TEE_NVIDIA)
+	if (!attest_is_peer(out->tee))
 		return "evidence of a media type that no server's key is tied to";
 	out->evidence = c.evidence;
 	out->endorsements_n = c.endorsements_n;

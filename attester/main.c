@@ -251,7 +251,7 @@ static error_t sim_option(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case 't':
 		a->tee = attest_tee_from_name(arg);
-		if (a->tee == TEE_NONE)
+		if (!attest_is_peer(a->tee))
 			argp_error(state, "--tee wants snp, tdx, sgx, cca or nitro, not '%s'", arg);
 		return 0;
 	case 's':

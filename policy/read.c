@@ -65,9 +65,10 @@ enum tee policy_take_tee(struct policy_reader *r, const struct policy_value *v)
 {
 	enum tee t = attest_tee_from_name(v->text);
 
-	if (t == TEE_NONE)
-		policy_unexpected(r, v, "a platform; one of snp, tdx, sgx, cca, nitro");
-	return t;
+	if (attest_is_peer(t))
+		return t;
+	policy_unexpected(r, v, "a platform; one of snp, tdx, sgx, cca, nitro");
+	return TEE_NONE;
 }
 
 void read_default_action(struct policy_reader *r, const struct policy_value *v)

@@ -262,6 +262,43 @@ static void test_lists_are_judged(void **state)
 	EVP_PKEY_free(other);
 }
 
+static void test_elements_have_one_form(void **state)
+{
+	static const struct {
+		const char *der;
+		size_t n, content, rest;
+		bool good;
+	} rows[] = {
+	        {"\x04\x00", 2, 0, 0, true},
+	        {"\x30\x01x\x05", 4, 1, 1, true},
+	        {"", 0, 0, 0, false},
+	        {"\x04", 1, 0, 0, false},
+	        {"\x04\x02x", 3, 0, 0, false},
+	        {"\x04\x80\0\0", 4, 0, 0, false},          /* of no stated length */
+	        {"\x04\x81\x01x", 4, 0, 0, false},         /* longer than it need be */
+	        {"\x04\x82\x00\x01x", 5, 0, 0, false},     /* the same */
+	        {"\x04\x83\x00\x00\x01x", 6, 0, 0, false}, /* longer than any */
+	        {"\x1f\x81\x01\x00", 4, 0, 0, false},      /* a tag of several octets */
+	};
+	uint8_t big[3 + 0x80] = {0xa6, 0x81, 0x80};
+	struct bytes rest = BYTES_OF(big), content;
+	uint8_t tag;
+	(void)state;
+
+	assert_true(pki_tlv(&rest, &tag, &content));
+	assert_int_equal(tag, 0xa6);
+	assert_int_equal(content.n, 0x80);
+	assert_int_equal(rest.n, 0);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		rest = (struct bytes){(const uint8_t *)rows[i].der, rows[i].n};
+		assert_int_equal(pki_tlv(&rest, &tag, &content), rows[i].good);
+		if (rows[i].good) {
+			assert_int_equal(content.n, rows[i].content);
+			assert_int_equal(rest.n, rows[i].rest);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +307,7 @@ int main(void)
 	        cmocka_unit_test(test_what_was_parsed_serves_again),
 	        cmocka_unit_test(test_the_oldest_goes),
 	        cmocka_unit_test(test_lists_are_judged),
+	        cmocka_unit_test(test_elements_have_one_form),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

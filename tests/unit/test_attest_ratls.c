@@ -334,8 +334,7 @@ static void json_is_strict(void **state)
 	        "{\"attestation_type\":\"dcap-tdx\",\"attestation\":[]}",
 	        "{\"attestation_type\":\"dcap-tdx\",\"attestation\":\"BAACAIEAAAAB\"}",
 	        "{\"attestation_type\":\"dcap-tdx\",\"attestation\":[4,0,2,0,129,0,0,0],\"x\":1}",
-	        "{\"attestation_type\":\"dcap-tdx\",\"attestation_type\":\"dcap-tdx\","
-	        "\"attestation\":[4,0,2,0,129,0,0,0]}",
+	        "{\"attestation_type\":\"dcap-tdx\",\"attestation\":[],\"attestation\":[4,0,2,0,129,0,0,0,1]}",
 	        "{\"attestation_type\":\"dcap-tdx\",\"attestation\":[4,0,2,0,129,0,0,0]} x",
 	        "{",
 	};
@@ -368,6 +367,35 @@ static void cmw_expectation(struct bytes nonce, uint8_t out[static 64])
 	hash256(nonce.n ? nonce : bytes_str(""), hash);
 	memcpy(in + 65, hash, 32);
 	hash512(BYTES_OF(in), BYTES_NONE, out);
+}
+
+/* docs/binders.md has these two. */
+static void worked_values(void **state)
+{
+	static const char *const want[2][2] = {
+	        {"f873087a3b3c64503412769f69f7fe747e8874f1e78f30367470a6cdcbf5ffb0",
+	         "931e074d8121f1f8f0e21c8bcc4f4c4d5f6eed84601156ea1a49b1217aa5acd1"},
+	        {"90e42ce0202c6af9baa434b4f531309fdf4c4f5c14bc92941e2ffae9b83bb80c",
+	         "53b0e147204280180a5e3a68c1579ef9785b5e448fbfabd34fbb1cd60270fa6d"},
+	};
+	uint8_t spki[44], nonce[32], out[64];
+	char hex[129];
+	(void)state;
+
+	assert_int_equal(hex_decode(bytes_str("302a300506032b657003210003a107bff3ce10be1d70dd18e74b"
+	                                      "c09967e4d6309ba50d5f1ddc8664125531b8"),
+	                            spki, sizeof(spki)),
+	                 0);
+	for (size_t i = 0; i < sizeof(nonce); i++)
+		nonce[i] = (uint8_t)(0x40 + i);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(
+		        ratls_cmw_binding(BYTES_OF(spki), i ? BYTES_OF(nonce) : BYTES_NONE, out),
+		        0);
+		hex_encode(BYTES_OF(out), hex);
+		assert_memory_equal(hex, want[i][0], 64);
+		assert_string_equal(hex + 64, want[i][1]);
+	}
 }
 
 static struct cmw collection_of(struct bytes evidence)
@@ -854,6 +882,36 @@ static struct bytes vector(const char *name)
 	return (struct bytes){p, n};
 }
 
+/* The quote is genuine, of a debug enclave, and bears what the certificate's key demands; no
+ * collateral of its TCB is to be had. */
+static void quote_of_a_real_one(const struct opened *o, int64_t at)
+{
+	struct bytes root = vector("collateral/intel-sgx-root-ca-2049.der");
+	struct attest_input in = {.type = o->r.tee,
+	                          .evidence = o->r.evidence,
+	                          .endorsements = {root},
+	                          .endorsements_n = 1,
+	                          .at = at,
+	                          .check_report_data = true};
+	struct checks checks = {0};
+	struct claims claims;
+
+	memcpy(in.report_data, o->r.report_data, sizeof(in.report_data));
+	assert_int_equal(attest_appraise(&in, &claims, &checks), 0);
+	assert_int_equal(checks_find(&checks, "sgx.signature")->status, CHECK_PASS);
+	assert_int_equal(checks_find(&checks, "sgx.report-data")->status, CHECK_PASS);
+	assert_int_equal(checks_find(&checks, "sgx.debug")->status, CHECK_FAIL);
+	in.allow_debug = true;
+	checks = (struct checks){0};
+	assert_int_equal(attest_appraise(&in, &claims, &checks), 0);
+	assert_int_equal(checks_overall(&checks), CHECK_UNAVAILABLE);
+	in.report_data[0] ^= 1;
+	checks = (struct checks){0};
+	assert_int_equal(attest_appraise(&in, &claims, &checks), 0);
+	assert_string_equal(checks_first(&checks, CHECK_FAIL)->id, "sgx.report-data");
+	free((void *)(uintptr_t)root.p);
+}
+
 static void real_certificates(void **state)
 {
 	static const struct {
@@ -895,6 +953,7 @@ static void real_certificates(void **state)
 		/* What the quote inside bears is what is demanded of it. */
 		assert_true(o.r.evidence.n > 432);
 		assert_memory_equal(o.r.evidence.p + 368, want, 64);
+		quote_of_a_real_one(&o, rows[i].at > 1600000000 ? rows[i].at : 1700000000);
 		ratls_free(&o.r);
 		free((void *)(uintptr_t)cert.p);
 	}
@@ -916,6 +975,7 @@ int main(void)
 	        cmocka_unit_test(raw_quotes),
 	        cmocka_unit_test(dstack_and_flashbots_share_an_oid),
 	        cmocka_unit_test(json_is_strict),
+	        cmocka_unit_test(worked_values),
 	        cmocka_unit_test(a_collection_is_appraised),
 	        cmocka_unit_test(collections_of_other_forms),
 	        cmocka_unit_test(contrast_snp_is_appraised),

@@ -456,6 +456,12 @@ static void wrong_anchor(void **state)
 	         "a.conf:2: error: file: " DIR
 	         "policy.d/acme.policy is not made of certificates or public keys "
 	         "(PEM or DER)\n"},
+	        {HEAD "anchor a { tee = nvidia file = acme.policy }\n",
+	         "a.conf:2: error: tee: \"nvidia\" is not a platform; one of snp, tdx, "
+	         "sgx, cca, nitro\n"
+	         "a.conf:2: error: file: " DIR
+	         "policy.d/acme.policy is not made of certificates or public keys "
+	         "(PEM or DER)\n"},
 	        {HEAD "anchor a { tee = snp\nfile = acme.policy }\n",
 	         "a.conf:3: error: file: " DIR
 	         "policy.d/acme.policy is not made of certificates or public keys "
