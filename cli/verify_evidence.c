@@ -247,11 +247,11 @@ static int appraise(const struct request *r)
 
 	if (carrier_is(in.evidence))
 		open = carrier_open(r->in.evidence, &r->asked, &in, &carrier, &checks);
-	/* What it can't tell or does not appraise it says in a check. */
-	if (open)
+	if (open) {
+		/* What it can't tell or does not appraise it says in a check. */
 		(void)attest_appraise(&in, &claims, &checks);
-	if (open)
 		claims_check_tcb(&claims, r->accepted, r->accepted_n, &checks);
+	}
 	if (carrier.scheme && carrier.valid_until < claims.valid_until)
 		claims.valid_until = carrier.valid_until;
 	ret = r->json ? print_json(&claims, &carrier, &checks)
