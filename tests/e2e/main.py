@@ -17,6 +17,7 @@ import time
 import traceback
 
 sys.path.insert(0, os.path.dirname(__file__))
+import platforms  # noqa: E402
 from bytes_service import PATTERN, pattern  # noqa: E402
 from suite import Skip, canary, check, connect, curl, passes, refused, test, tests, url  # noqa: E402
 from world import (Failure, V4, V6, Witness, World, listening, out, run, tlog_policy, tool,  # noqa: E402
@@ -175,6 +176,7 @@ def build(w):
     for port in (9001, 9002, 6379, 5432, 9999):
         wait_for("service on %d" % port, lambda: listening(port, "dst"))
     w.write("etc/tlog-policy", tlog_policy([w.log.vkey], w.witnesses, 2))
+    platforms.build(w)
     w.policy(POLICY)
     w.capture_start()
     w.gate()
@@ -213,6 +215,10 @@ for _host, _family in ((V4, "ipv4"), (V6, "ipv6")):
     test(lambda w, host=_host: passes(w, host, PORT["good"]), "%s_pass" % _family)
     for _name, (_status, _ident) in MATRIX.items():
         add_refusal(_host, _family, _name, _status, _ident)
+
+
+platforms.add_tests()
+platforms.add_collateral_test(PORT["no-vcek"], POLICY)
 
 
 @test
