@@ -105,6 +105,21 @@ void attest_date(int64_t t, char out[static 32])
 		snprintf(out, 32, "%lld", (long long)t);
 }
 
+bool attest_trusted(const struct attest_input *in, enum tee tee, const struct pki_pins *pins,
+                    const uint8_t spki_sha256[static 32], bool *extra,
+                    const struct anchor_pin **pin)
+{
+	bool given = pki_pins_have(pins, spki_sha256);
+
+	*pin = NULL;
+	for (size_t i = 0; i < attest_pins_count; i++)
+		if (attest_pins[i].tee == tee &&
+		    !memcmp(attest_pins[i].spki_sha256, spki_sha256, 32))
+			*pin = &attest_pins[i];
+	*extra = !*pin;
+	return given || (*pin && !in->only_anchors);
+}
+
 int attest_appraise(const struct attest_input *in, struct claims *claims, struct checks *checks)
 {
 	const struct attest_platform *p = find(in->type, in->evidence);

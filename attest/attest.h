@@ -75,7 +75,8 @@ struct attest_input {
 	/* Certificates or public keys (DER or PEM) trusted beside the built-in pins. */
 	struct bytes anchors[ATTEST_ANCHORS_MAX];
 	uint32_t anchors_n;
-	int64_t at; /* POSIX seconds at which everything is judged */
+	bool only_anchors; /* in place of the built-in pins, not beside them */
+	int64_t at;        /* POSIX seconds at which everything is judged */
 	bool check_report_data;
 	uint8_t report_data[64]; /* compared only if check_report_data */
 	bool allow_debug;        /* debug guests pass, with a loosening named by the caller */

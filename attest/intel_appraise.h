@@ -46,7 +46,8 @@ int attest_intel_endorsement(struct pki_bag *bag, struct bytes data);
 /* ECDSA P-256 with SHA-256, which is all that Intel signs certificates with. */
 bool attest_intel_signed_well(X509 *cert);
 /* Is this root's key a built-in one of the TEE (*extra false) or the caller's (*extra true)? */
-bool attest_intel_trusted(const struct pki_pins *pins, const X509 *root, enum tee tee, bool *extra);
+bool attest_intel_trusted(const struct attest_input *in, const struct pki_pins *pins,
+                          const X509 *root, enum tee tee, bool *extra);
 
 /* ----------------------------------------------- collateral (intel_collateral.c) */
 

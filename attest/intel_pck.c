@@ -264,18 +264,13 @@ bool attest_intel_signed_well(X509 *cert)
 	       key == EVP_PKEY_EC;
 }
 
-bool attest_intel_trusted(const struct pki_pins *pins, const X509 *root, enum tee tee, bool *extra)
+bool attest_intel_trusted(const struct attest_input *in, const struct pki_pins *pins,
+                          const X509 *root, enum tee tee, bool *extra)
 {
+	const struct anchor_pin *pin;
 	uint8_t hash[32];
 
-	if (pki_spki_sha256(root, hash))
-		return false;
-	*extra = false;
-	for (size_t i = 0; i < attest_pins_count; i++)
-		if (attest_pins[i].tee == tee && !memcmp(attest_pins[i].spki_sha256, hash, 32))
-			return true;
-	*extra = true;
-	return pki_pins_have(pins, hash);
+	return !pki_spki_sha256(root, hash) && attest_trusted(in, tee, pins, hash, extra, &pin);
 }
 
 static bool is_named(const X509 *cert, const char *name)
@@ -343,7 +338,7 @@ static enum check_status collect(const struct intel_quote *q, struct intel_chain
 	return CHECK_PASS;
 }
 
-static enum check_status judge(enum tee tee, struct intel_chain *c,
+static enum check_status judge(const struct attest_input *in, enum tee tee, struct intel_chain *c,
                                char why[static CHECK_DETAIL_MAX])
 {
 	const char *wrong;
@@ -355,7 +350,7 @@ static enum check_status judge(enum tee tee, struct intel_chain *c,
 		           "Processor CA");
 	if (!is_named(c->root, INTEL_CN_ROOT))
 		return say(why, CHECK_FAIL, "the root is not called ", INTEL_CN_ROOT);
-	if (!attest_intel_trusted(&c->pins, c->root, tee, &c->extra_anchor))
+	if (!attest_intel_trusted(in, &c->pins, c->root, tee, &c->extra_anchor))
 		return say(why, CHECK_FAIL, "the chain ends at a root that is not trusted: ",
 		           "another key than Intel's under its name");
 	if (!attest_intel_signed_well(c->pck) || !attest_intel_signed_well(c->ca) ||
@@ -406,7 +401,7 @@ enum check_status attest_intel_chain(const struct attest_input *in, const struct
 		}
 	}
 	status = collect(q, out, why);
-	return status == CHECK_PASS ? judge(tee, out, why) : status;
+	return status == CHECK_PASS ? judge(in, tee, out, why) : status;
 }
 
 void attest_intel_chain_free(struct intel_chain *c)

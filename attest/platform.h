@@ -7,6 +7,7 @@
 #define KEYGATE_ATTEST_PLATFORM_H
 
 #include "attest/attest.h"
+#include "attest/pki.h"
 
 struct attest_platform {
 	enum tee tee;
@@ -33,6 +34,14 @@ __attribute__((format(printf, 6, 7))) size_t attest_collateral(const struct atte
 
 /* A time for people: "2025-06-19T10:32:27Z". */
 void attest_date(int64_t t, char out[static 32]);
+
+/*
+ * May a chain of this platform end at this key? *extra: by the caller's word alone. *pin is the
+ * built-in pin of the key, or NULL.
+ */
+bool attest_trusted(const struct attest_input *in, enum tee tee, const struct pki_pins *pins,
+                    const uint8_t spki_sha256[static 32], bool *extra,
+                    const struct anchor_pin **pin);
 
 extern const struct attest_platform attest_platform_snp;
 extern const struct attest_platform attest_platform_tdx;

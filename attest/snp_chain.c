@@ -305,18 +305,15 @@ static bool amd_signature(X509 *cert)
 }
 
 /* Built-in pins go by name too, so that no product's root can vouch for another product. */
-static bool trusted_root(const struct pki_pins *pins, X509 *ark, const char *cn, bool *extra)
+static bool trusted_root(const struct attest_input *in, const struct pki_pins *pins, X509 *ark,
+                         const char *cn, bool *extra)
 {
+	const struct anchor_pin *pin;
 	uint8_t hash[32];
 
-	if (pki_spki_sha256(ark, hash))
-		return false;
-	*extra = false;
-	for (size_t i = 0; i < attest_pins_count; i++)
-		if (attest_pins[i].tee == TEE_SNP && !memcmp(attest_pins[i].spki_sha256, hash, 32))
-			return !strcmp(attest_pins[i].name, cn);
-	*extra = true;
-	return pki_pins_have(pins, hash);
+	return !pki_spki_sha256(ark, hash) &&
+	       attest_trusted(in, TEE_SNP, pins, hash, extra, &pin) &&
+	       (!pin || !strcmp(pin->name, cn));
 }
 
 /* Product and roles by the names of root and intermediate. NULL, or what is wrong. */
@@ -482,8 +479,8 @@ static enum check_status collect(const struct asking *a, const struct snp_report
 	return CHECK_PASS;
 }
 
-static enum check_status judge(const struct pki_pins *pins, struct snp_chain *c,
-                               char why[static CHECK_DETAIL_MAX])
+static enum check_status judge(const struct attest_input *in, const struct pki_pins *pins,
+                               struct snp_chain *c, char why[static CHECK_DETAIL_MAX])
 {
 	char ark[32], ask[32];
 	const char *wrong;
@@ -492,7 +489,7 @@ static enum check_status judge(const struct pki_pins *pins, struct snp_chain *c,
 	if (pki_common_name(c->ark, ark, sizeof(ark)) || pki_common_name(c->ask, ask, sizeof(ask)))
 		return say(why, CHECK_FAIL, "root or intermediate without a usable common name",
 		           "");
-	if (!trusted_root(pins, c->ark, ark, &c->extra_anchor))
+	if (!trusted_root(in, pins, c->ark, ark, &c->extra_anchor))
 		return say(why, CHECK_FAIL, "the chain ends at a root that is not trusted: ", ark);
 	wrong = names_agree(c, ark, ask);
 	if (wrong)
@@ -543,7 +540,7 @@ enum check_status attest_snp_chain(const struct attest_input *in, const struct s
 		}
 	}
 	status = collect(&asking, report, out, why);
-	return status == CHECK_PASS ? judge(&pins, out, why) : status;
+	return status == CHECK_PASS ? judge(in, &pins, out, why) : status;
 }
 
 void attest_snp_chain_free(struct snp_chain *c)

@@ -148,6 +148,7 @@ static void add_rules(struct sum *s, const struct policy_destination *d)
 	ADD(s, d->guest_policy_required);
 	ADD(s, d->attributes_required);
 	ADD(s, d->attributes_forbidden);
+	ADD(s, d->no_built_in);
 	ADD(s, d->allow_debug);
 	ADD(s, d->require_crl);
 	ADD(s, d->lease);

@@ -195,6 +195,8 @@ static void explain_platform(const struct policy *p, const struct policy_destina
 	explain_rating(d, out);
 	explain_snp(d, out);
 	explain_attributes(d, out);
+	if (d->no_built_in)
+		buf_str(out, "roots: those of this policy only, no built-in ones\n");
 	buf_str(out, d->allow_debug ? "debug guests: accepted (loosening)\n"
 	                            : "debug guests: refused\n");
 	buf_str(out, d->require_crl ? "revocation list: must be at hand\n"

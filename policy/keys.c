@@ -219,6 +219,10 @@ static const struct policy_key destination_keys[] = {
          "Trust anchors beside the built-in vendor roots, for this destination only. A verdict "
          "that rests on one says so (a loosening).",
          read_anchor},
+        {"built-in-anchors", KEY_GATE, "`true` or `false`", "`true`", "true",
+         "`false`: evidence must end at one of `anchor`, also where keygate has the vendor's root "
+         "built in. Name the vendor's root as an anchor to go on trusting it.",
+         read_built_in_anchors},
         {"allow-debug", KEY_GATE, "`true` or `false`", "`false`", "true",
          "Accept guests that their host can debug, so that it can read and change all of their "
          "memory. A loosening.",

@@ -350,6 +350,16 @@ static void check_gate(struct policy_reader *r)
 		memcpy(d->server_name, d->host[0], sizeof(d->server_name));
 }
 
+static void check_anchors(struct policy_reader *r)
+{
+	if (r->d->no_built_in && !r->ref->anchors)
+		policy_error(
+		        r, r->where.line,
+		        "destination \"%s\" trusts no root at all; add: anchor = {\"lab\"}, or "
+		        "remove built-in-anchors",
+		        r->d->name);
+}
+
 static void check_destination(struct policy_reader *r)
 {
 	const char *name = r->d->name;
@@ -363,6 +373,7 @@ static void check_destination(struct policy_reader *r)
 		        name);
 	if (!given(r, "action"))
 		return;
+	check_anchors(r);
 	if (r->d->action == POLICY_GATE)
 		check_gate(r);
 	else

@@ -137,6 +137,7 @@ struct policy_destination {
 	uint64_t attributes_forbidden[TEE_MAX];
 	uint32_t anchor[ATTEST_ANCHORS_MAX]; /* indices into policy.anchor */
 	uint32_t anchors;
+	bool no_built_in; /* these anchors in place of the built-in roots */
 	bool allow_debug; /* loosening */
 	bool require_crl; /* default true; false is a loosening */
 	int64_t lease;    /* seconds a session may live at most */

@@ -162,6 +162,7 @@ void read_require_guest_policy(struct policy_reader *r, const struct policy_valu
 void read_require_attribute(struct policy_reader *r, const struct policy_value *v);
 void read_forbid_attribute(struct policy_reader *r, const struct policy_value *v);
 void read_anchor(struct policy_reader *r, const struct policy_value *v);
+void read_built_in_anchors(struct policy_reader *r, const struct policy_value *v);
 void read_allow_debug(struct policy_reader *r, const struct policy_value *v);
 void read_require_crl(struct policy_reader *r, const struct policy_value *v);
 void read_lease(struct policy_reader *r, const struct policy_value *v);

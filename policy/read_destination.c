@@ -263,6 +263,14 @@ void read_server_key(struct policy_reader *r, const struct policy_value *v)
 		d->server_keys++;
 }
 
+void read_built_in_anchors(struct policy_reader *r, const struct policy_value *v)
+{
+	bool built_in = true;
+
+	policy_take_bool(r, v, &built_in);
+	r->d->no_built_in = !built_in;
+}
+
 void read_allow_debug(struct policy_reader *r, const struct policy_value *v)
 {
 	policy_take_bool(r, v, &r->d->allow_debug);

@@ -405,6 +405,33 @@ static void real_revocation_lists(void **state)
 	                 1765404861, "snp.cert-time" /* the VLEK ends first */);
 }
 
+/* The administrator's anchors in place of the built-in roots, also when they are the same. */
+static void built_in_roots_can_be_replaced(void **state)
+{
+	struct blob ark, other;
+	struct set s;
+	(void)state;
+	NEED_VECTORS();
+
+	ark = load("snp/ark-genoa.der");
+	other = load("snp/ark-milan.der");
+	set_load(&s, find_row("snp/genoa-v3-tsm.report.bin"));
+	s.in.only_anchors = true;
+	set_judge(&s);
+	expect_only(&s.checks, "snp.chain", CHECK_FAIL);
+	s.in.anchors[s.in.anchors_n++] = blob_view(&other);
+	set_judge(&s);
+	expect_only(&s.checks, "snp.chain", CHECK_FAIL);
+	s.in.anchors[s.in.anchors_n++] = blob_view(&ark);
+	set_judge(&s);
+	expect_pass(&s.checks);
+	/* It is the vendor's root all the same. */
+	assert_false(s.claims.extra_anchor);
+	set_free(&s);
+	free(ark.p);
+	free(other.p);
+}
+
 static void every_report_can_be_explained(void **state)
 {
 	(void)state;
@@ -436,6 +463,7 @@ int main(void)
 	        cmocka_unit_test(every_certificate_has_its_verdict),
 	        cmocka_unit_test(tables_have_their_verdict),
 	        cmocka_unit_test(real_revocation_lists),
+	        cmocka_unit_test(built_in_roots_can_be_replaced),
 	        cmocka_unit_test(every_report_can_be_explained),
 	};
 

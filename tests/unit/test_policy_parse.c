@@ -603,6 +603,9 @@ static void wrong_destination(void **state)
 	         "a.conf:9: error: require-guest-policy: \"smt\" is not one of no-smt, "
 	         "single-socket, no-cxl, aes-256-xts, rapl-disabled, ciphertext-hiding, "
 	         "page-swap-disabled\n"},
+	        {GATE("built-in-anchors = false\n"),
+	         "a.conf:3: error: destination \"d\" trusts no root at all; add: anchor = "
+	         "{\"lab\"}, or remove built-in-anchors\n"},
 	        {GATE("allow-debug = 1\n"),
 	         "a.conf:9: error: allow-debug: \"1\" is not true or false\n"},
 	        {GATE("require-crl = no\n"),
