@@ -15,10 +15,8 @@
 #include <openssl/err.h>
 
 static const struct attest_platform *const platforms[] = {
-        &attest_platform_snp,
-        &attest_platform_tdx,
-        &attest_platform_sgx,
-        &attest_platform_nvidia,
+        &attest_platform_snp,    &attest_platform_tdx, &attest_platform_sgx,
+        &attest_platform_nvidia, &attest_platform_cca, &attest_platform_nitro,
 };
 
 static const char *const names[TEE_MAX] = {

@@ -13,6 +13,8 @@ enum { HEAD_MAX = 9 };
 
 /* The first byte of a tag whose number, below 24, is in that byte. */
 enum { TAG_FIRST = 0xc0, TAG_LAST = TAG_FIRST + 23 };
+/* A map of indefinite length, and what ends it. */
+enum { MAP_OPEN = 0xbf, BREAK = 0xff };
 
 /* ------------------------------------------------------------- what was read */
 
@@ -241,6 +243,25 @@ bool item_map(struct reader *r, struct item_map *m)
 {
 	*m = (struct item_map){0};
 	return number_of(r, ITEM_MAP, &m->left) && m->left <= ITEM_KEYS_MAX;
+}
+
+bool item_map_open(struct reader *r, struct item_map *m)
+{
+	if (r->bad || !r->left || *r->p != MAP_OPEN)
+		return item_map(r, m);
+	*m = (struct item_map){.left = ITEM_KEYS_MAX, .open = true};
+	return rd_take(r, 1).p != NULL;
+}
+
+bool item_more(struct reader *r, struct item_map *m)
+{
+	if (m->open && !r->bad && r->left && *r->p == BREAK) {
+		(void)rd_take(r, 1);
+		m->left = 0;
+		m->open = false;
+	}
+	/* An open map that is full without its break has one more, which item_key refuses. */
+	return m->open || m->left;
 }
 
 bool item_key(struct reader *r, struct item_map *m, struct item *key)

@@ -4,10 +4,11 @@
  * are decoded by libcbor's stream decoder, which allocates nothing. Knows no format that is made
  * of CBOR.
  *
- * What is read is the deterministic encoding but for the order of a map's keys: definite lengths,
- * each head in its shortest form, no key twice. Floats, `undefined` and the other simple values
- * have no place in these formats and are refused. A claimed length or count costs nothing: a string
- * must be there before it is handed out, and a loop over a count ends where the bytes do.
+ * What is read is the deterministic encoding but for the order of a map's keys: definite lengths
+ * (item_map_open is the one exception), each head in its shortest form, no key twice. Floats,
+ * `undefined` and the other simple values have no place in these formats and are refused. A claimed
+ * length or count costs nothing: a string must be there before it is handed out, and a loop over a
+ * count ends where the bytes do.
  *
  * All functions read through a struct reader; after one has returned false the reader's place means
  * nothing and the caller gives up. The end is the caller's to look at (rd_done). Views point into
@@ -69,13 +70,21 @@ bool item_is_text(const struct item *it, const char *text);
  *	}
  */
 struct item_map {
-	uint64_t left; /* pairs whose key has not been taken */
+	uint64_t left; /* pairs whose key has not been taken; of an open map, that may come */
+	bool open;
 	uint32_t seen;
 	struct bytes key[ITEM_KEYS_MAX]; /* as encoded */
 };
 
 /* Takes the head of a map of at most ITEM_KEYS_MAX pairs. */
 bool item_map(struct reader *r, struct item_map *m);
+/*
+ * The same, or a map of indefinite length, which a format that is written so by its vendor needs.
+ * Its pairs are walked with item_more in place of m.left: whether another one comes; the break
+ * behind the last one is taken.
+ */
+bool item_map_open(struct reader *r, struct item_map *m);
+bool item_more(struct reader *r, struct item_map *m);
 /* Takes the next key: an integer, a text or a byte string that this map has not had yet. */
 bool item_key(struct reader *r, struct item_map *m, struct item *key);
 

@@ -383,6 +383,66 @@ bool pki_pins_have(const struct pki_pins *pins, const uint8_t spki_sha256[static
 	return false;
 }
 
+/* -------------------------------------------------------------------- keys */
+
+static int keys_put(struct pki_keys *keys, EVP_PKEY *key)
+{
+	if (!key)
+		return -EINVAL;
+	if (!EVP_PKEY_is_a(key, "EC") || EVP_PKEY_get_bits(key) > PKI_EC_BITS_MAX)
+		return 0;
+	if (keys->n == PKI_KEYS_MAX || !EVP_PKEY_up_ref(key))
+		return -ENOSPC;
+	keys->v[keys->n++] = key;
+	return 0;
+}
+
+static int keys_der(struct pki_keys *keys, struct bytes der)
+{
+	const uint8_t *p = der.p;
+	X509 *cert = der_cert(der);
+	X509_PUBKEY *spki = cert ? NULL : d2i_X509_PUBKEY(NULL, &p, (long)der.n);
+	int rc = -EINVAL;
+
+	if (cert)
+		rc = keys_put(keys, X509_get0_pubkey(cert));
+	else if (spki && p == der.p + der.n)
+		rc = keys_put(keys, X509_PUBKEY_get0(spki));
+	X509_free(cert);
+	X509_PUBKEY_free(spki);
+	return rc;
+}
+
+static int keys_pem_block(void *ctx, const char *label, struct bytes content)
+{
+	if (!strcmp(label, PEM_STRING_X509) || !strcmp(label, PEM_STRING_X509_OLD) ||
+	    !strcmp(label, PEM_STRING_PUBLIC))
+		return keys_der(ctx, content);
+	return -EINVAL;
+}
+
+int pki_keys_add(struct pki_keys *keys, struct bytes data)
+{
+	int rc = -EINVAL;
+
+	if (data.n > PKI_INPUT_MAX)
+		return -ENOSPC;
+	ERR_set_mark();
+	if (looks_der(data))
+		rc = keys_der(keys, data);
+	else if (looks_pem(data))
+		rc = each_pem(data, keys_pem_block, keys);
+	ERR_pop_to_mark();
+	return rc;
+}
+
+void pki_keys_free(struct pki_keys *keys)
+{
+	for (uint32_t i = 0; i < keys->n; i++)
+		EVP_PKEY_free(keys->v[i]);
+	*keys = (struct pki_keys){0};
+}
+
 /* ------------------------------------------------------------- certificates */
 
 int pki_spki_sha256(const X509 *cert, uint8_t out[static 32])

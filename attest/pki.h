@@ -67,6 +67,22 @@ struct pki_pins {
 int pki_pins_add(struct pki_pins *pins, struct pki_bag *bag, struct bytes data);
 bool pki_pins_have(const struct pki_pins *pins, const uint8_t spki_sha256[static 32]);
 
+enum { PKI_KEYS_MAX = 32 };
+
+/* Public keys themselves, for platforms whose keys no certificate vouches for. */
+struct pki_keys {
+	uint32_t n;
+	EVP_PKEY *v[PKI_KEYS_MAX];
+};
+
+/*
+ * Reads an anchor: the EC keys of certificates or public keys, DER or PEM. One of another kind is
+ * left out: it is an anchor of some other platform. -EINVAL, -ENOSPC; what was added before an
+ * error stays.
+ */
+int pki_keys_add(struct pki_keys *keys, struct bytes data);
+void pki_keys_free(struct pki_keys *keys);
+
 /* SHA-256 of the DER SubjectPublicKeyInfo. 0 or -EINVAL. */
 int pki_spki_sha256(const X509 *cert, uint8_t out[static 32]);
 /* POSIX seconds; -EINVAL when it does not fit. */

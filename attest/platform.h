@@ -47,6 +47,8 @@ extern const struct attest_platform attest_platform_snp;
 extern const struct attest_platform attest_platform_tdx;
 extern const struct attest_platform attest_platform_sgx;
 extern const struct attest_platform attest_platform_nvidia;
+extern const struct attest_platform attest_platform_cca;
+extern const struct attest_platform attest_platform_nitro;
 
 int attest_snp_explain(struct bytes evidence, struct buf *out); /* attest/snp_report.c */
 

@@ -18,9 +18,8 @@
 enum { SIM_FILE_MAX = 65536, SIM_MEASURED_MAX = 256 * 1024 * 1024 };
 
 static const struct sim_platform *const platforms[] = {
-        &sim_platform_snp,
-        &sim_platform_tdx,
-        &sim_platform_sgx,
+        &sim_platform_snp, &sim_platform_tdx,   &sim_platform_sgx,
+        &sim_platform_cca, &sim_platform_nitro,
 };
 
 static const struct sim_platform *by_tee(enum tee tee)
@@ -139,6 +138,18 @@ void sim_register(struct measurements *m, const char *name, enum register_role r
 	memcpy(r->name, name, strlen(name));
 	memcpy(r->value, value.p, value.n);
 	m->n++;
+}
+
+int sim_register_hash(struct measurements *m, const char *name, enum register_role role,
+                      const EVP_MD *md, struct bytes of)
+{
+	uint8_t digest[EVP_MAX_MD_SIZE];
+	unsigned n = 0;
+
+	if (EVP_Digest(of.p, of.n, digest, &n, md, NULL) != 1)
+		return -ENOMEM;
+	sim_register(m, name, role, (struct bytes){digest, n});
+	return 0;
 }
 
 /* ---------------------------------------------------------------------- source */

@@ -38,6 +38,7 @@ struct sim_platform {
 
 extern const struct sim_platform sim_platform_snp;
 extern const struct sim_platform sim_platform_tdx, sim_platform_sgx;
+extern const struct sim_platform sim_platform_cca, sim_platform_nitro;
 
 /* Files of a platform's directory. 0 or -errno. The caller frees *out. */
 int sim_read(const char *dir, const char *name, uint8_t **out, size_t *n);
@@ -52,5 +53,8 @@ int sim_write_key(const char *dir, const char *name, const EVP_PKEY *key);
 /* Appends a register. */
 void sim_register(struct measurements *m, const char *name, enum register_role role,
                   struct bytes value);
+/* Appends one that is the hash of something. 0 or -ENOMEM. */
+int sim_register_hash(struct measurements *m, const char *name, enum register_role role,
+                      const EVP_MD *md, struct bytes of);
 
 #endif

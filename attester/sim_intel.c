@@ -98,29 +98,17 @@ static int sgx_init(const char *dir, int64_t now, const char **step)
 
 /* --------------------------------------------------------------------- measure */
 
-static int add_hash(struct measurements *out, const char *name, enum register_role role,
-                    const EVP_MD *md, struct bytes of)
-{
-	uint8_t digest[EVP_MAX_MD_SIZE];
-	unsigned n = 0;
-
-	if (EVP_Digest(of.p, of.n, digest, &n, md, NULL) != 1)
-		return -ENOMEM;
-	sim_register(out, name, role, (struct bytes){digest, n});
-	return 0;
-}
-
 /* Firmware, kernel and command line are the same for whatever is measured; nothing was extended
  * at run time. */
 static int tdx_measure(struct bytes measured, struct measurements *out)
 {
 	static const uint8_t zero[TDX_HASH_LEN];
-	int rc = add_hash(out, "mrtd", REGISTER_CODE, EVP_sha384(), measured);
+	int rc = sim_register_hash(out, "mrtd", REGISTER_CODE, EVP_sha384(), measured);
 	char name[16];
 
 	for (int i = 0; rc == 0 && i < TDX_RTMRS - 1; i++) {
 		snprintf(name, sizeof(name), "rtmr%d", i);
-		rc = add_hash(out, name, REGISTER_CODE, EVP_sha384(), bytes_str(name));
+		rc = sim_register_hash(out, name, REGISTER_CODE, EVP_sha384(), bytes_str(name));
 	}
 	sim_register(out, "rtmr3", REGISTER_CODE, BYTES_OF(zero));
 	return rc;
@@ -128,11 +116,11 @@ static int tdx_measure(struct bytes measured, struct measurements *out)
 
 static int sgx_measure(struct bytes measured, struct measurements *out)
 {
-	int rc = add_hash(out, "mrenclave", REGISTER_CODE, EVP_sha256(), measured);
+	int rc = sim_register_hash(out, "mrenclave", REGISTER_CODE, EVP_sha256(), measured);
 
 	return rc ? rc
-	          : add_hash(out, "mrsigner", REGISTER_IDENTITY, EVP_sha256(),
-	                     bytes_str("mrsigner"));
+	          : sim_register_hash(out, "mrsigner", REGISTER_IDENTITY, EVP_sha256(),
+	                              bytes_str("mrsigner"));
 }
 
 /* ------------------------------------------------------------------------ open */

@@ -296,6 +296,63 @@ static void keys_are_bounded(void **state)
 	}
 }
 
+/* Pairs of int and int, walked as an open map. How many, or -1. */
+static int walk_open(const char *hex)
+{
+	struct bytes v = exact(hex);
+	struct reader r = reader_of(v);
+	struct item_map m;
+	struct item key;
+	uint64_t n;
+	int pairs = 0;
+	bool ok = item_map_open(&r, &m);
+
+	while (ok && item_more(&r, &m)) {
+		ok = item_key(&r, &m, &key) && item_uint(&r, &n);
+		pairs++;
+	}
+	ok = ok && rd_done(&r);
+	drop(v);
+	return ok ? pairs : -1;
+}
+
+static void a_map_may_be_open(void **state)
+{
+	(void)state;
+
+	assert_int_equal(walk_open("a0"), 0);
+	assert_int_equal(walk_open("a101"
+	                           "02"),
+	                 1);
+	assert_int_equal(walk_open("bfff"), 0);
+	assert_int_equal(walk_open("bf0102ff"), 1);
+	assert_int_equal(walk_open("bf01020304ff"), 2);
+	assert_int_equal(walk_open("bf01020104ff"), -1); /* twice */
+	assert_int_equal(walk_open("bf0102"), -1);       /* no break */
+	assert_int_equal(walk_open("bf"), -1);
+	assert_int_equal(walk_open("bf01ff"), -1); /* no value */
+	assert_int_equal(walk_open("bfffff"), -1); /* more behind it */
+	assert_int_equal(walk_open("bfff00"), -1);
+	assert_int_equal(walk_open("a10102ff"), -1); /* a break that ends nothing */
+	assert_int_equal(walk_open("9fff"), -1);
+	assert_int_equal(walk_open(""), -1);
+	/* As many keys as there may be, and one more. */
+	for (unsigned keys = ITEM_KEYS_MAX; keys <= ITEM_KEYS_MAX + 1; keys++) {
+		struct buf b = buf_make(1 << 10);
+
+		buf_str(&b, "bf");
+		for (unsigned i = 0; i < keys; i++)
+			buf_printf(&b, "19%04x00", i + 256);
+		buf_put(&b, "ff", 3);
+		assert_int_equal(walk_open((const char *)b.p),
+		                 keys <= ITEM_KEYS_MAX ? (int)keys : -1);
+		buf_free(&b);
+	}
+	/* Nowhere else: not in what is skipped, not for item_map. */
+	assert_false(one_item("bfff"));
+	assert_false(one_item("a101bfff"));
+}
+
 static void depth_is_bounded(void **state)
 {
 	static const char *const open[] = {"81", "a101", "d2"};
@@ -380,6 +437,7 @@ int main(void)
 	        cmocka_unit_test(values),
 	        cmocka_unit_test(keys_come_once),
 	        cmocka_unit_test(keys_are_bounded),
+	        cmocka_unit_test(a_map_may_be_open),
 	        cmocka_unit_test(depth_is_bounded),
 	        cmocka_unit_test(written_is_read),
 	};
