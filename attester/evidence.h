@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the destination's half gets its evidence from: the kernel's configfs-tsm on a real TEE, or
- * a simulated platform that nobody trusts by default. Knows nothing of TLS or of sockets.
+ * Where the destination's half gets its evidence from: the kernel's configfs-tsm or /dev/nsm on a
+ * real TEE, or a simulated platform that nobody trusts by default. Knows nothing of TLS or of
+ * sockets.
  */
 #ifndef KEYGATE_ATTESTER_EVIDENCE_H
 #define KEYGATE_ATTESTER_EVIDENCE_H
@@ -47,11 +48,20 @@ struct evidence_source {
 
 /*
  * configfs-tsm (Linux Documentation/ABI/testing/configfs-tsm): dir is EVIDENCE_TSM_DIR. Makes an
- * entry of its own for each report and removes it. Today's provider must be sev_guest.
- * -ENODEV when the kernel offers none.
+ * entry of its own for each report and removes it. The provider says which TEE it is: sev_guest,
+ * tdx_guest or arm_cca_guest. -ENODEV when the kernel offers none.
  */
 int evidence_tsm_open(const char *dir, struct evidence_source *out);
 void evidence_tsm_close(struct evidence_source *s);
+
+#define EVIDENCE_NSM_DEVICE "/dev/nsm"
+
+/*
+ * The Nitro security module, as a device inside an enclave (Linux 6.8, or AWS's own driver): device
+ * is EVIDENCE_NSM_DEVICE. -ENODEV when it is not there, or another -errno.
+ */
+int evidence_nsm_open(const char *device, struct evidence_source *out);
+void evidence_nsm_close(struct evidence_source *s);
 
 /* ------------------------------------------------------------ simulated platform */
 

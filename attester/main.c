@@ -35,6 +35,7 @@ static void on_signal(int sig)
 struct serve_args {
 	struct serve_config config;
 	struct evidence_source source;
+	void (*close)(struct evidence_source *source);
 	const char *listen, *forward, *sim, *measured;
 };
 
@@ -48,8 +49,8 @@ static const struct argp_option serve_options[] = {
         {"endorsement", 'e', "FILE", 0,
          "Certificates or CRLs (DER, PEM, certificate table) sent with the evidence", 0},
         {"simulate-tee", 's', "DIR", 0,
-         "Evidence from the simulated platform in DIR instead of the kernel's configfs-tsm. Nobody "
-         "trusts it unless a policy names its anchor",
+         "Evidence from the simulated platform in DIR instead of the machine's own. Nobody trusts "
+         "it unless a policy names its anchor",
          0},
         {"measure", 'm', "FILE", 0,
          "With --simulate-tee: the file whose hash stands for the launch measurement", 0},
@@ -137,12 +138,29 @@ static bool parse_address(const char *text, bool passive, struct sockaddr_storag
 	return true;
 }
 
-static int open_source(const struct serve_args *a, struct evidence_source *source)
+/* Of a real TEE. Inside a Nitro enclave there is no configfs-tsm, and elsewhere no such device. */
+static int open_real(struct serve_args *a, const char **step)
 {
-	const char *step = "configfs-tsm";
-	int rc = a->sim ? evidence_sim_open(a->sim, a->measured, source, &step)
-	                : evidence_tsm_open(EVIDENCE_TSM_DIR, source);
+	int rc;
 
+	*step = EVIDENCE_NSM_DEVICE;
+	a->close = evidence_nsm_close;
+	rc = evidence_nsm_open(EVIDENCE_NSM_DEVICE, &a->source);
+	if (rc != -ENODEV)
+		return rc;
+	*step = "configfs-tsm";
+	a->close = evidence_tsm_close;
+	return evidence_tsm_open(EVIDENCE_TSM_DIR, &a->source);
+}
+
+static int open_source(struct serve_args *a)
+{
+	const char *step;
+	int rc;
+
+	a->close = evidence_sim_close;
+	rc = a->sim ? evidence_sim_open(a->sim, a->measured, &a->source, &step)
+	            : open_real(a, &step);
 	if (rc)
 		fprintf(stderr, "keygate-attester: no evidence: %s: %s\n", step, strerror(-rc));
 	else if (a->sim)
@@ -151,14 +169,6 @@ static int open_source(const struct serve_args *a, struct evidence_source *sourc
 		        "whoever does not trust its anchor\n",
 		        a->sim);
 	return rc;
-}
-
-static void close_source(const struct serve_args *a, struct evidence_source *source)
-{
-	if (a->sim)
-		evidence_sim_close(source);
-	else
-		evidence_tsm_close(source);
 }
 
 /* Two descriptors a connection, and some. */
@@ -184,7 +194,7 @@ static int run_serve(struct serve_args *a)
 		fprintf(stderr, "keygate-attester: --listen and --forward want ADDR:PORT\n");
 		return EXIT_USAGE;
 	}
-	if (open_source(a, &a->source))
+	if (open_source(a))
 		return EXIT_FAILED;
 	a->config.source = &a->source;
 	raise_descriptors(a->config.max_connections);
@@ -201,7 +211,7 @@ static int run_serve(struct serve_args *a)
 	/* Connections may still be running on the context and the source; exit ends them. */
 	if (rc < 0) {
 		SSL_CTX_free(tls);
-		close_source(a, &a->source);
+		a->close(&a->source);
 	}
 	return rc < 0 ? EXIT_FAILED : EXIT_OK;
 }

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "attest/cmw.h"
-#include "attester/evidence.h"
+#include "attester/tsm.h"
 
 struct tsm {
 	char dir[256];
@@ -57,30 +57,54 @@ static bool tsm_is(const struct buf *b, const char *word)
 	return b->n >= n && memcmp(b->p, word, n) == 0 && (b->n == n || b->p[n] == '\n');
 }
 
-/* The generation must read 1: exactly our one write came before what was read. */
-static int tsm_report(int dir, const uint8_t report_data[static 64], struct evidence *out)
+/* The kernel's drivers, by the names that they give themselves. */
+static const struct provider {
+	const char *name;
+	enum tee tee;
+	bool has_aux; /* the host's certificate table */
+} providers[] = {
+        {"sev_guest", TEE_SNP, true},
+        {"tdx_guest", TEE_TDX, false},
+        {"arm_cca_guest", TEE_CCA, false},
+};
+
+static int tsm_provider(int dir, const struct provider **out)
 {
-	struct buf provider = buf_make(64), generation = buf_make(64);
-	struct buf table = buf_make(EVIDENCE_ENDORSEMENTS_MAX);
+	struct buf name = buf_make(64);
+	int rc = tsm_read(dir, "provider", &name);
+
+	*out = NULL;
+	for (size_t i = 0; rc == 0 && i < sizeof(providers) / sizeof(providers[0]); i++)
+		if (tsm_is(&name, providers[i].name))
+			*out = &providers[i];
+	buf_free(&name);
+	return rc == 0 && !*out ? -ENODEV : rc;
+}
+
+/* The generation must read 1: exactly our one write came before what was read. */
+int tsm_report(int dir, const uint8_t report_data[static 64], struct evidence *out)
+{
+	struct buf generation = buf_make(64), table = buf_make(EVIDENCE_ENDORSEMENTS_MAX);
+	const struct provider *p = NULL;
 	int rc = tsm_write(dir, "inblob", report_data, 64);
 
 	if (rc == 0)
-		rc = tsm_read(dir, "provider", &provider);
-	if (rc == 0 && !tsm_is(&provider, "sev_guest"))
-		rc = -ENODEV;
+		rc = tsm_provider(dir, &p);
 	if (rc == 0)
 		rc = tsm_read(dir, "outblob", &out->report);
-	if (rc == 0)
+	if (rc == 0 && p->has_aux)
 		rc = tsm_read(dir, "auxblob", &table);
 	if (rc == 0)
 		rc = tsm_read(dir, "generation", &generation);
 	if (rc == 0 && !tsm_is(&generation, "1"))
 		rc = -EBUSY;
+	if (rc == 0 && !out->report.n)
+		rc = -EIO;
 	if (rc == 0)
 		rc = evidence_endorse(out, buf_view(&table));
-	out->tee = TEE_SNP;
+	if (rc == 0)
+		out->tee = p->tee;
 	buf_free(&table);
-	buf_free(&provider);
 	buf_free(&generation);
 	return rc;
 }
