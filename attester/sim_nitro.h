@@ -47,6 +47,7 @@ struct sim_nitro {
 	uint8_t pcr[NITRO_PCRS][NITRO_PCR_LEN];
 	uint32_t pcrs; /* a bit for each that is in the document */
 	struct bytes public_key, user_data, nonce;
+	bool swapped;        /* two intermediates of cabundle have changed places */
 	bool open_map;       /* the payload's map has an indefinite length */
 	const char *without; /* a field that is left out */
 	struct bytes extra;  /* an encoded pair that is added */

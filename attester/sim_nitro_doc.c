@@ -190,8 +190,10 @@ static void put_field(struct buf *out, const struct sim_nitro *p, enum field f,
 		break;
 	case CABUNDLE:
 		item_put_array(out, SIM_NITRO_ENCLAVE);
-		for (int i = SIM_NITRO_ROOT; i < SIM_NITRO_ENCLAVE; i++)
-			put_cert(out, p->cert[i].x);
+		put_cert(out, p->cert[SIM_NITRO_ROOT].x);
+		put_cert(out, p->cert[p->swapped ? SIM_NITRO_ZONE : SIM_NITRO_REGION].x);
+		put_cert(out, p->cert[p->swapped ? SIM_NITRO_REGION : SIM_NITRO_ZONE].x);
+		put_cert(out, p->cert[SIM_NITRO_INSTANCE].x);
 		break;
 	case PUBLIC_KEY:
 		put_free(out, p->public_key);

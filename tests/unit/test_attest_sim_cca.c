@@ -559,6 +559,24 @@ static void report_data_is_the_challenge(void **state)
 	end(&w);
 }
 
+static void certificate_of(EVP_PKEY *key, struct buf *out)
+{
+	const struct cert_spec spec = {.cn = "CPAK",
+	                               .issuer = "nobody",
+	                               .key = key,
+	                               .signer = p256,
+	                               .begin = SIM_BEGIN,
+	                               .end = SIM_BEGIN + 1};
+	X509 *cert = cert_begin(&spec);
+	struct der der;
+
+	cert_finish(cert, &spec);
+	cert_der(cert, &der);
+	X509_free(cert);
+	buf_reset(out);
+	buf_bytes(out, der_view(&der));
+}
+
 static void anchors_are_told_apart(void **state)
 {
 	struct buf other = buf_make(4096), rsa = buf_make(4096), small = buf_make(4096);
@@ -599,6 +617,13 @@ static void anchors_are_told_apart(void **state)
 	w.in.anchors[1] = bytes_str("junk");
 	judge(&w);
 	expect_only(&w.checks, "cca.platform-key", CHECK_FAIL);
+
+	/* A certificate stands for its key, whoever signed it and when. */
+	certificate_of(w.p.cpak, &other);
+	w.in.anchors[0] = buf_view(&other);
+	w.in.anchors_n = 1;
+	judge(&w);
+	expect_pass(&w.checks);
 	EVP_PKEY_free(rsa_key);
 	buf_free(&other);
 	buf_free(&rsa);

@@ -330,6 +330,11 @@ static void forged_root(struct world *w)
 	w->p.cert[SIM_NITRO_ROOT].signer = w->p.cert[SIM_NITRO_ENCLAVE].key;
 }
 
+static void swapped(struct world *w)
+{
+	w->p.swapped = true;
+}
+
 static void short_path(struct world *w)
 {
 	w->p.cert[SIM_NITRO_REGION].constraints = "critical,CA:TRUE,pathlen:1";
@@ -453,6 +458,7 @@ static const struct bend bends[] = {
         {"a forged intermediate", forged_zone, "nitro.chain"},
         {"a forged leaf", forged_leaf, "nitro.chain"},
         {"a root that did not sign itself", forged_root, "nitro.chain"},
+        {"two intermediates that changed places", swapped, "nitro.chain"},
         {"a path that is too long", short_path, "nitro.chain"},
         {"an intermediate that is no CA", zone_is_no_ca, "nitro.chain"},
         {"an intermediate that may not sign", instance_may_not_sign, "nitro.chain"},
