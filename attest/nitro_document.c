@@ -208,6 +208,18 @@ static void line_bytes(struct buf *out, const struct nitro_document *d, const ch
 		explain_hex(out, offset(d, v), name, v, meaning);
 }
 
+static void explain_cert(struct buf *out, const struct nitro_document *d, const char *name,
+                         struct bytes der, const char *meaning)
+{
+	char length[32];
+
+	if (!der.n)
+		return;
+	snprintf(length, sizeof(length), "%zu bytes", der.n);
+	explain_line(out, offset(d, der), name, length, meaning);
+	explain_certs(out, der);
+}
+
 static void explain_pcrs(struct buf *out, const struct nitro_document *d)
 {
 	static const char *const meaning[NITRO_PCRS] = {
@@ -263,9 +275,9 @@ int attest_nitro_explain(struct bytes evidence, struct buf *out)
 	explain_pcrs(out, &d);
 	for (uint32_t i = 0; i < d.cabundle_n; i++) {
 		snprintf(name, sizeof(name), "cabundle[%u]", i);
-		line_bytes(out, &d, name, d.cabundle[i], i ? "an intermediate" : "the root");
+		explain_cert(out, &d, name, d.cabundle[i], i ? "an intermediate" : "the root");
 	}
-	line_bytes(out, &d, "certificate", d.certificate, "of the key that signed");
+	explain_cert(out, &d, "certificate", d.certificate, "of the key that signed");
 	line_bytes(out, &d, "public_key", d.public_key, "chosen by the enclave");
 	line_bytes(out, &d, "user_data", d.user_data,
 	           "chosen by the enclave; report data if it has 64 bytes");
