@@ -6,6 +6,7 @@
  * AMD: the ARK certificates of kdsintf.amd.com/vcek/v1/PRODUCT/cert_chain.
  * Intel: certificates.trustedservices.intel.com/IntelSGXRootCA.der; two certificates, to 2033 and
  * to 2049, have this one key, which vouches for both TEEs.
+ * AWS: aws-nitro-enclaves.amazonaws.com/AWS_NitroEnclaves_Root-G1.zip.
  * NVIDIA: the root of the device identity chains that its attestation SDK sends along.
  */
 #include "attest/attest.h"
