@@ -149,6 +149,8 @@ LINK_daemon := daemon policy keyring transport attest ledger core
 LINK_bpf := $(LINK_daemon)
 LINK_cli := cli policy transport attest ledger core
 LINK_attester := attester policy attest ledger core
+# Both ends of a connection.
+LINK_ends := attester transport keyring attest core
 
 link_test = mkdir -p $(@D) && $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 define test_rule
@@ -157,7 +159,7 @@ $(O)/tests/test_$(1)_%: $(O)/obj/tests/unit/test_$(1)_%.o $(LINK_$(1):%=$(O)/lib
 $(O)/fuzz/$(1)_%: $(O)/obj/tests/fuzz/fuzz_$(1)_%.o $(LINK_$(1):%=$(O)/lib%.a)
 	$$(Q)$$(link_test)
 endef
-$(foreach r,$(ROOMS) attest_sim policy_sim daemon bpf cli attester,$(eval $(call test_rule,$(r))))
+$(foreach r,$(ROOMS) attest_sim policy_sim daemon bpf cli attester ends,$(eval $(call test_rule,$(r))))
 
 .PHONY: unit unit-run
 # Unit tests always run under the sanitizers. ROOM=attest limits them to one room.

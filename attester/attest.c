@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The destination's side of the connection binder: TLS handshake, authenticator request, evidence
- * over this very connection, authenticator. All under one deadline. docs/wire.md has the bytes.
+ * The first half of every connection: the ClientHello says which transport it is for, the handshake
+ * follows, then that transport's exchange. All under one deadline. docs/wire.md has the bytes.
  */
 #include <errno.h>
 #include <poll.h>
@@ -10,13 +10,8 @@
 #include <time.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include "attest/authenticator.h"
-#include "attest/binding.h"
-#include "attest/cmw.h"
-#include "attest/pki.h"
-#include "attester/serve.h"
+#include "attester/answer.h"
 #include "core/file.h"
-#include "core/secret.h"
 
 static int64_t now_ms(void)
 {
@@ -62,42 +57,17 @@ static int tls_accept(SSL *ssl, int64_t deadline)
 	return 0;
 }
 
-/* Reads byte by byte what the message's own length asks for: what follows it is the app's. */
-static int read_request(SSL *ssl, int64_t deadline, struct buf *out)
-{
-	uint8_t chunk[AUTHENTICATOR_REQUEST_MAX];
-
-	for (;;) {
-		int64_t need = authenticator_request_length(buf_view(out));
-		size_t want, n;
-		int rc;
-
-		if (need < 0)
-			return (int)need;
-		if (need && (size_t)need == out->n)
-			return out->bad ? -ENOMEM : 0;
-		want = need ? (size_t)need - out->n : 1;
-		rc = SSL_read_ex(ssl, chunk, want < sizeof(chunk) ? want : sizeof(chunk), &n);
-		if (rc == 1)
-			buf_put(out, chunk, n);
-		else
-			rc = tls_wait(ssl, rc, deadline);
-		if (rc < 0 || out->bad)
-			return rc < 0 ? rc : -ENOMEM;
-	}
-}
-
-static int write_all(SSL *ssl, int64_t deadline, struct bytes v)
+int answering_write(struct answering *a, struct bytes v)
 {
 	while (v.n) {
 		size_t n;
-		int rc = SSL_write_ex(ssl, v.p, v.n, &n);
+		int rc = SSL_write_ex(a->ssl, v.p, v.n, &n);
 
 		if (rc == 1) {
 			v.p += n;
 			v.n -= n;
 		} else {
-			rc = tls_wait(ssl, rc, deadline);
+			rc = tls_wait(a->ssl, rc, a->deadline);
 			if (rc)
 				return rc;
 		}
@@ -105,13 +75,27 @@ static int write_all(SSL *ssl, int64_t deadline, struct bytes v)
 	return 0;
 }
 
-static bool name_is_ours(const struct serve_config *c, const char *name)
+int answering_read(struct answering *a, size_t n, struct buf *out)
 {
-	for (size_t i = 0; i < c->names; i++)
-		if (strcmp(c->name[i], name) == 0)
-			return true;
-	return c->names == 0;
+	uint8_t chunk[4096];
+	size_t got;
+	int rc = SSL_read_ex(a->ssl, chunk, n < sizeof(chunk) ? n : sizeof(chunk), &got);
+
+	if (rc != 1)
+		return tls_wait(a->ssl, rc, a->deadline);
+	buf_put(out, chunk, got);
+	return out->bad ? -ENOMEM : 0;
 }
+
+int answering_key(const struct answering *a, uint8_t **spki, size_t *n)
+{
+	int len = i2d_PUBKEY(SSL_get_privatekey(a->ssl), spki);
+
+	*n = len > 0 ? (size_t)len : 0;
+	return len > 0 ? 0 : -ENOMEM;
+}
+
+/* -------------------------------------------------------------------- evidence */
 
 static int read_optional(const char *path, size_t max, uint8_t **out, size_t *n)
 {
@@ -119,8 +103,7 @@ static int read_optional(const char *path, size_t max, uint8_t **out, size_t *n)
 }
 
 /* Evidence, certificates, leaf and proof as one collection. */
-static int make_cmw(const struct serve_config *c, const uint8_t report_data[static 64],
-                    struct buf *out)
+int answer_cmw(const struct serve_config *c, const uint8_t report_data[static 64], struct buf *out)
 {
 	struct evidence e;
 	uint8_t *leaf = NULL, *proof = NULL, *extra = NULL;
@@ -157,73 +140,105 @@ out:
 	return rc;
 }
 
-/* Report data of this connection, the evidence over it, and the authenticator that carries it. */
-static int make_authenticator(const struct serve_config *c, SSL *ssl, struct bytes request,
-                              struct buf *out, const char **step)
-{
-	struct authenticator_keys keys;
-	struct authenticator_request rq;
-	struct buf cmw = buf_make(AUTHENTICATOR_MAX);
-	uint8_t *der = NULL, *spki = NULL, report_data[64];
-	X509 *leaf = SSL_get_certificate(ssl);
-	int der_n = i2d_X509(leaf, &der), spki_n = i2d_PUBKEY(SSL_get_privatekey(ssl), &spki), rc;
-	struct bytes chain = {der, der_n > 0 ? (size_t)der_n : 0};
+/* ------------------------------------------------------------------ ClientHello */
 
-	*step = "request";
-	rc = der_n > 0 && spki_n > 0 ? authenticator_request_parse(request, &rq) : -ENOMEM;
-	if (rc == 0)
-		rc = authenticator_keys_of(ssl, rq.context, &keys);
-	if (rc)
-		goto out;
-	*step = "evidence";
-	if (!rq.wants_evidence || !name_is_ours(c, rq.name))
-		rc = -EACCES;
-	if (rc == 0)
-		rc = attest_binding(BINDING_SERVER, (struct bytes){spki, (size_t)spki_n},
-		                    keys.attestation, rq.context, bytes_str(rq.name), report_data);
-	if (rc == 0)
-		rc = make_cmw(c, report_data, &cmw);
-	if (rc == 0)
-		rc = authenticator_build(&keys, request, &chain, 1, SSL_get_privatekey(ssl),
-		                         buf_view(&cmw), out);
-	/* RFC 9261 section 6.1: an endpoint that can't or won't answer sends an empty one. */
-	if (rc)
-		(void)authenticator_decline(&keys, request, out);
-out:
-	secret_wipe(&keys, sizeof(keys));
-	buf_free(&cmw);
-	OPENSSL_free(der);
-	OPENSSL_free(spki);
-	return rc;
+bool protocol_offered(struct bytes protocols, const char *name, struct bytes *out)
+{
+	struct reader r = reader_of(protocols);
+
+	while (r.left && !r.bad) {
+		struct bytes p = rd_vec8(&r);
+
+		if (!r.bad && bytes_equal(p, bytes_str(name))) {
+			*out = p;
+			return true;
+		}
+	}
+	return false;
+}
+
+static const struct answer *const answers[TRANSPORT_MAX] = {
+        [TRANSPORT_KEYGATE] = &answer_keygate,
+        [TRANSPORT_FLASHBOTS] = &answer_flashbots,
+        [TRANSPORT_ATLS] = &answer_atls,
+        [TRANSPORT_RA_TLS] = &answer_ra_tls,
+};
+
+static struct bytes protocols_of(SSL *ssl)
+{
+	struct reader r = {0};
+	const unsigned char *p;
+	size_t n;
+
+	if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &p,
+	                              &n))
+		r = reader_of((struct bytes){p, n});
+	return rd_vec16(&r);
+}
+
+/* The first that is answered here and that the client's protocols are of. */
+static const struct answer *choose(struct answering *a, struct bytes protocols)
+{
+	struct bytes selected = BYTES_NONE;
+
+	for (int t = TRANSPORT_NONE + 1; t < TRANSPORT_MAX; t++) {
+		if (!(a->config->transports & 1u << t) || !answers[t]->wants(protocols, &selected))
+			continue;
+		a->transport = (enum attest_transport)t;
+		a->selected_n = selected.n;
+		if (selected.n)
+			memcpy(a->selected, selected.p, selected.n);
+		return answers[t];
+	}
+	return NULL;
+}
+
+static int on_client_hello(SSL *ssl, int *alert, void *arg)
+{
+	struct answering *a = SSL_get_app_data(ssl);
+	const struct answer *answer = choose(a, protocols_of(ssl));
+
+	(void)arg;
+	*alert = SSL_AD_NO_APPLICATION_PROTOCOL;
+	if (!answer)
+		return SSL_CLIENT_HELLO_ERROR;
+	*alert = SSL_AD_INTERNAL_ERROR;
+	if (answer->certify && answer->certify(a))
+		return SSL_CLIENT_HELLO_ERROR;
+	return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
+                   const unsigned char *in, unsigned in_n, void *arg)
+{
+	const struct answering *a = SSL_get_app_data(ssl);
+
+	(void)in, (void)in_n, (void)arg;
+	*out = a->selected;
+	*out_n = (unsigned char)a->selected_n;
+	return a->selected_n ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+}
+
+void serve_answers(SSL_CTX *ctx)
+{
+	SSL_CTX_set_client_hello_cb(ctx, on_client_hello, NULL);
+	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
 }
 
 int serve_attest(const struct serve_config *c, SSL *ssl, const char **step)
 {
-	int64_t deadline = now_ms() + SERVE_HANDSHAKE_MS;
-	struct buf request = buf_make(AUTHENTICATOR_REQUEST_MAX);
-	struct buf answer = buf_make(AUTHENTICATOR_MAX);
-	int rc, sent;
+	struct answering a = {
+	        .config = c, .ssl = ssl, .deadline = now_ms() + SERVE_HANDSHAKE_MS, .step = "tls"};
+	int rc;
 
 	ERR_clear_error();
-	*step = "tls";
-	rc = tls_accept(ssl, deadline);
-	if (rc)
-		goto out;
-	*step = "request";
-	rc = read_request(ssl, deadline, &request);
-	if (rc)
-		goto out;
-	rc = make_authenticator(c, ssl, buf_view(&request), &answer, step);
-	/* A decline is sent too, and then the connection ends. */
-	sent = answer.n && !answer.bad ? write_all(ssl, deadline, buf_view(&answer)) : -EPROTO;
-	if (rc == 0 && sent) {
-		*step = "answer";
-		rc = sent;
+	rc = SSL_set_app_data(ssl, &a) == 1 ? tls_accept(ssl, a.deadline) : -ENOMEM;
+	if (rc == 0) {
+		rc = answers[a.transport]->exchange(&a);
+		if (rc)
+			SSL_shutdown(ssl);
 	}
-	if (rc)
-		SSL_shutdown(ssl);
-out:
-	buf_free(&request);
-	buf_free(&answer);
+	SSL_set_app_data(ssl, NULL);
+	*step = a.step;
 	return rc;
 }

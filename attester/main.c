@@ -42,6 +42,10 @@ struct serve_args {
 static const struct argp_option serve_options[] = {
         {"listen", 'l', "ADDR:PORT", 0, "Where to accept TLS connections; [ADDR]:PORT for IPv6", 0},
         {"forward", 'f', "ADDR:PORT", 0, "The plain TCP service behind this attester", 0},
+        {"transport", 't', "NAME", 0,
+         "How evidence is shown: keygate (the default), flashbots, atls or ra-tls; may be "
+         "repeated, the client chooses",
+         0},
         {"name", 'n', "NAME", 0,
          "A service name to answer for; may be repeated. Without it any name is answered", 0},
         {"leaf", 'L', "FILE", 0, "Ledger leaf (statement) to staple", 0},
@@ -70,6 +74,14 @@ static error_t serve_option(int key, char *arg, struct argp_state *state)
 	case 'f':
 		a->forward = arg;
 		return 0;
+	case 't': {
+		enum attest_transport t = attest_transport_from_name(arg);
+
+		if (t == TRANSPORT_NONE)
+			argp_error(state, "%s is no transport", arg);
+		a->config.transports |= 1u << t;
+		return 0;
+	}
 	case 'n':
 		if (a->config.names == SERVE_NAMES_MAX)
 			argp_error(state, "more than %d names", SERVE_NAMES_MAX);
@@ -105,6 +117,8 @@ static error_t serve_option(int key, char *arg, struct argp_state *state)
 			argp_error(state, "--listen and --forward are needed");
 		if (!a->sim != !a->measured)
 			argp_error(state, "--simulate-tee and --measure go together");
+		if (!a->config.transports)
+			a->config.transports = 1u << TRANSPORT_KEYGATE;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

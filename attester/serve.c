@@ -17,7 +17,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <openssl/err.h>
-#include "attest/authenticator.h"
+#include "attester/answer.h"
 #include "attester/pump.h"
 #include "attester/serve.h"
 
@@ -28,50 +28,11 @@ struct connection {
 	atomic_uint *live;
 };
 
-static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen,
-                       const unsigned char *in, unsigned int inlen, void *arg)
-{
-	static const char ours[] = AUTHENTICATOR_ALPN;
-	struct reader r = reader_of((struct bytes){in, inlen});
-
-	(void)ssl;
-	(void)arg;
-	while (r.left && !r.bad) {
-		struct bytes p = rd_vec8(&r);
-
-		if (!r.bad && bytes_equal(p, bytes_str(ours))) {
-			*out = p.p;
-			*outlen = (unsigned char)p.n;
-			return SSL_TLSEXT_ERR_OK;
-		}
-	}
-	return SSL_TLSEXT_ERR_ALERT_FATAL;
-}
-
-/* Ten years: the certificate says nothing; the evidence over its key does, for each connection. */
-static X509 *self_signed(EVP_PKEY *key, const char *common_name)
-{
-	X509 *x = X509_new();
-	X509_NAME *name = x ? X509_get_subject_name(x) : NULL;
-
-	if (name && X509_set_version(x, X509_VERSION_3) &&
-	    ASN1_INTEGER_set(X509_get_serialNumber(x), 1) &&
-	    X509_gmtime_adj(X509_getm_notBefore(x), -300) &&
-	    X509_gmtime_adj(X509_getm_notAfter(x), 10L * 365 * 86400) &&
-	    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
-	                               (const unsigned char *)common_name, -1, -1, 0) &&
-	    X509_set_issuer_name(x, name) && X509_set_pubkey(x, key) &&
-	    X509_sign(x, key, EVP_sha256()))
-		return x;
-	X509_free(x);
-	return NULL;
-}
-
 SSL_CTX *serve_tls_context(const char *common_name)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509 *cert = key ? self_signed(key, common_name) : NULL;
+	X509 *cert = key ? answer_certificate(key, common_name, NULL, BYTES_NONE) : NULL;
 	bool ok = ctx && cert && SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) &&
 	          SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) &&
 	          SSL_CTX_set_ciphersuites(ctx, SERVE_SUITES) && SSL_CTX_set_num_tickets(ctx, 0) &&
@@ -85,7 +46,7 @@ SSL_CTX *serve_tls_context(const char *common_name)
 		SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
 		                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 		SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
-		SSL_CTX_set_alpn_select_cb(ctx, select_alpn, NULL);
+		serve_answers(ctx);
 	} else {
 		SSL_CTX_free(ctx);
 		ctx = NULL;

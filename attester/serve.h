@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The destination's listener: terminates TLS 1.3, answers the authenticator request with evidence
- * bound to that connection, then forwards plain bytes to the service behind it. One thread a
- * connection, bounded. Knows nothing of where evidence comes from.
+ * The destination's listener: terminates TLS 1.3, shows evidence by the transport that the client
+ * asks for, then forwards plain bytes to the service behind it. One thread a connection, bounded.
+ * Knows nothing of where evidence comes from.
  */
 #ifndef KEYGATE_ATTESTER_SERVE_H
 #define KEYGATE_ATTESTER_SERVE_H
@@ -10,6 +10,7 @@
 #include <netdb.h>
 #include <stdint.h>
 #include <openssl/ssl.h>
+#include "attest/transport.h"
 #include "attester/evidence.h"
 
 /* The suites that kernel TLS carries. */
@@ -31,17 +32,21 @@ struct serve_config {
 	const char *
 	        proof; /* path of its tlog-proof, or NULL; both are read anew for each connection */
 	const char *endorsement; /* extra endorsements file, or NULL */
+	unsigned transports;     /* bits 1 << enum attest_transport that are answered */
 	unsigned max_connections;
 	unsigned idle_s; /* a connection on which nothing moves for so long is reset; 0: never */
 	const struct evidence_source *source;
 };
 
 /*
- * An SSL_CTX as this half needs it (TLS 1.3, the suites kTLS carries, our ALPN, no tickets, no
+ * An SSL_CTX as this half needs it (TLS 1.3, the suites kTLS carries, no tickets, no
  * resumption) with a fresh P-256 key and a self-signed certificate that live only in this
  * process. NULL on failure.
  */
 SSL_CTX *serve_tls_context(const char *common_name);
+
+/* Lets connections of this context choose their transport. */
+void serve_answers(SSL_CTX *ctx);
 
 /* Binds and listens. Descriptor or -errno. */
 int serve_listen(const struct serve_config *c);
@@ -50,8 +55,8 @@ int serve_listen(const struct serve_config *c);
 int serve_run(const struct serve_config *c, SSL_CTX *tls, int listener, const volatile int *stop);
 
 /*
- * One authenticated connection's first half: TLS handshake, request, evidence, authenticator. The
- * connection is ready to carry the application's bytes when it returns 0. Public for the tests.
+ * One connection's first half: TLS handshake and evidence. The connection is ready to carry the
+ * application's bytes when it returns 0. Public for the tests.
  */
 int serve_attest(const struct serve_config *c, SSL *ssl, const char **step);
 

@@ -141,6 +141,7 @@ static void add_rules(struct sum *s, const struct policy_destination *d)
 	ADD(s, d->refuse_errno);
 	ADD(s, d->tees);
 	ADD(s, d->binder);
+	ADD(s, d->transport);
 	ADD(s, d->vmpl);
 	ADD(s, d->platform_required);
 	ADD(s, d->platform_forbidden);

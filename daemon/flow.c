@@ -163,6 +163,7 @@ static void take_destination(struct gate *g, struct session *s, uint32_t at)
 	s->generation = g->now.generation;
 	copy_text(s->name, sizeof(s->name), d->name);
 	copy_text(s->server_name, sizeof(s->server_name), d->server_name);
+	s->transport = d->transport;
 }
 
 static int cookie_of(int fd, uint64_t *out)
@@ -196,7 +197,8 @@ int flow_socket(struct gate *g, uint64_t id, const struct gate_intent *to, uint6
 
 static void connect_it(struct gate *g, struct session *s)
 {
-	struct msg_connect m = {.dst = s->dst, .handshake_ms = HANDSHAKE_MS};
+	struct msg_connect m = {
+	        .dst = s->dst, .handshake_ms = HANDSHAKE_MS, .transport = (uint32_t)s->transport};
 	int fd = -1;
 	int ret = RAND_bytes(s->context, sizeof(s->context)) == 1 ? 0 : -EIO;
 
@@ -264,6 +266,7 @@ static void on_appraise(struct gate *g, struct session *s, struct msg_appraise *
 	m->destination = s->destination;
 	m->generation = s->generation;
 	m->at = s->at;
+	m->transport = (uint32_t)s->transport;
 	copy_text(m->server_name, sizeof(m->server_name), s->server_name);
 	memcpy(m->context, s->context, sizeof(m->context));
 	enter(g, s, SESSION_APPRAISING, VERIFY_MS);

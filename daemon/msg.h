@@ -2,13 +2,13 @@
 /*
  * Messages between the roles of keygated, over SOCK_SEQPACKET socketpairs: one packet a message,
  * a header, a payload whose length is fixed by the type, at most one descriptor. What is large
- * (an authenticator, a policy bundle, a note) travels as a sealed memfd. An unknown type or a wrong
+ * (evidence, a policy bundle, a note) travels as a sealed memfd. An unknown type or a wrong
  * length is fatal to the receiver: the peer role is then not what it should be.
  *
  *   relay  -> gate    ACCEPTED  an app connected to the listener; who is it?
  *   gate   -> relay   CONNECT   intent found: go there, on this socket (marked as ours)
  *                     REFUSE    no: reset the app
- *   relay  -> gate    APPRAISE  the authenticator of this connection (memfd)
+ *   relay  -> gate    APPRAISE  the evidence of this connection (memfd)
  *   gate   -> verify  APPRAISE  the same
  *   verify -> gate    VERDICT   sealed verdict, head update, note (memfd)
  *   gate   -> relay   HANDOVER  verdict passed and state is on disk: give the secrets
@@ -41,7 +41,7 @@
 #include <netinet/in.h>
 #include <stdint.h>
 #include <sys/socket.h>
-#include "attest/authenticator.h"
+#include "attest/transport.h"
 #include "core/verdict.h"
 #include "keyring/keyring.h"
 #include "policy/policy.h"
@@ -92,6 +92,7 @@ struct msg_connect { /* + descriptor: the socket to connect, marked as ours */
 	char destination[POLICY_NAME_MAX];
 	char server_name[254];
 	uint32_t handshake_ms; /* from connect() to verdict, all together */
+	uint32_t transport;    /* enum attest_transport */
 	uint8_t context[32];   /* fresh certificate_request_context, from gate: the verifier's nonce
 	                        */
 };
@@ -100,15 +101,17 @@ struct msg_refuse {
 	char code[CHECK_ID_MAX];
 };
 
-struct msg_appraise {         /* + memfd: request || authenticator */
+struct msg_appraise {         /* + memfd: request || message || leaf */
 	uint32_t destination; /* index in the policy of `generation`; relay leaves both 0 */
 	uint32_t generation;
-	int64_t at;           /* gate fills it */
-	uint32_t request_len; /* how much of the memfd is the request */
-	uint32_t authenticator_len;
-	char server_name[254]; /* gate fills it, from its own record */
-	uint8_t context[32];   /* gate fills it, from its own record */
+	int64_t at; /* gate fills it */
+	/* What the memfd holds, as struct transport_evidence says. */
+	uint32_t request_len, message_len, leaf_len;
+	uint32_t transport;    /* gate fills it, from its own record, */
+	char server_name[254]; /* and this, */
+	uint8_t context[32];   /* and this */
 	struct authenticator_keys keys;
+	uint8_t exporter[FLASHBOTS_EXPORTER_LEN];
 };
 
 /* + memfd: the checkpoint note when head.step is FIRST, ADVANCE or AHEAD, or on a fork */

@@ -313,10 +313,12 @@ static void enter(struct relay_session *s, enum relay_state state)
 static int appraise(struct relay_session *s, struct transport_evidence *e, struct failure *f)
 {
 	struct msg_appraise m = {.request_len = e->request_len,
-	                         .authenticator_len = (uint32_t)e->bytes.n - e->request_len,
+	                         .message_len = e->message_len,
+	                         .leaf_len = e->leaf_len,
 	                         .keys = e->keys};
-	int fd = file_memfd("keygate-authenticator", buf_view(&e->bytes)), ret = fd;
+	int fd = file_memfd("keygate-evidence", buf_view(&e->bytes)), ret = fd;
 
+	memcpy(m.exporter, e->exporter, sizeof(m.exporter));
 	if (fd >= 0) {
 		enter(s, RELAY_APPRAISING);
 		ret = msg_send(s->relay->gate, MSG_APPRAISE, s->id, &m, fd);

@@ -65,6 +65,7 @@ SSL_CTX *relay_tls_context(void)
 
 static void copy_target(const struct msg_connect *from, struct transport_target *to)
 {
+	to->transport = (enum attest_transport)from->transport;
 	to->address = from->dst;
 	memcpy(to->server_name, from->server_name, sizeof(to->server_name));
 	memcpy(to->context, from->context, sizeof(to->context));

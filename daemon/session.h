@@ -51,6 +51,7 @@ struct session {
 	char name[POLICY_NAME_MAX];
 	uint32_t generation; /* under which it was asked for or last confirmed */
 	char server_name[254];
+	enum attest_transport transport;
 	struct sockaddr_storage dst;
 	uint64_t cookie; /* of the upstream socket */
 	bool doomed;     /* which is to be destroyed */

@@ -15,11 +15,8 @@
 #include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
-#include <openssl/crypto.h>
-#include "attest/authenticator.h"
-#include "attest/binding.h"
-#include "attest/cmw.h"
 #include "attest/pki.h"
+#include "attest/transport.h"
 #include "core/file.h"
 #include "core/secret.h"
 #include "daemon/bundle.h"
@@ -137,66 +134,58 @@ static int on_policy(struct verify *v, const struct msg_policy *m, int fd)
 struct appraisal {
 	struct verify *v;
 	const struct msg_appraise *m;
-	struct bytes request;
-	struct bytes message; /* the authenticator */
+	struct bytes request, message, leaf;
 	struct verdict *verdict;
 	struct policy_head_update *head;
+	struct attest_opened opened;
 	struct policy_presented shown;
 };
+
+static bool keys_ok(const struct authenticator_keys *k)
+{
+	return (k->hash_len == 32 || k->hash_len == 48) && memchr(k->digest, 0, sizeof(k->digest));
+}
 
 /* The fields that relay filled, and what it put into the memfd. */
 static bool relay_part_ok(const struct msg_appraise *m, struct bytes all)
 {
-	const struct authenticator_keys *k = &m->keys;
+	bool lengths = m->request_len <= AUTHENTICATOR_REQUEST_MAX && m->message_len > 0 &&
+	               m->message_len <= TRANSPORT_MESSAGE_MAX &&
+	               m->leaf_len <= TRANSPORT_LEAF_MAX &&
+	               all.n == (size_t)m->request_len + m->message_len + m->leaf_len;
 
-	return (k->hash_len == 32 || k->hash_len == 48) &&
-	       memchr(k->digest, 0, sizeof(k->digest)) && m->request_len > 0 &&
-	       m->request_len <= AUTHENTICATOR_REQUEST_MAX && m->authenticator_len > 0 &&
-	       m->authenticator_len <= AUTHENTICATOR_MAX &&
-	       all.n == (size_t)m->request_len + m->authenticator_len;
-}
-
-/* Is the request that relay sent the one that gate's record asks for? */
-static bool request_ok(const struct appraisal *a)
-{
-	struct authenticator_request rq;
-
-	return !authenticator_request_parse(a->request, &rq) && rq.wants_evidence &&
-	       !CRYPTO_memcmp(rq.context, a->m->context, sizeof(rq.context)) &&
-	       !strcmp(rq.name, a->m->server_name);
-}
-
-static void hex_of_key(const uint8_t digest[static 32], char out[static 65])
-{
-	hex_encode((struct bytes){digest, 32}, out);
+	return lengths && (m->transport != TRANSPORT_KEYGATE || keys_ok(&m->keys));
 }
 
 /* The transport's half: 0 when the peer's message is authentic and its wrapper is open. */
 static int open_message(struct appraisal *a)
 {
 	struct checks *c = &a->verdict->checks;
-	struct authenticator auth;
+	struct attest_wire wire = {.transport = (enum attest_transport)a->m->transport,
+	                           .request = a->request,
+	                           .message = a->message,
+	                           .leaf = a->leaf,
+	                           .keys = &a->m->keys,
+	                           .server_name = a->m->server_name,
+	                           .at = a->m->at};
+	struct attest_opened *o = &a->opened;
+	int ret;
 
-	if (!request_ok(a)) {
-		check_add(c, "verify.request", CHECK_FAIL,
-		          "the request on the wire is not the one that was asked for");
-		return 0;
-	}
-	if (authenticator_verify(&a->m->keys, a->request, a->message, &auth, c))
-		return -ENOMEM;
-	if (checks_overall(c) != CHECK_PASS)
-		return 0;
-	hex_of_key(auth.spki_sha256, a->verdict->server_key);
-	if (cmw_parse(auth.cmw, &a->shown.cmw)) {
-		check_add(c, "cmw.format", CHECK_FAIL, "%zu bytes", auth.cmw.n);
-		return 0;
-	}
-	check_add(c, "cmw.format", CHECK_PASS, "%s", a->shown.cmw.evidence_type);
-	a->shown.binder = BINDER_CONNECTION;
+	memcpy(wire.exporter, a->m->exporter, sizeof(wire.exporter));
+	memcpy(wire.context, a->m->context, sizeof(wire.context));
+	ret = attest_open(&wire, o, c);
+	secret_wipe(wire.exporter, sizeof(wire.exporter));
+	if (!bytes_all_zero(o->spki_sha256, sizeof(o->spki_sha256)))
+		hex_encode(BYTES_OF(o->spki_sha256), a->verdict->server_key);
+	if (ret || checks_overall(c) != CHECK_PASS)
+		return ret;
+	a->shown.binder = policy_binder_from_name(o->binder);
+	a->shown.cmw = o->cmw;
 	a->shown.check_report_data = true;
-	memcpy(a->shown.spki_sha256, auth.spki_sha256, sizeof(a->shown.spki_sha256));
-	return attest_binding(BINDING_SERVER, auth.spki, a->m->keys.attestation, a->m->context,
-	                      bytes_str(a->m->server_name), a->shown.report_data);
+	memcpy(a->shown.spki_sha256, o->spki_sha256, sizeof(o->spki_sha256));
+	memcpy(a->shown.report_data, o->report_data, sizeof(o->report_data));
+	verdict_limit(a->verdict, o->valid_until);
+	return 0;
 }
 
 /* Fills the verdict and seals it, whatever happens. */
@@ -294,15 +283,17 @@ static int on_appraise(struct verify *v, uint64_t session, const struct msg_appr
 		ret = -EPROTO;
 	if (ret)
 		goto out;
-	if (file_read_fd(fd, AUTHENTICATOR_REQUEST_MAX + AUTHENTICATOR_MAX, &data, &n) ||
+	if (file_read_fd(fd, AUTHENTICATOR_REQUEST_MAX + TRANSPORT_MESSAGE_MAX + TRANSPORT_LEAF_MAX,
+	                 &data, &n) ||
 	    !relay_part_ok(m, (struct bytes){data, n})) {
 		verdict_init(a.verdict, "", m->at);
 		check_add(&a.verdict->checks, "verify.request", CHECK_FAIL,
-		          "relay handed in something that is no request and authenticator");
+		          "relay handed in something that is no evidence of this transport");
 		verdict_seal(a.verdict);
 	} else {
 		a.request = (struct bytes){data, m->request_len};
-		a.message = (struct bytes){data + m->request_len, m->authenticator_len};
+		a.message = (struct bytes){data + m->request_len, m->message_len};
+		a.leaf = (struct bytes){data + m->request_len + m->message_len, m->leaf_len};
 		appraise(&a);
 	}
 	if (a.shown.cmw.proof.n && !ledger_proof_parse(a.shown.cmw.proof, proof))
@@ -310,6 +301,7 @@ static int on_appraise(struct verify *v, uint64_t session, const struct msg_appr
 	move_head(v, &v->out);
 	ret = answer(v, session, note);
 out:
+	attest_opened_free(&a.opened);
 	free(data);
 	free(proof);
 	return ret;

@@ -38,6 +38,14 @@ const char *policy_binder_name(enum policy_binder b)
 	return "none";
 }
 
+enum policy_binder policy_binder_from_name(const char *name)
+{
+	for (enum policy_binder b = BINDER_CERTIFICATE; b <= BINDER_CONNECTION; b++)
+		if (!strcmp(name, policy_binder_name(b)))
+			return b;
+	return BINDER_NONE;
+}
+
 /* In the largest unit that leaves no rest. */
 static void put_duration(struct buf *out, int64_t seconds)
 {
@@ -229,6 +237,7 @@ void policy_explain(const struct policy *p, uint32_t destination, struct buf *ou
 	}
 	buf_printf(out, "\nevidence bound to: %s%s\n", policy_binder_name(d->binder),
 	           d->binder < BINDER_CONNECTION ? " or stronger (loosening)" : "");
+	buf_printf(out, "transport: %s\n", attest_transport_name(d->transport));
 	if (d->server_name[0])
 		buf_printf(out, "server name: %s\n", d->server_name);
 	explain_ledger(p, d, out);

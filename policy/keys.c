@@ -106,6 +106,16 @@ static const struct policy_key destination_keys[] = {
          "itself and everything stronger; a verdict that rests on less than `connection` says so "
          "(a loosening).",
          read_binder},
+        {"transport", KEY_GATE, "`keygate`, `flashbots`, `atls` or `ra-tls`", "`keygate`",
+         "keygate",
+         "How the destination shows its evidence on the connection. `keygate`: by an exported "
+         "authenticator after the handshake, as `keygate-attester` does (protocol `keygate/1`). "
+         "`flashbots`: by a message after the handshake that is bound by the TLS exporter "
+         "(protocol `flashbots-ratls/1`). `atls`: in a certificate made for a nonce in the "
+         "handshake (binder `nonce`). `ra-tls`: in its certificate (binder `certificate`). A "
+         "transport that can't give what `binder` demands is an error: write the weaker `binder`, "
+         "a loosening, and pin `server-key` then.",
+         read_transport},
         {"ledger", KEY_MUST_GATE | KEY_GATE, "name of a ledger block, or `none`", NULL, "\"acme\"",
          "The transparency ledger whose statement must name the peer's measurement. `none` means "
          "that no ledger is asked; it has to be written out, needs a `measurement` list, and is "

@@ -148,6 +148,7 @@ static void open_destination(struct policy_reader *r)
 	r->d->action = POLICY_DENY;
 	r->d->refuse_errno = ECONNREFUSED;
 	r->d->binder = BINDER_CONNECTION;
+	r->d->transport = TRANSPORT_KEYGATE;
 	r->d->ledger = -1;
 	r->d->require_crl = true;
 	r->d->lease = HOUR;
@@ -335,11 +336,27 @@ static void check_measurements(struct policy_reader *r)
 	}
 }
 
+/* What a transport can't give must not be demanded of it: every connection would be refused. */
+static void check_transport(struct policy_reader *r)
+{
+	const char *is = attest_transport_binder(r->d->transport);
+	uint32_t line = given(r, "transport");
+
+	if (policy_binder_from_name(is) < r->d->binder)
+		policy_error(
+		        r, line ? line : r->where.line,
+		        "transport = %s can't satisfy binder = %s; write binder = %s, a loosening "
+		        "that every verdict names, or take a stronger transport",
+		        attest_transport_name(r->d->transport), policy_binder_name(r->d->binder),
+		        is);
+}
+
 static void check_gate(struct policy_reader *r)
 {
 	struct policy_destination *d = r->d;
 
 	check_must(r, d->name, KEY_MUST_GATE, " but action = gate");
+	check_transport(r);
 	policy_settle(r);
 	check_measurements(r);
 	if (d->accept_advisories && !d->accept_tcb && !d->tcb_grace)

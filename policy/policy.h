@@ -13,6 +13,7 @@
 #include "attest/attest.h"
 #include "attest/cmw.h"
 #include "attest/collateral.h"
+#include "attest/transport.h"
 #include "core/bytes.h"
 #include "core/verdict.h"
 #include "ledger/ledger.h"
@@ -43,6 +44,8 @@ enum policy_binder {
 	BINDER_CONNECTION
 };
 const char *policy_binder_name(enum policy_binder b);
+/* BINDER_NONE when unknown. */
+enum policy_binder policy_binder_from_name(const char *name);
 
 /* A prefix; IPv4 is v4-mapped (plen counts over 128 bits). */
 struct policy_prefix {
@@ -103,6 +106,7 @@ struct policy_destination {
 	/* The requirement; for POLICY_GATE only. */
 	uint32_t tees; /* bit (1 << enum tee) */
 	enum policy_binder binder;
+	enum attest_transport transport;
 	int32_t ledger; /* index into policy.ledger; -1: "none", a named loosening */
 	struct policy_measurement *measurement; /* owned; local list of launch measurements */
 	uint32_t measurements;

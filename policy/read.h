@@ -143,6 +143,7 @@ void read_action(struct policy_reader *r, const struct policy_value *v);
 void read_refuse_with(struct policy_reader *r, const struct policy_value *v);
 void read_tee(struct policy_reader *r, const struct policy_value *v);
 void read_binder(struct policy_reader *r, const struct policy_value *v);
+void read_transport(struct policy_reader *r, const struct policy_value *v);
 void read_ledger(struct policy_reader *r, const struct policy_value *v);
 void read_measurement(struct policy_reader *r, const struct policy_value *v);
 void read_register(struct policy_reader *r, const struct policy_value *v);

@@ -210,13 +210,22 @@ void read_tee(struct policy_reader *r, const struct policy_value *v)
 
 void read_binder(struct policy_reader *r, const struct policy_value *v)
 {
-	for (enum policy_binder b = BINDER_CERTIFICATE; b <= BINDER_CONNECTION; b++) {
-		if (!strcmp(v->text, policy_binder_name(b))) {
-			r->d->binder = b;
-			return;
-		}
-	}
-	policy_unexpected(r, v, "connection, lease, nonce or certificate");
+	enum policy_binder b = policy_binder_from_name(v->text);
+
+	if (b == BINDER_NONE)
+		policy_unexpected(r, v, "connection, lease, nonce or certificate");
+	else
+		r->d->binder = b;
+}
+
+void read_transport(struct policy_reader *r, const struct policy_value *v)
+{
+	enum attest_transport t = attest_transport_from_name(v->text);
+
+	if (t == TRANSPORT_NONE)
+		policy_unexpected(r, v, "keygate, flashbots, atls or ra-tls");
+	else
+		r->d->transport = t;
 }
 
 static void take_ref(struct policy_reader *r, const struct policy_value *v, struct policy_ref *out)

@@ -203,15 +203,15 @@ static int again(const struct conversation *c, int rc, const char *during, const
 
 static int start(struct conversation *c)
 {
-	static const uint8_t alpn[] = "\x09" AUTHENTICATOR_ALPN;
 	char name[sizeof(c->call->to->server_name)];
 
-	_Static_assert(sizeof(AUTHENTICATOR_ALPN) - 1 == 9, "the length before the name");
 	memcpy(name, c->call->to->server_name, sizeof(name));
+	c->exchange->offer(c->call->to, &c->alpn);
 	c->ssl = SSL_new(c->call->tls);
 	/* That of ALPN answers 0 for success, unlike the others. */
 	if (!c->ssl || SSL_set_app_data(c->ssl, c) != 1 || SSL_set_fd(c->ssl, c->call->fd) != 1 ||
-	    SSL_set_alpn_protos(c->ssl, alpn, sizeof(alpn) - 1) != 0 ||
+	    c->alpn.bad ||
+	    (c->alpn.n && SSL_set_alpn_protos(c->ssl, c->alpn.p, (unsigned)c->alpn.n) != 0) ||
 	    (name[0] && SSL_set_tlsext_host_name(c->ssl, name) != 1)) {
 		ERR_clear_error();
 		failure_set(c->f, "session.resources", "the TLS library has no memory");
@@ -222,11 +222,29 @@ static int start(struct conversation *c)
 	return 0;
 }
 
+void exchange_offer(struct buf *alpn, const char *name)
+{
+	buf_u8(alpn, (uint8_t)strlen(name));
+	buf_str(alpn, name);
+}
+
+/* One of those that were offered, or none where that will do. */
+static bool selected_ok(const struct conversation *c)
+{
+	struct reader r = reader_of(buf_view(&c->alpn));
+	const unsigned char *p;
+	unsigned n;
+
+	SSL_get0_alpn_selected(c->ssl, &p, &n);
+	while (n && r.left)
+		if (bytes_equal(rd_vec8(&r), (struct bytes){p, n}))
+			return true;
+	return !n && !c->exchange->must_select;
+}
+
 static int handshake(struct conversation *c)
 {
 	const struct transport_hooks *h = hooks_of(c);
-	const unsigned char *alpn;
-	unsigned alpn_n;
 	int rc, ret;
 
 	while ((rc = SSL_connect(c->ssl)) != 1) {
@@ -234,9 +252,10 @@ static int handshake(struct conversation *c)
 		if (ret)
 			return ret;
 	}
-	SSL_get0_alpn_selected(c->ssl, &alpn, &alpn_n);
-	if (!bytes_equal((struct bytes){alpn, alpn_n}, bytes_str(AUTHENTICATOR_ALPN))) {
-		failure_set(c->f, "tls.alpn", "the peer did not select " AUTHENTICATOR_ALPN);
+	if (!selected_ok(c)) {
+		failure_set(c->f, "tls.alpn",
+		            "the peer did not select the protocol of transport %s",
+		            attest_transport_name(c->call->to->transport));
 		return -EPROTO;
 	}
 	return h->handshaken
@@ -295,6 +314,7 @@ int conversation_end(struct conversation *c, size_t whole)
 {
 	size_t got = conversation_message(c).n;
 
+	c->e->message_len = (uint32_t)whole;
 	if (got == whole && at_record_boundary(c->ssl))
 		return 0;
 	failure_set(c->f, "handover.residue", "%zu bytes after the end of the evidence",
@@ -302,7 +322,34 @@ int conversation_end(struct conversation *c, size_t whole)
 	return -EPROTO;
 }
 
+int conversation_leaf(struct conversation *c)
+{
+	X509 *leaf = SSL_get0_peer_certificate(c->ssl);
+	uint8_t *der = NULL;
+	int n = leaf ? i2d_X509(leaf, &der) : -1;
+	bool ok = n > 0 && n <= TRANSPORT_LEAF_MAX;
+
+	if (ok) {
+		buf_put(&c->e->bytes, der, (size_t)n);
+		c->e->leaf_len = (uint32_t)n;
+	} else {
+		failure_set(c->f, "auth.too-large", "a certificate of %d bytes", n);
+	}
+	OPENSSL_free(der);
+	ERR_clear_error();
+	if (ok && c->e->bytes.bad)
+		failure_set(c->f, "session.resources", "no memory for the certificate");
+	return !ok ? -EPROTO : c->e->bytes.bad ? -ENOMEM : 0;
+}
+
 /* ----------------------------------------------------------------------- whole */
+
+static const struct exchange *const exchanges[TRANSPORT_MAX] = {
+        [TRANSPORT_KEYGATE] = &exchange_keygate,
+        [TRANSPORT_FLASHBOTS] = &exchange_flashbots,
+        [TRANSPORT_ATLS] = &exchange_atls,
+        [TRANSPORT_RA_TLS] = &exchange_ra_tls,
+};
 
 /* Not a byte goes out, no close_notify, and the socket stays open: SSL_set_fd does not own it. */
 static void let_go(SSL *ssl)
@@ -318,11 +365,19 @@ static void let_go(SSL *ssl)
 int transport_attest(const struct transport_call *call, struct transport_evidence *e,
                      struct failure *f)
 {
-	struct conversation c = {.call = call, .e = e, .f = f};
+	enum attest_transport t = call->to->transport;
+	struct conversation c = {
+	        .call = call, .e = e, .f = f, .alpn = buf_make(TRANSPORT_ALPN_MAX)};
 	int ret;
 
+	if ((unsigned)t >= TRANSPORT_MAX || !exchanges[t]) {
+		failure_set(f, "session.resources", "no transport was asked for");
+		return -EINVAL;
+	}
+	c.exchange = exchanges[t];
 	/* A record that reaches past the largest message must fit, to be told apart. */
-	e->bytes = buf_make(AUTHENTICATOR_REQUEST_MAX + AUTHENTICATOR_MAX + TRANSPORT_CHUNK);
+	e->bytes = buf_make(AUTHENTICATOR_REQUEST_MAX + TRANSPORT_MESSAGE_MAX + TRANSPORT_CHUNK +
+	                    TRANSPORT_LEAF_MAX);
 	ERR_clear_error();
 	ret = dial(&c);
 	if (!ret)
@@ -330,8 +385,9 @@ int transport_attest(const struct transport_call *call, struct transport_evidenc
 	if (!ret)
 		ret = handshake(&c);
 	if (!ret)
-		ret = exchange_keygate(&c);
+		ret = c.exchange->run(&c);
 	let_go(c.ssl);
+	buf_free(&c.alpn);
 	return ret;
 }
 
@@ -339,4 +395,5 @@ void transport_evidence_free(struct transport_evidence *e)
 {
 	buf_free(&e->bytes);
 	secret_wipe(&e->keys, sizeof(e->keys));
+	secret_wipe(e->exporter, sizeof(e->exporter));
 }

@@ -5,13 +5,17 @@
 
 #include "transport/transport.h"
 
-enum { TRANSPORT_CHUNK = 16384 };
+enum { TRANSPORT_CHUNK = 16384, TRANSPORT_ALPN_MAX = 512 };
+
+struct exchange;
 
 /* One connection's state, reached from OpenSSL's callbacks by SSL_get_app_data. */
 struct conversation {
 	const struct transport_call *call;
 	struct transport_evidence *e;
 	struct failure *f;
+	const struct exchange *exchange;
+	struct buf alpn; /* as offered */
 	SSL *ssl;
 	bool key_update; /* the peer sent one */
 };
@@ -24,7 +28,22 @@ int conversation_read(struct conversation *c);
 struct bytes conversation_message(const struct conversation *c);
 /* The message is whole and ends here: no byte of the stream may be behind it. 0 or -EPROTO. */
 int conversation_end(struct conversation *c, size_t whole);
+/* The certificate of the handshake behind the message. 0 or -errno. */
+int conversation_leaf(struct conversation *c);
 
-int exchange_keygate(struct conversation *c);
+/*
+ * One transport: what it offers by ALPN (in TLS's form, appended), whether the peer has to select
+ * one of them, and what is said after the handshake. run leaves request, message and leaf in the
+ * evidence and the connection between two records.
+ */
+struct exchange {
+	void (*offer)(const struct transport_target *to, struct buf *alpn);
+	bool must_select;
+	int (*run)(struct conversation *c);
+};
+
+extern const struct exchange exchange_keygate, exchange_flashbots, exchange_atls, exchange_ra_tls;
+
+void exchange_offer(struct buf *alpn, const char *name);
 
 #endif

@@ -36,7 +36,7 @@ static int misshapen(struct bytes got, struct failure *f)
 	return -EPROTO;
 }
 
-int exchange_keygate(struct conversation *c)
+static int run(struct conversation *c)
 {
 	int ret = ask(c);
 
@@ -56,3 +56,11 @@ int exchange_keygate(struct conversation *c)
 	}
 	return ret;
 }
+
+static void offer(const struct transport_target *to, struct buf *alpn)
+{
+	(void)to;
+	exchange_offer(alpn, AUTHENTICATOR_ALPN);
+}
+
+const struct exchange exchange_keygate = {.offer = offer, .must_select = true, .run = run};

@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 #include <openssl/ssl.h>
-#include "attest/authenticator.h"
+#include "attest/transport.h"
 #include "core/bytes.h"
 #include "core/failure.h"
 
@@ -43,6 +43,7 @@ struct transport_hooks {
 };
 
 struct transport_target {
+	enum attest_transport transport;
 	struct sockaddr_storage address;
 	char server_name[AUTHENTICATOR_NAME_MAX + 1]; /* SNI, and asked for; empty: none */
 	uint8_t context[AUTHENTICATOR_CONTEXT_LEN];   /* the verifier's nonce */
@@ -60,15 +61,19 @@ struct transport_call {
 
 /* What the peer showed, for the verifier. */
 struct transport_evidence {
-	struct buf bytes; /* request || message; transport_evidence_free, whatever came of it */
-	uint32_t request_len;
+	/* request || message || leaf; transport_evidence_free, whatever came of it */
+	struct buf bytes;
+	uint32_t request_len, message_len;
+	uint32_t leaf_len; /* the certificate of the handshake, where the transport needs it */
+	/* Secrets of this connection; of the transport that needs them, else zero. */
 	struct authenticator_keys keys;
+	uint8_t exporter[FLASHBOTS_EXPORTER_LEN];
 };
 
 /*
  * Connects, makes the handshake, asks for evidence and reads it whole. On success the socket
  * stands exactly between two records and the TLS library has let go of it without a word on the
- * wire. 0, or -errno with *f filled (-ECANCELED when stopped).
+ * wire. 0, or -errno with *f filled (-ECANCELED when stopped). *e comes zeroed.
  */
 int transport_attest(const struct transport_call *call, struct transport_evidence *e,
                      struct failure *f);

@@ -83,7 +83,8 @@ int main(int argc, char **argv)
 	                 .lock = PTHREAD_MUTEX_INITIALIZER,
 	                 .first = buf_make(EVIDENCE_REPORT_MAX)};
 	struct evidence_source source = {.evidence = lie, .ctx = &l};
-	struct serve_config c = {.max_connections = 256, .source = &source};
+	struct serve_config c = {
+	        .max_connections = 256, .source = &source, .transports = 1u << TRANSPORT_KEYGATE};
 	const char *sim = "", *measured = "", *step = "arguments";
 	volatile int stop = 0;
 	SSL_CTX *tls;

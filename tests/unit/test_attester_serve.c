@@ -215,6 +215,8 @@ static void begin(struct server *s, struct client *c, pthread_t *t)
 	s->fd = pair[0];
 	c->fd = pair[1];
 	s->config.source = s->config.source ? s->config.source : &source;
+	if (!s->config.transports)
+		s->config.transports = 1u << TRANSPORT_KEYGATE;
 	s->ctx = serve_tls_context("test");
 	assert_non_null(s->ctx);
 	assert_int_equal(pthread_create(t, NULL, serve, s), 0);
@@ -362,7 +364,7 @@ static void *idle_pump(void *arg)
 
 static void test_an_idle_connection_is_given_up(void **state)
 {
-	struct server s = {.config.source = &source};
+	struct server s = {.config = {.source = &source, .transports = 1u << TRANSPORT_KEYGATE}};
 	struct client c = {0};
 	pthread_t t;
 	int pair[2];

@@ -217,7 +217,10 @@ static void dest_join(void)
 
 static void tell_connect_to(uint64_t session, const struct sockaddr_storage *at, uint32_t ms)
 {
-	struct msg_connect m = {.dst = *at, .destination = "db", .handshake_ms = ms};
+	struct msg_connect m = {.dst = *at,
+	                        .destination = "db",
+	                        .handshake_ms = ms,
+	                        .transport = TRANSPORT_KEYGATE};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	memset(m.context, 7, sizeof(m.context));
@@ -399,10 +402,10 @@ static void evidence_reaches_gate(void **state)
 	                 F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
 	assert_int_equal(file_read_fd(msg_fd, 1 << 20, &all, &n), 0);
 	drop_fd();
-	assert_int_equal(n, msg.appraise.request_len + msg.appraise.authenticator_len);
+	assert_int_equal(n, msg.appraise.request_len + msg.appraise.message_len);
 
 	struct bytes asked = {all, msg.appraise.request_len};
-	struct bytes answer = {all + asked.n, msg.appraise.authenticator_len};
+	struct bytes answer = {all + asked.n, msg.appraise.message_len};
 
 	assert_int_equal(authenticator_request_parse(asked, &request), 0);
 	for (int i = 0; i < 32; i++)

@@ -236,6 +236,7 @@ static int setup(void **state)
 	memset(&evidence, 0, sizeof(evidence));
 	memset(to.context, 0x5a, sizeof(to.context));
 	strcpy(to.server_name, "db.example");
+	to.transport = TRANSPORT_KEYGATE;
 	atomic_store(&stop, false);
 	attached = attach_errno = 0;
 	deadline_ms = 5000;

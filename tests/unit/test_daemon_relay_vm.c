@@ -297,7 +297,10 @@ static int app_connect(void)
 
 static uint64_t to_handover(struct peer *p)
 {
-	struct msg_connect m = {.dst = p->at, .destination = "db", .handshake_ms = 15000};
+	struct msg_connect m = {.dst = p->at,
+	                        .destination = "db",
+	                        .handshake_ms = 15000,
+	                        .transport = TRANSPORT_KEYGATE};
 	uint64_t id = expect(MSG_ACCEPTED);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -530,7 +533,10 @@ static void app_data_waits(void **state)
 	peer_start(&p, serve_sink);
 
 	uint64_t id = expect(MSG_ACCEPTED);
-	struct msg_connect m = {.dst = p.at, .destination = "db", .handshake_ms = 15000};
+	struct msg_connect m = {.dst = p.at,
+	                        .destination = "db",
+	                        .handshake_ms = 15000,
+	                        .transport = TRANSPORT_KEYGATE};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	tell(MSG_CONNECT, id, &m, fd);

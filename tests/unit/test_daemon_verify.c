@@ -217,7 +217,7 @@ static void make_message(struct bytes cmw)
 {
 	const struct bytes chain = der_view(&w.leaf_cert);
 
-	s.m.request_len = s.m.authenticator_len = 0; /* as long as they are */
+	s.m.request_len = s.m.message_len = 0; /* as long as they are */
 	buf_reset(&s.request);
 	buf_reset(&s.message);
 	assert_int_equal(authenticator_request_build(s.m.context, NAME, &s.request), 0);
@@ -237,6 +237,7 @@ static void make_session(void)
 	s.proof = buf_make(TLOG_PROOF_MAX);
 	s.note = buf_make(NOTE_MAX);
 	s.m.generation = 1;
+	s.m.transport = TRANSPORT_KEYGATE;
 	s.m.at = SIM_AT;
 	snprintf(s.m.server_name, sizeof(s.m.server_name), "%s", NAME);
 	memset(s.m.context, 0xc0, sizeof(s.m.context));
@@ -266,8 +267,8 @@ static void appraise(void)
 	buf_bytes(&all, buf_view(&s.message));
 	if (!s.m.request_len)
 		s.m.request_len = (uint32_t)s.request.n;
-	if (!s.m.authenticator_len)
-		s.m.authenticator_len = (uint32_t)s.message.n;
+	if (!s.m.message_len)
+		s.m.message_len = (uint32_t)s.message.n;
 	fd = file_memfd("appraise", buf_view(&all));
 	assert_true(fd >= 0);
 	assert_int_equal(msg_send(w.sock, MSG_APPRAISE, ++id, &s.m, fd), 0);
@@ -429,6 +430,7 @@ static void test_only_the_policy_in_force(void **state)
 	s.m.generation = 0;
 	expect_refusal("policy.changed");
 	s.m.generation = 1;
+	s.m.transport = TRANSPORT_KEYGATE;
 	s.m.destination = 1; /* does not gate */
 	expect_refusal("policy.changed");
 	s.m.destination = 2;
@@ -478,12 +480,12 @@ static void test_relay_lies_about_lengths(void **state)
 	s.m.request_len = AUTHENTICATOR_REQUEST_MAX + 1;
 	expect_refusal("verify.request");
 	s.m.request_len = UINT32_MAX;
-	s.m.authenticator_len = (uint32_t)s.message.n + request + 1;
+	s.m.message_len = (uint32_t)s.message.n + request + 1;
 	expect_refusal("verify.request");
 	s.m.request_len = request;
-	s.m.authenticator_len = UINT32_MAX;
+	s.m.message_len = UINT32_MAX;
 	expect_refusal("verify.request");
-	s.m.authenticator_len = (uint32_t)s.message.n;
+	s.m.message_len = (uint32_t)s.message.n;
 	s.m.keys.hash_len = 49;
 	expect_refusal("verify.request");
 	s.m.keys.hash_len = 32;

@@ -1259,6 +1259,7 @@ static void words(void **state)
 	assert_string_equal((char *)out.p,
 	                    "platform: snp\n"
 	                    "evidence bound to: connection\n"
+	                    "transport: keygate\n"
 	                    "server name: x.example\n"
 	                    "ledger: the measurement is in a statement logged in \"acme\", under a "
 	                    "quorum of its 3 witnesses, seen within 1 hour\n"
@@ -1296,6 +1297,7 @@ static void words_of_ratings(void **state)
 	        (char *)out.p,
 	        "platform: tdx or sgx\n"
 	        "evidence bound to: connection\n"
+	        "transport: keygate\n"
 	        "ledger: the measurement is in a statement logged in \"acme\", under a "
 	        "quorum of its 3 witnesses, seen within 1 day\n"
 	        "measurement: tdx:" M11 "\n"

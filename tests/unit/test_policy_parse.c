@@ -32,6 +32,7 @@ static void everything(void **state)
 	        "\trefuse-with = EACCES\n"
 	        "\ttee = {snp, tdx}\n"
 	        "\tbinder = nonce\n"
+	        "\ttransport = atls\n"
 	        "\tledger = \"acme\"\n"
 	        "\tmeasurement = {\"snp:" HEX48 "\", \"tdx:" HEX48 "\"}\n"
 	        "\tregister = {\"mrconfigid=" HEX48 "\", \"tdx.rtmr3=" HEX48 "\"}\n"
@@ -103,6 +104,7 @@ static void everything(void **state)
 	assert_int_equal(d->port[1].hi, 8010);
 	assert_int_equal(d->tees, 1u << TEE_SNP | 1u << TEE_TDX);
 	assert_int_equal(d->binder, BINDER_NONCE);
+	assert_int_equal(d->transport, TRANSPORT_ATLS);
 	assert_int_equal(d->ledger, 0);
 	assert_int_equal(d->measurements, 2);
 	assert_int_equal(d->measurement[0].tee, TEE_SNP);
@@ -180,6 +182,7 @@ static void defaults(void **state)
 	d = &p->destination[0];
 	assert_int_equal(d->refuse_errno, ECONNREFUSED);
 	assert_int_equal(d->binder, BINDER_CONNECTION);
+	assert_int_equal(d->transport, TRANSPORT_KEYGATE);
 	assert_int_equal(d->vmpl, 0);
 	assert_false(d->allow_debug);
 	assert_true(d->require_crl);
@@ -581,6 +584,19 @@ static void wrong_destination(void **state)
 	              "ENOENT }\n",
 	         "a.conf:3: error: refuse-with: \"ENOENT\" is not one of ECONNREFUSED, "
 	         "EACCES, EPERM, ENETUNREACH, EHOSTUNREACH, ETIMEDOUT\n"},
+	        {GATE("transport = http\n"),
+	         "a.conf:9: error: transport: \"http\" is not keygate, flashbots, atls or ra-tls\n"},
+	        {GATE("transport = ra-tls\n"),
+	         "a.conf:9: error: transport = ra-tls can't satisfy binder = connection; write "
+	         "binder = certificate, a loosening that every verdict names, or take a stronger "
+	         "transport\n"},
+	        {GATE("transport = ra-tls\nbinder = nonce\n"),
+	         "a.conf:9: error: transport = ra-tls can't satisfy binder = nonce; write binder = "
+	         "certificate, a loosening that every verdict names, or take a stronger transport\n"},
+	        {GATE("transport = atls\n"),
+	         "a.conf:9: error: transport = atls can't satisfy binder = connection; write "
+	         "binder = nonce, a loosening that every verdict names, or take a stronger "
+	         "transport\n"},
 	        {GATE("binder = none\n"),
 	         "a.conf:9: error: binder: \"none\" is not connection, lease, nonce "
 	         "or certificate\n"},
