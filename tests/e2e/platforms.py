@@ -36,20 +36,31 @@ destination "service-%(tee)s" {
 	anchor = {"sim-%(tee)s"}
 	ledger = "platforms"
 	lease = "10m"
-}
+%(more)s}
 """
 
 
-def registers(tee, path):
-    """What a guest that runs this file has to show, as keygate-log takes it; zero is left out."""
+# What the publisher of a release has to name; what else there is says who signed it or where it
+# runs, or is the owner's of the platform to pin.
+KNOWN = {"tdx": ("mrtd", "rtmr0", "rtmr1", "rtmr2"), "sgx": ("mrenclave",), "cca": ("rim",),
+         "nitro": ("pcr0",)}
+
+
+def measured(tee, path):
     lines = out(tool("keygate-attester"), "measure", "--tee", tee, path).splitlines()
-    pairs = [line.split("=") for line in lines]
-    return ["--register=%s.%s=%s" % (tee, n, v) for n, v in pairs if v.strip("0") and n in KNOWN[tee]]
+    return dict(line.split("=") for line in lines)
 
 
-# Code and configuration; what else there is says who signed it or where it runs.
-KNOWN = {"tdx": ("mrtd", "rtmr0", "rtmr1", "rtmr2"), "sgx": ("mrenclave",),
-         "cca": ("rim", "platform-sw"), "nitro": ("pcr0",)}
+def registers(tee, path):
+    m = measured(tee, path)
+    return ["--register=%s.%s=%s" % (tee, n, m[n]) for n in KNOWN[tee]]
+
+
+def pins(tee, path):
+    """The firmware of the machine is no part of a release: the policy says which one it takes."""
+    if tee != "cca":
+        return ""
+    return "\tregister = {\"cca.platform-sw=%s\"}\n" % measured(tee, path)["platform-sw"]
 
 
 def leaf_of(w, tee):
@@ -99,7 +110,8 @@ def build(w):
     text = POLICY.replace("@WORLD@", w.dir)
     for tee in TEES:
         ports = [p for (t, _), p in PORT.items() if t == tee]
-        text += DESTINATION % {"tee": tee, "lo": min(ports), "hi": max(ports)}
+        text += DESTINATION % {"tee": tee, "lo": min(ports), "hi": max(ports),
+                               "more": pins(tee, w.binary)}
     w.write("etc/policy.d/20-platforms.conf", text)
 
 
