@@ -75,19 +75,14 @@ static const char *take_anchors(const struct attest_input *in, struct pki_pins *
 	return NULL;
 }
 
-static bool trusted_root(const struct pki_pins *pins, const X509 *root, bool *extra)
+static bool trusted_root(const struct attest_input *in, const struct pki_pins *pins,
+                         const X509 *root, bool *extra)
 {
+	const struct anchor_pin *pin;
 	uint8_t hash[32];
 
-	if (pki_spki_sha256(root, hash))
-		return false;
-	*extra = false;
-	for (size_t i = 0; i < attest_pins_count; i++)
-		if (attest_pins[i].tee == TEE_NITRO &&
-		    !memcmp(attest_pins[i].spki_sha256, hash, 32))
-			return true;
-	*extra = true;
-	return pki_pins_have(pins, hash);
+	return !pki_spki_sha256(root, hash) &&
+	       attest_trusted(in, TEE_NITRO, pins, hash, extra, &pin);
 }
 
 /* A leaf may sign documents and no certificates. */
@@ -113,7 +108,7 @@ static const char *judge_chain(struct appraisal *a, bool *extra)
 	for (uint32_t i = d->cabundle_n; i > 0; i--)
 		if (!add_cert(a, d->cabundle[i - 1]))
 			return "a CA certificate is not one of P-384 signed with ECDSA and SHA-384";
-	if (!trusted_root(&pins, a->chain[a->chain_n - 1], extra))
+	if (!trusted_root(a->in, &pins, a->chain[a->chain_n - 1], extra))
 		return "the chain ends at a root that is not trusted";
 	if (!is_signer(a->chain[0]))
 		return "the signing certificate is not for signatures";

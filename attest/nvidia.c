@@ -202,19 +202,14 @@ static const char *walk(struct appraisal *a, enum check_status *status)
 	return a->chain_n > 1 ? NULL : "the device's certificate issued itself";
 }
 
-static bool trusted(const struct pki_pins *pins, X509 *root, bool *extra)
+static bool trusted(const struct attest_input *in, const struct pki_pins *pins, X509 *root,
+                    bool *extra)
 {
+	const struct anchor_pin *pin;
 	uint8_t hash[32];
 
-	if (pki_spki_sha256(root, hash))
-		return false;
-	*extra = false;
-	for (size_t i = 0; i < attest_pins_count; i++)
-		if (attest_pins[i].tee == TEE_NVIDIA &&
-		    !memcmp(attest_pins[i].spki_sha256, hash, sizeof(hash)))
-			return true;
-	*extra = true;
-	return pki_pins_have(pins, hash);
+	return !pki_spki_sha256(root, hash) &&
+	       attest_trusted(in, TEE_NVIDIA, pins, hash, extra, &pin);
 }
 
 static const char *judge_chain(struct appraisal *a, const struct pki_pins *pins)
@@ -225,7 +220,7 @@ static const char *judge_chain(struct appraisal *a, const struct pki_pins *pins)
 		if (!pki_on_curve(a->chain[i], SN_secp384r1) ||
 		    X509_get_signature_nid(a->chain[i]) != NID_ecdsa_with_SHA384)
 			return "a certificate that is not ECDSA on P-384 with SHA-384";
-	if (!trusted(pins, a->chain[a->chain_n - 1], &a->claims->extra_anchor))
+	if (!trusted(a->in, pins, a->chain[a->chain_n - 1], &a->claims->extra_anchor))
 		return "the chain ends at a root that is not trusted";
 	rc = pki_path_of(a->chain, a->chain_n);
 	if (rc)
@@ -442,7 +437,8 @@ static void appraise(const struct attest_input *in, struct claims *claims, struc
 	static const char *const after_format[] = {"nvidia.chain",      "nvidia.cert-time",
 	                                           "nvidia.revocation", "nvidia.signature",
 	                                           "nvidia.fwid",       "nvidia.report-data"};
-	struct appraisal a = {.in = in, .claims = claims, .checks = checks};
+	struct appraisal a = {
+	        .in = in, .bag = {.cache = in->cache}, .claims = claims, .checks = checks};
 	const char *wrong = parse(in->evidence, &a.spdm);
 
 	if (!wrong && !claim(&a))

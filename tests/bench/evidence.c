@@ -28,6 +28,7 @@ struct subject {
 	int64_t at;
 	bool allow_debug;
 	const char *evidence;
+	const char *anchor;                 /* NULL: the vendor's root */
 	const char *endorsement[FILES_MAX]; /* ends with NULL */
 };
 
@@ -36,12 +37,14 @@ static const struct subject subjects[] = {
          1747765896,
          false,
          "snp/genoa-v3-tsm.report.bin",
+         NULL,
          {"snp/genoa-v3-tsm.vcek.der", "snp/ask-genoa.der", "snp/ark-genoa.der",
           "snp/crl-genoa.der"}},
         {"tdx",
          1751600000,
          false,
          "tdx/v4-b0c0-uptodate.quote.bin",
+         NULL,
          {"tdx/collateral/tcb-signing-chain.pem",
           "tdx/collateral/tcbinfo-tdx-b0c06f000000-20250619-e17.json",
           "tdx/collateral/qeid-td_qe-20250619-e17.json",
@@ -50,15 +53,23 @@ static const struct subject subjects[] = {
          1756125000,
          false,
          "sgx/v3-platform-spr.quote.bin",
+         NULL,
          {"sgx/collateral/tcb-signing-chain.pem",
           "sgx/collateral/tcbinfo-sgx-90806f000000-20250808-e19.json",
           "sgx/collateral/qeid-qe-20250815-e17.json", "sgx/collateral/pckcrl-platform-20250815.der",
           "sgx/collateral/rootcrl-20250320.der"}},
+        {"cca",
+         1750000000,
+         false,
+         "cca/tfm-907-realm2.token.cbor",
+         "cca/tfm-907-realm2.cpak.spki.der",
+         {NULL}},
+        {"nitro", 1766668537, false, "nitro/prod-2025.cose.bin", NULL, {NULL}},
 };
 
 struct loaded {
 	struct attest_input in;
-	uint8_t *p[FILES_MAX + 1];
+	uint8_t *p[FILES_MAX + 2];
 	size_t n;
 };
 
@@ -85,6 +96,8 @@ static int load(const struct subject *s, const char *dir, struct loaded *l)
 	for (int i = 0; !ret && i < FILES_MAX && s->endorsement[i]; i++)
 		ret = load_one(l, dir, s->endorsement[i],
 		               &l->in.endorsements[l->in.endorsements_n++]);
+	if (!ret && s->anchor)
+		ret = load_one(l, dir, s->anchor, &l->in.anchors[l->in.anchors_n++]);
 	return ret;
 }
 

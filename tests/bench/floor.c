@@ -6,7 +6,10 @@
 
 #include <string.h>
 #include <openssl/ec.h>
+#include "attest/cca.h"
+#include "attest/cose.h"
 #include "attest/intel_appraise.h"
+#include "attest/nitro.h"
 #include "attest/snp.h"
 
 static bool add_cert(struct floor *f, X509 *cert, X509 *issuer)
@@ -140,6 +143,48 @@ static bool of_intel(const struct attest_input *in, struct floor *f)
 	       add_p256(f, key, q.signature, q.signed_part);
 }
 
+/* One signature of a COSE_Sign1, over what it says is signed. The buffer is the floor's. */
+static bool add_sign1(struct floor *f, const struct cose_sign1 *s, EVP_PKEY *key)
+{
+	struct buf *b = &f->text[f->texts++];
+	int half = (int)(s->signature.n / 2);
+
+	*b = buf_make(1 << 16);
+	cose_sig_structure(s, b);
+	return !b->bad && add_raw(f, key, s->alg == COSE_ES256 ? EVP_sha256() : EVP_sha384(),
+	                          s->signature.p, s->signature.p + half, half, false, buf_view(b));
+}
+
+static bool of_nitro(const struct attest_input *in, struct floor *f)
+{
+	struct nitro_document d;
+	const char *why;
+
+	if (attest_nitro_parse(in->evidence, &d, &why) || pki_bag_add(&f->bag, d.certificate))
+		return false;
+	for (uint32_t i = 0; i < d.cabundle_n; i++)
+		if (pki_bag_add(&f->bag, d.cabundle[i]))
+			return false;
+	return add_chain(f, f->bag.cert[0]) &&
+	       add_sign1(f, &d.sign1, X509_get0_pubkey(f->bag.cert[0]));
+}
+
+/* The platform's key is the anchor, the realm's is in the token. */
+static bool of_cca(const struct attest_input *in, struct floor *f)
+{
+	const uint8_t *p = in->anchors[0].p;
+	struct cca_token t;
+	const char *why;
+	EVP_PKEY *cpak, *rak;
+
+	if (attest_cca_parse(in->evidence, &t, &why))
+		return false;
+	cpak = f->own[f->owned++] = d2i_PUBKEY(NULL, &p, (long)in->anchors[0].n);
+	rak = f->own[f->owned++] =
+	        t.realm_profile.n ? cose_key_ec2(t.rak) : cose_key_point(COSE_ES384, t.rak);
+	return add_sign1(f, &t.platform, cpak) && add_sign1(f, &t.realm, rak);
+}
+
 bool floor_of(const struct attest_input *in, struct floor *out)
 {
 	for (uint32_t i = 0; i < in->endorsements_n; i++)
@@ -151,6 +196,10 @@ bool floor_of(const struct attest_input *in, struct floor *out)
 	case TEE_TDX:
 	case TEE_SGX:
 		return of_intel(in, out);
+	case TEE_NITRO:
+		return of_nitro(in, out);
+	case TEE_CCA:
+		return of_cca(in, out);
 	default:
 		return false;
 	}
@@ -184,6 +233,8 @@ bool floor_verify(const struct floor *f)
 void floor_free(struct floor *f)
 {
 	pki_bag_free(&f->bag);
+	for (uint32_t i = 0; i < f->texts; i++)
+		buf_free(&f->text[i]);
 	for (uint32_t i = 0; i < f->owned; i++)
 		EVP_PKEY_free(f->own[i]);
 	*f = (struct floor){0};

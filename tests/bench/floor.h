@@ -29,6 +29,8 @@ struct floor {
 	struct pki_bag bag; /* owns what the items point to */
 	EVP_PKEY *own[4];   /* keys that are in no certificate */
 	uint32_t owned;
+	struct buf text[2]; /* what was signed and stands nowhere as it is */
+	uint32_t texts;
 	uint32_t n;
 	struct floor_item v[FLOOR_MAX];
 };
