@@ -74,24 +74,42 @@ static const struct attest_platform *find(enum tee type, struct bytes evidence)
 	return NULL;
 }
 
-size_t attest_collateral(const struct attest_input *in, struct claims *claims,
-                         enum collateral_vendor vendor, struct bytes *out, size_t cap,
-                         const char *path, ...)
+struct collateral_name attest_collateral_name(enum collateral_vendor vendor, const char *path, ...)
 {
 	struct collateral_name name = {.vendor = vendor};
 	va_list ap;
-	size_t n;
 	int len;
 
 	va_start(ap, path);
 	len = vsnprintf(name.path, sizeof(name.path), path, ap);
 	va_end(ap);
 	if (len < 0 || (size_t)len >= sizeof(name.path))
-		return 0;
-	n = in->collateral ? in->collateral(in->collateral_ctx, &name, out, cap) : 0;
-	if (!n && claims->wants < COLLATERAL_WANTS_MAX)
-		claims->want[claims->wants++] = name;
-	return n;
+		name = (struct collateral_name){.vendor = VENDOR_NONE};
+	return name;
+}
+
+size_t attest_collateral(const struct attest_input *in, const struct collateral_name *name,
+                         struct bytes *out, size_t cap)
+{
+	return in->collateral && name->vendor != VENDOR_NONE
+	               ? in->collateral(in->collateral_ctx, name, out, cap)
+	               : 0;
+}
+
+void attest_collateral_want(struct claims *claims, const struct collateral_name *name, bool needed)
+{
+	uint32_t i = 0;
+
+	while (i < claims->wants && (claims->want[i].vendor != name->vendor ||
+	                             strcmp(claims->want[i].path, name->path) != 0))
+		i++;
+	if (name->vendor == VENDOR_NONE || i == COLLATERAL_WANTS_MAX)
+		return;
+	if (i == claims->wants) {
+		claims->want[claims->wants++] = *name;
+		claims->want_needed[i] = false;
+	}
+	claims->want_needed[i] |= needed;
 }
 
 void attest_date(int64_t t, char out[static 32])

@@ -121,8 +121,10 @@ struct claims {
 	uint32_t tcb_n;
 	bool extra_anchor; /* the chain ended at a caller's anchor, not at a built-in pin */
 	int64_t valid_until;
-	/* What was looked for and not found, whatever the verdict: worth fetching. */
+	/* Worth fetching, whatever the verdict: what was looked for and not found (needed), and
+	 * what only the evidence brought, which may be old and still in time. */
 	struct collateral_name want[COLLATERAL_WANTS_MAX];
+	bool want_needed[COLLATERAL_WANTS_MAX];
 	uint32_t wants;
 };
 

@@ -152,17 +152,22 @@ static bool add_lists(struct appraisal *a, const struct bytes *stored, size_t n)
 	return true;
 }
 
-static bool add_stored_lists(struct appraisal *a)
+static size_t ask(struct appraisal *a, const struct collateral_name *name,
+                  struct bytes out[static COLLATERAL_SAME_MAX])
+{
+	size_t n = attest_collateral(a->in, name, out, COLLATERAL_SAME_MAX);
+
+	if (!n)
+		attest_collateral_want(a->claims, name, false);
+	return n;
+}
+
+static bool add_stored_lists(struct appraisal *a, const struct collateral_name *name)
 {
 	struct bytes stored[COLLATERAL_SAME_MAX];
-	size_t n = attest_collateral(a->in, a->claims, VENDOR_INTEL, stored, COLLATERAL_SAME_MAX,
-	                             INTEL_PATH_PCK_CRL,
-	                             a->chain.platform_ca ? "platform" : "processor");
-	bool room = add_lists(a, stored, n);
+	size_t n = ask(a, name, stored);
 
-	n = attest_collateral(a->in, a->claims, VENDOR_INTEL, stored, COLLATERAL_SAME_MAX,
-	                      INTEL_PATH_ROOT_CRL);
-	return add_lists(a, stored, n) && room;
+	return add_lists(a, stored, n);
 }
 
 static void check_revocation(struct appraisal *a)
@@ -170,14 +175,18 @@ static void check_revocation(struct appraisal *a)
 	const struct {
 		const char *name;
 		X509 *cert, *issuer;
+		struct collateral_name stored;
 	} links[] = {
-	        {"PCK revocation list", a->chain.pck, a->chain.ca},
-	        {"root's revocation list", a->chain.ca, a->chain.root},
+	        {"PCK revocation list", a->chain.pck, a->chain.ca,
+	         attest_collateral_name(VENDOR_INTEL, INTEL_PATH_PCK_CRL,
+	                                a->chain.platform_ca ? "platform" : "processor")},
+	        {"root's revocation list", a->chain.ca, a->chain.root,
+	         attest_collateral_name(VENDOR_INTEL, "%s", INTEL_PATH_ROOT_CRL)},
 	};
 	const char *missing = NULL, *untimely = NULL;
 	int64_t next;
 
-	if (!add_stored_lists(a)) {
+	if (!add_stored_lists(a, &links[0].stored) || !add_stored_lists(a, &links[1].stored)) {
 		say(a, INTEL_CHECK_REVOCATION, CHECK_FAIL, "too many revocation lists were given");
 		return;
 	}
@@ -187,12 +196,14 @@ static void check_revocation(struct appraisal *a)
 
 		if (!crl) {
 			missing = missing ? "revocation list" : links[i].name;
+			attest_collateral_want(a->claims, &links[i].stored, true);
 			continue;
 		}
 		rc = pki_revocation(links[i].cert, links[i].issuer, crl, a->in->at);
 		/* A genuine list of another time says nothing about now. */
 		if (rc == X509_V_ERR_CRL_HAS_EXPIRED || rc == X509_V_ERR_CRL_NOT_YET_VALID) {
 			untimely = links[i].name;
+			attest_collateral_want(a->claims, &links[i].stored, true);
 			continue;
 		}
 		if (rc || pki_time(X509_CRL_get0_nextUpdate(crl), &next)) {
@@ -281,6 +292,8 @@ static bool check_signature(struct appraisal *a)
 /* The certificates of whoever signs collateral, if none that is valid came with the evidence. */
 static void add_signers(struct appraisal *a)
 {
+	const struct collateral_name name =
+	        attest_collateral_name(VENDOR_INTEL, "%s", INTEL_PATH_TCB_SIGNERS);
 	struct pki_bag *bag = &a->chain.bag;
 	struct bytes stored[COLLATERAL_SAME_MAX];
 	size_t n;
@@ -288,12 +301,13 @@ static void add_signers(struct appraisal *a)
 	attest_intel_signers(&a->chain, a->in->at);
 	if (a->chain.signers && a->chain.signer[0].valid)
 		return;
-	n = attest_collateral(a->in, a->claims, VENDOR_INTEL, stored, COLLATERAL_SAME_MAX,
-	                      INTEL_PATH_TCB_SIGNERS);
+	n = ask(a, &name, stored);
 	/* One that can't be read is as good as none. */
 	for (size_t i = 0; i < n; i++)
 		(void)pki_bag_add(bag, stored[i]);
 	attest_intel_signers(&a->chain, a->in->at);
+	if (!a->chain.signers || !a->chain.signer[0].valid)
+		attest_collateral_want(a->claims, &name, true);
 }
 
 static void check_qe_identity(struct appraisal *a)
@@ -306,12 +320,14 @@ static void check_qe_identity(struct appraisal *a)
 	char why[CHECK_DETAIL_MAX] = "";
 	enum check_status status;
 	const char *wrong;
-	size_t n = attest_collateral(a->in, a->claims, VENDOR_INTEL, stored, COLLATERAL_SAME_MAX,
-	                             INTEL_PATH_QE_IDENTITY, attest_tee_name(a->p->tee));
+	const struct collateral_name name = attest_collateral_name(
+	        VENDOR_INTEL, INTEL_PATH_QE_IDENTITY, attest_tee_name(a->p->tee));
+	size_t n = ask(a, &name, stored);
 
 	status = attest_intel_collateral(a->in, &a->chain, &wanted, stored, n, &a->qe_document,
 	                                 &a->claims->valid_until, why);
 	if (status != CHECK_PASS) {
+		attest_collateral_want(a->claims, &name, true);
 		say(a, INTEL_CHECK_QE_IDENTITY, status, "%s", why);
 		return;
 	}
@@ -340,13 +356,14 @@ static void check_tcb_info(struct appraisal *a)
 	char why[CHECK_DETAIL_MAX] = "", until[32];
 	enum check_status status;
 	const char *wrong;
-	size_t n = attest_collateral(a->in, a->claims, VENDOR_INTEL, stored, COLLATERAL_SAME_MAX,
-	                             INTEL_PATH_TCB_INFO, attest_tee_name(a->p->tee),
-	                             a->claims->product);
+	const struct collateral_name name = attest_collateral_name(
+	        VENDOR_INTEL, INTEL_PATH_TCB_INFO, attest_tee_name(a->p->tee), a->claims->product);
+	size_t n = ask(a, &name, stored);
 
 	status = attest_intel_collateral(a->in, &a->chain, &wanted, stored, n, &a->info_document,
 	                                 &a->claims->valid_until, why);
 	if (status != CHECK_PASS) {
+		attest_collateral_want(a->claims, &name, true);
 		say(a, INTEL_CHECK_TCB_INFO, status, "%s", why);
 		return;
 	}

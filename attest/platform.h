@@ -22,15 +22,17 @@ struct attest_platform {
 	int (*explain)(struct bytes evidence, struct buf *out);
 };
 
+/* The path is that of struct collateral_name, formatted; one that is too long is no name. */
+__attribute__((format(printf, 2, 3))) struct collateral_name
+attest_collateral_name(enum collateral_vendor vendor, const char *path, ...);
+/* Asks the caller's store, as attest_collateral_fn; 0 without one. */
+size_t attest_collateral(const struct attest_input *in, const struct collateral_name *name,
+                         struct bytes *out, size_t cap);
 /*
- * Asks the caller's store for what the endorsements lack. The path is that of struct
- * collateral_name, formatted. What is not there is noted in claims->want. As attest_collateral_fn.
+ * Notes in claims that a piece of this name is worth fetching. needed: there is none that holds at
+ * this time; else the evidence brought one, which is as new as its sender likes.
  */
-__attribute__((format(printf, 6, 7))) size_t attest_collateral(const struct attest_input *in,
-                                                               struct claims *claims,
-                                                               enum collateral_vendor vendor,
-                                                               struct bytes *out, size_t cap,
-                                                               const char *path, ...);
+void attest_collateral_want(struct claims *claims, const struct collateral_name *name, bool needed);
 
 /* A time for people: "2025-06-19T10:32:27Z". */
 void attest_date(int64_t t, char out[static 32]);

@@ -92,10 +92,15 @@ static bool check_cert_time(struct appraisal *a)
 
 static void check_revocation(struct appraisal *a)
 {
-	X509_CRL *crl = attest_snp_crl(a->in, a->claims, &a->chain);
+	X509_CRL *crl;
 	int64_t next;
 	int rc;
 
+	if (attest_snp_crl(a->in, a->claims, &a->chain, &crl)) {
+		check_add(a->checks, "snp.revocation", CHECK_FAIL,
+		          "too many revocation lists were given");
+		return;
+	}
 	if (!crl) {
 		if (a->in->require_crl)
 			check_add(a->checks, "snp.revocation", CHECK_UNAVAILABLE,

@@ -235,10 +235,12 @@ enum check_status attest_snp_chain(const struct attest_input *in, const struct s
                                    struct claims *claims, struct snp_chain *out,
                                    char why[static CHECK_DETAIL_MAX]);
 /*
- * The root's revocation list for in->at, from the chain's bag, else from the caller's store. It may
- * still be one that does not hold; NULL when there is none.
+ * The root's newest revocation list for in->at, of the chain's bag and the caller's store. It may
+ * still be one that does not hold; NULL when there is none. 0, or -ENOSPC: more lists than anybody
+ * needs came with the evidence.
  */
-X509_CRL *attest_snp_crl(const struct attest_input *in, struct claims *claims, struct snp_chain *c);
+int attest_snp_crl(const struct attest_input *in, struct claims *claims, struct snp_chain *c,
+                   X509_CRL **out);
 void attest_snp_chain_free(struct snp_chain *c);
 
 #endif

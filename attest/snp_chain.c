@@ -348,19 +348,19 @@ struct asking {
 	struct pki_bag *bag;
 };
 
-/* What can't be read there is as good as absent: the store is a help, not evidence. */
-static void take(const struct asking *a, const char *path)
+/* What can't be read there is as good as absent: the store is a help, not evidence. How many. */
+static size_t take(const struct asking *a, const struct collateral_name *name)
 {
 	struct bytes found[COLLATERAL_SAME_MAX];
-	size_t n = attest_collateral(a->in, a->claims, VENDOR_AMD, found, COLLATERAL_SAME_MAX, "%s",
-	                             path);
+	size_t n = attest_collateral(a->in, name, found, COLLATERAL_SAME_MAX);
 
 	for (size_t i = 0; i < n; i++)
 		(void)add_endorsement(a->bag, found[i]);
+	return n;
 }
 
-static void ask_vcek_of(const struct asking *a, const struct snp_report *report,
-                        const struct snp_product *product)
+static struct collateral_name vcek_name(const struct snp_report *report,
+                                        const struct snp_product *product)
 {
 	uint16_t tcb[SNP_TCB_PARTS] = {0};
 	char path[COLLATERAL_PATH_MAX];
@@ -368,8 +368,9 @@ static void ask_vcek_of(const struct asking *a, const struct snp_report *report,
 	for (int i = 0; i < SNP_TCB_PARTS; i++)
 		if (product->tcb_byte[i] >= 0)
 			tcb[i] = report->reported_tcb[product->tcb_byte[i]];
-	if (!attest_snp_vcek_path(product, report->chip_id, tcb, path))
-		take(a, path);
+	if (attest_snp_vcek_path(product, report->chip_id, tcb, path))
+		return (struct collateral_name){.vendor = VENDOR_NONE};
+	return attest_collateral_name(VENDOR_AMD, "%s", path);
 }
 
 /*
@@ -381,24 +382,41 @@ static void ask_vcek(const struct asking *a, const struct snp_report *report)
 	static const char *const without_cpuid[] = {"Milan", "Genoa"};
 	const struct snp_product *product =
 	        attest_snp_product_of_cpuid(report->family, report->model);
+	struct collateral_name name[2];
+	size_t names = 0, found = 0;
 
 	if (SNP_KEY_SIGNING_KEY(report->key_info) != SNP_VCEK ||
 	    bytes_all_zero(report->chip_id, SNP_CHIP_ID_LEN))
 		return;
 	if (report->version >= 3 && product)
-		ask_vcek_of(a, report, product);
-	for (size_t i = 0; report->version < 3 && i < 2; i++)
-		ask_vcek_of(a, report, attest_snp_product(bytes_str(without_cpuid[i])));
+		name[names++] = vcek_name(report, product);
+	for (; report->version < 3 && names < 2; names++)
+		name[names] =
+		        vcek_name(report, attest_snp_product(bytes_str(without_cpuid[names])));
+	for (size_t i = 0; i < names; i++)
+		found += take(a, &name[i]);
+	for (size_t i = 0; i < names && !found; i++)
+		attest_collateral_want(a->claims, &name[i], true);
 }
 
-/* Others may lie in the bag: of another machine, or a provider's. */
+/*
+ * Others may lie in the bag: of another machine, a provider's, or this chip's with the firmware of
+ * yesterday, which hosts go on handing out after an update.
+ */
 static bool has_vcek_of(const struct pki_bag *bag, const struct snp_report *report)
 {
 	for (uint32_t i = 0; i < bag->certs; i++) {
+		const struct snp_product *product;
 		struct snp_vek vek;
+		bool same;
 
-		if (attest_snp_vek(bag->cert[i], &vek) && vek.kind == SNP_VCEK &&
-		    !memcmp(vek.hwid.p, report->chip_id, vek.hwid.n))
+		product = attest_snp_vek(bag->cert[i], &vek);
+		same = product && vek.kind == SNP_VCEK &&
+		       !memcmp(vek.hwid.p, report->chip_id, vek.hwid.n);
+		for (int k = 0; same && k < SNP_TCB_PARTS; k++)
+			same = product->tcb_byte[k] < 0 ||
+			       vek.tcb[k] == report->reported_tcb[product->tcb_byte[k]];
+		if (same)
 			return true;
 	}
 	return false;
@@ -417,33 +435,48 @@ static bool chain_lacks(const struct pki_bag *bag, X509 *vek)
 
 static void ask_chain(const struct asking *a, X509 *vek)
 {
-	char name[32], path[COLLATERAL_PATH_MAX];
+	struct collateral_name name;
 	const struct snp_product *product;
 	enum snp_signer kind;
+	char text[32];
 
-	if (!vek_kind(vek, &kind) || ext_text(vek, SNP_OID_PRODUCT, name, sizeof(name)))
+	if (!vek_kind(vek, &kind) || ext_text(vek, SNP_OID_PRODUCT, text, sizeof(text)))
 		return;
-	product = product_named(name);
+	product = product_named(text);
 	if (!product)
 		return;
-	snprintf(path, sizeof(path), "%s/v1/%s/cert_chain", kind == SNP_VLEK ? "vlek" : "vcek",
-	         product->name);
-	take(a, path);
+	name = attest_collateral_name(VENDOR_AMD, "%s/v1/%s/cert_chain",
+	                              kind == SNP_VLEK ? "vlek" : "vcek", product->name);
+	(void)take(a, &name);
+	if (chain_lacks(a->bag, vek))
+		attest_collateral_want(a->claims, &name, true);
 }
 
-X509_CRL *attest_snp_crl(const struct attest_input *in, struct claims *claims, struct snp_chain *c)
+/*
+ * What the caller keeps is looked at even if there is a list in the evidence: that one may be old
+ * and still in time. -ENOSPC when there is no room for it, so that nobody can crowd it out.
+ */
+int attest_snp_crl(const struct attest_input *in, struct claims *claims, struct snp_chain *c,
+                   X509_CRL **out)
 {
-	const struct asking a = {in, claims, &c->bag};
-	X509_CRL *crl = pki_crl_of(&c->bag, c->ark, in->at);
-	char path[COLLATERAL_PATH_MAX];
-	int64_t until;
+	struct collateral_name name =
+	        attest_collateral_name(VENDOR_AMD, "%s/v1/%s/crl",
+	                               c->of.kind == SNP_VLEK ? "vlek" : "vcek", c->product->name);
+	struct bytes found[COLLATERAL_SAME_MAX];
+	size_t n = attest_collateral(in, &name, found, COLLATERAL_SAME_MAX);
+	int64_t from, until;
 
-	if (crl && !pki_time(X509_CRL_get0_nextUpdate(crl), &until) && in->at <= until)
-		return crl;
-	snprintf(path, sizeof(path), "%s/v1/%s/crl", c->of.kind == SNP_VLEK ? "vlek" : "vcek",
-	         c->product->name);
-	take(&a, path);
-	return pki_crl_of(&c->bag, c->ark, in->at);
+	if (!n)
+		attest_collateral_want(claims, &name, false);
+	*out = NULL;
+	for (size_t i = 0; i < n; i++)
+		if (add_endorsement(&c->bag, found[i]) == -ENOSPC)
+			return -ENOSPC;
+	*out = pki_crl_of(&c->bag, c->ark, in->at);
+	if (!*out || pki_time(X509_CRL_get0_lastUpdate(*out), &from) ||
+	    pki_time(X509_CRL_get0_nextUpdate(*out), &until) || in->at < from || in->at > until)
+		attest_collateral_want(claims, &name, true);
+	return 0;
 }
 
 /* ------------------------------------------------------------------- the whole */

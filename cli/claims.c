@@ -209,6 +209,8 @@ void claims_put_missing(json_t **object, const struct claims *c, bool hold)
 		const struct collateral_name *w = &c->want[i];
 		char url[COLLATERAL_URL_MAX];
 
+		if (!c->want_needed[i])
+			continue;
 		attest_collateral_url(w, url);
 		json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "vendor",
 		                                      attest_vendor_name(w->vendor), "path",
@@ -220,10 +222,14 @@ void claims_put_missing(json_t **object, const struct claims *c, bool hold)
 void claims_print_missing(const struct claims *c, struct buf *out)
 {
 	char url[COLLATERAL_URL_MAX];
+	bool first = true;
 
 	for (uint32_t i = 0; i < c->wants; i++) {
+		if (!c->want_needed[i])
+			continue;
 		attest_collateral_url(&c->want[i], url);
-		buf_printf(out, "%s %s\n", i ? "        " : "missing:", url);
+		buf_printf(out, "%s %s\n", first ? "missing:" : "        ", url);
+		first = false;
 	}
 }
 

@@ -15,7 +15,7 @@
 #include "policy/policy.h"
 
 enum {
-	BUNDLE_ENTRIES_MAX = 1024,
+	BUNDLE_ENTRIES_MAX = 32768,
 	BUNDLE_PATH_MAX = 4096,
 	BUNDLE_FILE_MAX = 4 << 20,
 	BUNDLE_MAX = 64 << 20,
@@ -60,9 +60,9 @@ int bundle_parse(const struct bundle *b, int64_t now, struct policy **out,
 
 /* Where gate finds the files. */
 struct bundle_paths {
-	const char *config;     /* keygate.conf: optional unless config_must */
-	const char *policy_dir; /* its *.conf in lexical order */
-	const char *collateral; /* a directory; optional */
+	const char *config;        /* keygate.conf: optional unless config_must */
+	const char *policy_dir;    /* its *.conf in lexical order */
+	const char *collateral[2]; /* directories; optional */
 	bool config_must;
 };
 

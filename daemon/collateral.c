@@ -4,8 +4,8 @@
  * disk, shown to verify again after a restart, and asked for anew before it ends. No connection
  * waits for any of it, and no piece is parsed here: verify says what it is before it is kept.
  *
- * STATE/collateral/index.json names the pieces, one file each beside it. Losing them costs a few
- * requests to the vendors and nothing else, so what can't be read is forgotten.
+ * STATE/collateral-cache/index.json names the pieces, one file each beside it. Losing them costs a
+ * few requests to the vendors and nothing else, so what can't be read is forgotten.
  */
 #include "daemon/gate.h"
 
@@ -179,7 +179,7 @@ int collateral_open(struct gate *g)
 
 	if (!c)
 		return -ENOMEM;
-	snprintf(c->dir, sizeof(c->dir), "%s/collateral", g->opt->state_dir);
+	snprintf(c->dir, sizeof(c->dir), "%s/collateral-cache", g->opt->state_dir);
 	if (mkdir(c->dir, 0700) && errno != EEXIST) {
 		int ret = -errno;
 

@@ -336,10 +336,10 @@ void flow_verdict(struct gate *g, uint64_t id, const struct msg_verdict *m, int 
 			session_drop(&g->sessions, s);
 		return;
 	}
+	collateral_wanted(g, &m->wants);
 	if (!verdict_passed(&m->verdict, gate_now())) {
 		heads_left(g, m, true, fd);
 		heads_refused(g, m, fd);
-		collateral_wanted(g, &m->wants);
 		refuse_by(g, s, &m->verdict);
 	} else if (!is_of(s, &m->verdict)) {
 		gate_fatal(g, "verify made a verdict that was not asked for");

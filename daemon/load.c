@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "core/file.h"
 
 __attribute__((format(printf, 3, 4))) static void issue(struct policy_issues *issues,
@@ -85,11 +86,12 @@ static int add_dir(struct bundle *b, enum bundle_kind kind, const char *dir,
 	}
 	for (int i = 0; i < n; i++) {
 		char path[PATH_MAX];
+		struct stat st;
 
 		if (!ret &&
 		    snprintf(path, sizeof(path), "%s/%s", dir, e[i]->d_name) >= (int)sizeof(path))
 			ret = -ENAMETOOLONG;
-		if (!ret)
+		if (!ret && !(kind == BUNDLE_COLLATERAL && !stat(path, &st) && S_ISDIR(st.st_mode)))
 			ret = add_file(b, kind, path, issues);
 		free(e[i]);
 	}
@@ -163,8 +165,9 @@ static int collect(const struct bundle_paths *paths, int64_t now, struct bundle 
 	if (!ret)
 		policy_free(p);
 	free(files);
-	if (!ret && paths->collateral)
-		ret = add_dir(b, BUNDLE_COLLATERAL, paths->collateral, issues);
+	for (size_t i = 0; i < 2 && !ret; i++)
+		if (paths->collateral[i])
+			ret = add_dir(b, BUNDLE_COLLATERAL, paths->collateral[i], issues);
 	return ret;
 }
 
@@ -181,7 +184,7 @@ int bundle_load(const struct bundle_paths *paths, int64_t now, struct bundle *ou
 		ret = bundle_parse(&b, now, policy, issues);
 	}
 	if (ret == -ENOSPC)
-		issue(issues, paths->collateral,
+		issue(issues, paths->collateral[0],
 		      "holds more than %d MiB, or more than %d certificates that no vendor serves "
 		      "under a name",
 		      POLICY_COLLATERAL_BYTES >> 20, POLICY_ENDORSEMENTS_MAX);

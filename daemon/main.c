@@ -42,7 +42,7 @@ struct options {
 	const char *role;  /* NULL: gate */
 	uint64_t uid, gid; /* of a role */
 	char policy_dir[PATH_MAX];
-	char collateral[PATH_MAX];
+	char collateral[PATH_MAX], state_collateral[PATH_MAX];
 };
 
 static const struct argp_option options[] = {
@@ -223,7 +223,9 @@ int main(int argc, char **argv)
 	beside(o.gate.paths.config, "collateral", o.collateral);
 	if (!o.gate.paths.policy_dir)
 		o.gate.paths.policy_dir = o.policy_dir;
-	o.gate.paths.collateral = o.collateral;
+	o.gate.paths.collateral[0] = o.collateral;
+	snprintf(o.state_collateral, sizeof(o.state_collateral), "%s/collateral", o.gate.state_dir);
+	o.gate.paths.collateral[1] = o.state_collateral;
 	if (o.check)
 		return gate_check(&o.gate.paths);
 	if (geteuid() != 0) {

@@ -153,6 +153,39 @@ static void loosenings_of_evidence(struct appraisal *a, const struct checks *mad
 		                 a->claims.vmpl);
 }
 
+/* The vendor of what a pass would need; VENDOR_NONE: nothing that could be fetched. */
+static enum collateral_vendor lacking(const struct claims *c)
+{
+	for (uint32_t i = 0; i < c->wants; i++)
+		if (c->want_needed[i])
+			return c->want[i].vendor;
+	return VENDOR_NONE;
+}
+
+/* Who can fetch is told what to fetch, and whoever reads the verdict whether it is fetched. */
+static void pass_on_wants(struct appraisal *a, struct checks *made)
+{
+	enum collateral_vendor vendor = lacking(&a->claims);
+	bool fetched = a->p->source[vendor].url[0];
+
+	a->shown->wants->n = a->claims.wants;
+	memcpy(a->shown->wants->v, a->claims.want, sizeof(a->claims.want));
+	for (uint32_t i = 0; vendor != VENDOR_NONE && i < made->n; i++) {
+		struct check *check = &made->v[i];
+		size_t n = strlen(check->detail);
+
+		if (check->status != CHECK_UNAVAILABLE)
+			continue;
+		if (fetched)
+			snprintf(check->detail + n, sizeof(check->detail) - n,
+			         "; keygated fetches what is missing");
+		else
+			snprintf(check->detail + n, sizeof(check->detail) - n,
+			         "; nothing is fetched: the policy has no collateral \"%s\" block",
+			         attest_vendor_name(vendor));
+	}
+}
+
 static int check_evidence(struct appraisal *a)
 {
 	struct attest_input *in = calloc(1, sizeof(*in));
@@ -163,11 +196,9 @@ static int check_evidence(struct appraisal *a)
 	fill_input(a, in);
 	attest_appraise(in, &a->claims, &made);
 	free(in);
+	if (a->shown->wants)
+		pass_on_wants(a, &made);
 	a->evidence_holds = take_checks(a, &made) == CHECK_PASS;
-	if (a->shown->wants && !a->evidence_holds) {
-		a->shown->wants->n = a->claims.wants;
-		memcpy(a->shown->wants->v, a->claims.want, sizeof(a->claims.want));
-	}
 	snprintf(a->v->tee, sizeof(a->v->tee), "%s", attest_tee_name(a->claims.tee));
 	a->v->measurements = a->claims.measurements;
 	if (a->evidence_holds) {

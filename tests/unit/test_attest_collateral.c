@@ -273,13 +273,63 @@ static void a_report_and_a_store_are_enough(void **state)
 	assert_int_equal(c.wants, 0);
 	/* Once the list has ended it is missing again, not wrong. */
 	assert_int_equal(appraise(report, 1800000000, s, &c), CHECK_UNAVAILABLE);
+	assert_int_equal(c.wants, 1);
+	assert_true(c.want_needed[0]);
+	assert_string_equal(c.want[0].path, "vcek/v1/Genoa/crl");
 	collateral_store_free(s);
+}
+
+/* A list that only the evidence brought is as new as its sender likes: worth a look elsewhere. */
+static void lists_of_the_evidence_are_asked_for_anew(void **state)
+{
+	static const char *const files[] = {"snp/genoa-v3-tsm.vcek.der", "snp/ask-genoa.der",
+	                                    "snp/ark-genoa.der", "snp/crl-genoa.der"};
+	struct attest_input in = {.type = TEE_SNP, .at = 1747765896, .require_crl = true};
+	struct checks checks = {0};
+	struct claims c;
+
+	(void)state;
+	in.evidence = vector("snp/genoa-v3-tsm.report.bin");
+	if (!in.evidence.n)
+		skip();
+	for (; in.endorsements_n < 4; in.endorsements_n++)
+		in.endorsements[in.endorsements_n] = vector(files[in.endorsements_n]);
+	assert_int_equal(attest_appraise(&in, &c, &checks), 0);
+	assert_int_equal(checks_overall(&checks), CHECK_PASS);
+	assert_int_equal(c.wants, 1);
+	assert_false(c.want_needed[0]);
+	assert_string_equal(c.want[0].path, "vcek/v1/Genoa/crl");
+	release(in.evidence);
+	while (in.endorsements_n)
+		release(in.endorsements[--in.endorsements_n]);
+}
+
+/* Hosts go on handing out the certificate of the firmware that was there before an update. */
+static void the_certificate_of_yesterdays_firmware_does_not_do(void **state)
+{
+	struct attest_input in = {.type = TEE_SNP, .at = 1747765896};
+	struct checks checks = {0};
+	struct claims c;
+
+	(void)state;
+	in.evidence = vector("snp/genoa-v3-tsm.report.bin");
+	if (!in.evidence.n)
+		skip();
+	((uint8_t *)(uintptr_t)in.evidence.p)[0x180]++; /* the boot loader's part of REPORTED_TCB */
+	in.endorsements[in.endorsements_n++] = vector("snp/genoa-v3-tsm.vcek.der");
+	assert_int_equal(attest_appraise(&in, &c, &checks), 0);
+	assert_true(c.wants > 0 && c.want_needed[0]);
+	assert_string_equal(c.want[0].path,
+	                    "vcek/v1/Genoa/" HWID "?blSPL=11&teeSPL=0&snpSPL=23&ucodeSPL=84");
+	release(in.evidence);
+	release(in.endorsements[0]);
 }
 
 /* Version 2 names no CPU, so that its chip is asked for as of both products. */
 static void version_two_asks_for_both_products(void **state)
 {
 	struct bytes probe = vector("snp/milan-v2.report.bin");
+	struct collateral_store *s;
 	struct claims c;
 
 	(void)state;
@@ -291,6 +341,13 @@ static void version_two_asks_for_both_products(void **state)
 	assert_int_equal(c.wants, 2);
 	assert_int_equal(strncmp(c.want[0].path, "vcek/v1/Milan/", 14), 0);
 	assert_int_equal(strncmp(c.want[1].path, "vcek/v1/Genoa/", 14), 0);
+	/* One answer is enough. */
+	s = collateral_store_new(1 << 20);
+	add(s, "snp/milan-v2.vcek.der");
+	assert_int_equal(appraise("snp/milan-v2.report.bin", 1683141823, s, &c), CHECK_UNAVAILABLE);
+	assert_int_equal(c.wants, 1);
+	assert_string_equal(c.want[0].path, "vcek/v1/Milan/cert_chain");
+	collateral_store_free(s);
 }
 
 int main(void)
@@ -304,6 +361,8 @@ int main(void)
 	        cmocka_unit_test(it_is_bounded_and_tells_vendors_apart),
 	        cmocka_unit_test(many_names_are_found),
 	        cmocka_unit_test(a_report_and_a_store_are_enough),
+	        cmocka_unit_test(lists_of_the_evidence_are_asked_for_anew),
+	        cmocka_unit_test(the_certificate_of_yesterdays_firmware_does_not_do),
 	        cmocka_unit_test(version_two_asks_for_both_products),
 	};
 

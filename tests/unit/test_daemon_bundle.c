@@ -45,7 +45,7 @@ static int setup(void **state)
 	snprintf(policy_dir, sizeof(policy_dir), "%s/policy.d", dir);
 	snprintf(collateral, sizeof(collateral), "%s/collateral", dir);
 	assert_int_equal(mkdir(policy_dir, 0700), 0);
-	paths = (struct bundle_paths){config, policy_dir, collateral, false};
+	paths = (struct bundle_paths){config, policy_dir, {collateral, NULL}, false};
 	put_tlog_policy(&text, "two");
 	put("policy.d/acme.policy", buf_view(&text));
 	put("policy.d/10-one.conf", bytes_str(one));
@@ -150,9 +150,24 @@ static void test_collateral(void **state)
 	assert_non_null(strstr(issues.v[0].where.file, "collateral/README"));
 	policy_free(p);
 	bundle_free(&b);
-	free(cert);
 	snprintf(path, sizeof(path), "%s/README", collateral);
 	assert_int_equal(unlink(path), 0);
+	/* A second directory, and one within it that is none of our business. */
+	snprintf(path, sizeof(path), "%s/more", collateral);
+	assert_int_equal(mkdir(path, 0700), 0);
+	put("collateral/more/lab.der", (struct bytes){cert, n});
+	put("collateral/more/README", bytes_str("what lies here"));
+	load(&b, &p);
+	assert_int_equal(issues.n, 0);
+	assert_int_equal(p->endorsements, 1);
+	policy_free(p);
+	bundle_free(&b);
+	paths.collateral[1] = path;
+	load(&b, &p);
+	assert_int_equal(issues.n, 1);
+	policy_free(p);
+	bundle_free(&b);
+	free(cert);
 	for (int i = 0; i < POLICY_ENDORSEMENTS_MAX; i++) {
 		char name[64];
 

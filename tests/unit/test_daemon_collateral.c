@@ -162,7 +162,7 @@ static void what_is_not_what_was_asked_for_is_not_kept(void **state)
 	checked(-EINVAL);
 	assert_int_equal(of_intel("pieces"), 0);
 	assert_int_equal(of_intel("missing"), 1);
-	snprintf(path, sizeof(path), "%s/collateral", dir);
+	snprintf(path, sizeof(path), "%s/collateral-cache", dir);
 	n = scandir(path, &list, NULL, NULL);
 	assert_int_equal(n, 2); /* "." and ".." */
 	for (int i = 0; i < n; i++)
@@ -296,7 +296,7 @@ static void a_bad_index_is_forgotten(void **state)
 
 	(void)state;
 	collateral_close(g);
-	snprintf(path, sizeof(path), "%s/collateral/index.json", dir);
+	snprintf(path, sizeof(path), "%s/collateral-cache/index.json", dir);
 	assert_int_equal(file_write_atomic(path, bytes_str("[{\"vendor\":\"amd\"},7,{}]"), 0600),
 	                 0);
 	open_store();
