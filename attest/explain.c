@@ -12,6 +12,13 @@
 enum { PAGE_WIDTH = 100, VALUE_AT = 26, CHUNK = 64 };
 enum { HEX_MAX = 72, MEANING_MAX = 512, NAME_TEXT = 80, DAY_TEXT = 16 };
 
+/* Texts of the evidence are shown on terminals: '?' for what is not printable ASCII. */
+static void put_clean(struct buf *out, const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		buf_u8(out, s[i] < 0x20 || s[i] > 0x7e ? '?' : (uint8_t)s[i]);
+}
+
 /* Goes on at column `at`, or on a line of their own. The width is a wish: no word is cut for it. */
 static void put_words(struct buf *out, size_t at, const char *words)
 {
@@ -29,7 +36,7 @@ static void put_words(struct buf *out, size_t at, const char *words)
 			buf_u8(out, ' ');
 			at++;
 		}
-		buf_put(out, words, n);
+		put_clean(out, words, n);
 		at += n;
 		words += n + strspn(words + n, " ");
 	}
@@ -43,9 +50,11 @@ void explain_line(struct buf *out, size_t off, const char *name, const char *val
 
 	snprintf(offset, sizeof(offset), "0x%03zx", off);
 	buf_printf(out, "%-6s %-18s ", offset, name);
-	for (; n > CHUNK; n -= CHUNK, value += CHUNK)
-		buf_printf(out, "%.*s\n%*s", CHUNK, value, VALUE_AT, "");
-	buf_str(out, value);
+	for (; n > CHUNK; n -= CHUNK, value += CHUNK) {
+		put_clean(out, value, CHUNK);
+		buf_printf(out, "\n%*s", VALUE_AT, "");
+	}
+	put_clean(out, value, n);
 	at += n;
 	if (*meaning) {
 		snprintf(words, sizeof(words), "(%s)", meaning);

@@ -8,7 +8,7 @@
 
 #include "core/bytes.h"
 
-/* An empty meaning is left out. */
+/* An empty meaning is left out. What is not printable in value or meaning becomes '?'. */
 void explain_line(struct buf *out, size_t off, const char *name, const char *value,
                   const char *meaning);
 /* The first 72 bytes at most. Where all is zero, it says so in place of value and meaning. */
