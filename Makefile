@@ -148,6 +148,7 @@ LINK_transport := transport attest core
 LINK_daemon := daemon policy keyring transport attest ledger core
 LINK_bpf := $(LINK_daemon)
 LINK_cli := cli policy transport attest ledger core
+LINK_cli_sim := attester $(LINK_cli)
 LINK_attester := attester policy attest ledger core
 # Both ends of a connection.
 LINK_ends := attester transport keyring attest core
@@ -159,7 +160,7 @@ $(O)/tests/test_$(1)_%: $(O)/obj/tests/unit/test_$(1)_%.o $(LINK_$(1):%=$(O)/lib
 $(O)/fuzz/$(1)_%: $(O)/obj/tests/fuzz/fuzz_$(1)_%.o $(LINK_$(1):%=$(O)/lib%.a)
 	$$(Q)$$(link_test)
 endef
-$(foreach r,$(ROOMS) attest_sim policy_sim daemon bpf cli attester ends,$(eval $(call test_rule,$(r))))
+$(foreach r,$(ROOMS) attest_sim policy_sim cli_sim daemon bpf cli attester ends,$(eval $(call test_rule,$(r))))
 
 .PHONY: unit unit-run
 # Unit tests always run under the sanitizers. ROOM=attest limits them to one room.

@@ -35,6 +35,7 @@ int cmd_arm(int argc, char **argv);
 int cmd_disarm(int argc, char **argv);
 int cmd_watch(int argc, char **argv);
 int cmd_anchors(int argc, char **argv);
+int cmd_probe(int argc, char **argv);
 
 /* ------------------------------------------------------------------- out.c */
 

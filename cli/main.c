@@ -25,6 +25,7 @@ static const struct command commands[] = {
         {"verify", "proof", cmd_verify_proof, "judge a tlog-proof and its leaf"},
         {"policy", "check", cmd_policy_check, "say what is wrong with policy files"},
         {NULL, "explain", cmd_explain, "which rule decides for HOST:PORT, and what came of it"},
+        {NULL, "probe", cmd_probe, "what evidence HOST:PORT shows, and a policy that admits it"},
         {NULL, "status", cmd_status, "what keygated is doing"},
         {NULL, "sessions", cmd_sessions, "the sessions that are open"},
         {NULL, "watch", cmd_watch, "events as they happen"},
