@@ -233,6 +233,23 @@ def mapped_address_is_gated(w):
 
 
 @test
+def probe_gets_past_the_gate_and_no_further(w):
+    trust = ("--anchor", w.path("tee/ark.pem"), "--ledger-policy", w.path("etc/tlog-policy"))
+    for host, target in ((V4, "%s:%d" % (V4, PORT["good"])), (V6, "[%s]:%d" % (V6, PORT["good"]))):
+        _, j = w.keygate("probe", *trust, target)
+        check((j["verdict"], j["peer"], j["logged"]) == ("pass", target, True), "probe: %r" % j)
+        check('address     = {"%s"}' % host in j["stanza"], "stanza: %s" % j["stanza"])
+    _, j = w.keygate("probe", *trust, "%s:%d" % (V4, PORT["no-proof"]), ok=(3,))
+    check(j["verdict"] == "unavailable" and not j["logged"], "probe without a proof: %r" % j)
+    _, j = w.keygate("probe", "%s:7000" % V4, ok=(2,))
+    check(j["kind"] == "no" and "forbidden" in j["error"], "probe of what is denied: %r" % j)
+    # No session came of it.
+    _, j = w.keygate("sessions")
+    check(not any(s["peer"].endswith(":%d" % PORT["no-proof"]) for s in j["sessions"]),
+          "sessions: %r" % j)
+
+
+@test
 def canary_shows_when_not_gated(w):
     """The test above could not fail if the capture saw nothing."""
     word = canary()

@@ -1005,6 +1005,52 @@ static void test_own_sockets(void **state)
 	close(srv);
 }
 
+/* In a process of its own, as root's probe is: 0 when only the socket that it was given leads out.
+ */
+static int probes(int up)
+{
+	struct sockaddr_storage from = {0};
+	socklen_t n = sizeof(from);
+	int own = new_socket(GATED4, SOCK_STREAM, 0);
+	char text[64];
+
+	if (try_connect(up, GATED4, 443, 2000))
+		return 1;
+	if (try_connect(own, GATED4, 443, 2000) || getsockname(own, (struct sockaddr *)&from, &n))
+		return 2;
+	at_text(&from, text);
+	return strncmp(text, "127.0.0.1 ", 10) ? 3 : 0; /* that one was steered */
+}
+
+static void test_an_own_socket_is_good_in_another_process(void **state)
+{
+	struct lab *l = *state;
+	int srv = server(GATED4, 443), up = own_socket(l, 5), conn, status;
+	struct sockaddr_storage peer;
+	pid_t child;
+
+	assert_int_equal(
+	        intercept_session(l->i, 5, GATE_SESSION_HANDSHAKE, now_boot() + 10000000000u), 0);
+	child = fork();
+	if (!child)
+		_exit(probes(up));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	conn = accepted(srv, &peer, 2000);
+	assert_true(byte_passes(up, conn, 1000));
+	assert_int_equal(accepted(srv, &peer, 0), -1);
+	/* Its time is over. */
+	intercept_session_end(l->i, 5, 0);
+	assert_false(byte_passes(up, conn, QUIET_MS));
+	/* Else it would try to send that byte through the gate of a later test, without a mark. */
+	setsockopt(up, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1},
+	           sizeof(struct linger));
+	close(up);
+	close(conn);
+	close(srv);
+}
+
 /* An own socket of session 5, made for ip:443, is refused this connect. */
 static void goes_nowhere(struct lab *l, const char *ip, const char *to, uint16_t port)
 {
@@ -1469,6 +1515,7 @@ int main(void)
 	        T(test_default_deny),
 	        T(test_other_device),
 	        T(test_own_sockets),
+	        T(test_an_own_socket_is_good_in_another_process),
 	        T(test_own_socket_has_one_destination),
 	        T(test_own_packets_have_one_destination),
 	        T(test_deadline),
