@@ -9,17 +9,20 @@
  *           [--explain | --json] HOST:PORT
  *
  * Judged as a policy without loosenings would, but for what only a policy can say. On a host that
- * keygate gates, keygated makes the socket, since the kernel half would steer any other.
+ * keygate gates, keygated makes the socket, since the kernel half would steer any other; that takes
+ * root, who is given up as soon as the connection stands: what the peer sends is hostile.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <openssl/rand.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 #include "attest/binding.h"
@@ -36,6 +39,9 @@
 
 /* TIMEOUT_MAX: what keygated lets its socket live. LEDGER_MAX_AGE: a policy's default. */
 enum { NO_OPTION = -1, TIMEOUT = 15, TIMEOUT_MAX = 30, LEDGER_MAX_AGE = 86400 };
+
+/* The user of this number owns nothing. */
+enum { NOBODY = 65534 };
 
 /* ------------------------------------------------------------------ options */
 
@@ -218,16 +224,15 @@ static bool is_loopback(const struct sockaddr_storage *a)
 }
 
 /*
- * A transport_hooks.connected. A keygated that this command could not find steers the connection
+ * A keygated that this command could not find steers the connection
  * to its own listener, on loopback: what is said there would reach the destination as an
  * application's bytes.
  */
-static int not_steered(void *ctx, int fd, struct failure *why)
+static int not_steered(int fd, struct failure *why)
 {
 	struct sockaddr_storage from = {0}, to = {0};
 	socklen_t from_n = sizeof(from), to_n = sizeof(to);
 
-	(void)ctx;
 	if (getsockname(fd, (struct sockaddr *)&from, &from_n) ||
 	    getpeername(fd, (struct sockaddr *)&to, &to_n)) {
 		failure_set(why, "connect.unreachable", "%s", strerror(errno));
@@ -238,6 +243,21 @@ static int not_steered(void *ctx, int fd, struct failure *why)
 	failure_set(why, "connect.unreachable",
 	            "keygated gates this destination; run the probe as root, with its --socket");
 	return -EPERM;
+}
+
+/* Here the last thing was done that needs a right, and nothing of the peer was read yet. */
+static int connected(void *ctx, int fd, struct failure *why)
+{
+	const struct probe *p = ctx;
+	int ret = not_steered(fd, why);
+
+	if (ret || !p->confine)
+		return ret;
+	ret = p->confine();
+	if (ret)
+		failure_set(why, "session.resources", "root's rights can't be given up: %s",
+		            strerror(-ret));
+	return ret;
 }
 
 static int note_suite(void *ctx, uint16_t suite, struct failure *why)
@@ -262,7 +282,7 @@ static int try_address(struct probe *p, SSL_CTX *tls, const uint8_t addr[static 
                        struct transport_target *to, uint64_t deadline_ms, struct failure *f)
 {
 	const struct transport_hooks hooks = {
-	        .connected = not_steered, .handshaken = note_suite, .ctx = p};
+	        .connected = connected, .handshaken = note_suite, .ctx = p};
 	struct transport_call call = {
 	        .tls = tls, .fd = -1, .to = to, .deadline_ms = deadline_ms, .hooks = &hooks};
 	int ret = make_socket(p, addr, &call.fd);
@@ -452,7 +472,7 @@ static int run(struct probe *p)
 	return ret ? ret : cmd_status_of(checks_overall(&p->checks));
 }
 
-int cmd_probe(int argc, char **argv)
+int probe_main(int argc, char **argv, int (*confine)(void))
 {
 	struct probe *p = calloc(1, sizeof(*p));
 	struct sigaction ignore = {.sa_handler = SIG_IGN}, old;
@@ -463,6 +483,7 @@ int cmd_probe(int argc, char **argv)
 	p->client =
 	        (struct client){.command = argv[0], .synopsis = SYNOPSIS, .socket = CLIENT_SOCKET};
 	p->timeout = TIMEOUT;
+	p->confine = confine;
 	p->in.at = time(NULL);
 	ret = take_options(argc, argv, p);
 	if (ret == NO_OPTION) {
@@ -476,4 +497,22 @@ int cmd_probe(int argc, char **argv)
 	free(p->tlog);
 	free(p);
 	return ret;
+}
+
+/* For good: what a peer sends is not read with root's rights. Nothing to do for other users. */
+static int give_up_root(void)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return -errno;
+	if (geteuid() != 0)
+		return 0;
+	if (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) ||
+	    setresuid(NOBODY, NOBODY, NOBODY))
+		return -errno;
+	return geteuid() == NOBODY ? 0 : -EPERM;
+}
+
+int cmd_probe(int argc, char **argv)
+{
+	return probe_main(argc, argv, give_up_root);
 }

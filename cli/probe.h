@@ -29,7 +29,8 @@ struct probe {
 	char anchor[ATTEST_ANCHORS_MAX][PATH_MAX];    /* absolute */
 	char ledger_path[PATH_MAX];                   /* absolute; empty: none */
 	struct tlog_policy *tlog;                     /* owned; NULL: none */
-	uint32_t timeout;                             /* seconds */
+	int (*confine)(void);
+	uint32_t timeout; /* seconds */
 
 	/* Found. */
 	char peer[TARGET_PEER_TEXT]; /* the address that was tried last */
@@ -49,6 +50,11 @@ struct probe {
 	struct checks checks;
 };
 
+/*
+ * probe.c: the command; confine (may be NULL) is called once the connection stands, before anything
+ * that the peer sent is read, and after all files were. 0 or -errno.
+ */
+int probe_main(int argc, char **argv, int (*confine)(void));
 /* probe_print.c: to standard output. 0, or CMD_UNKNOWN when out of memory. */
 int probe_print_text(const struct probe *p);
 int probe_print_json(const struct probe *p);

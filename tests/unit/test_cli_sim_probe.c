@@ -11,12 +11,14 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include "attest/binding.h"
 #include "attester/serve.h"
 #include "attester/sim_snp.h"
+#include "cli/probe.h"
 #include "ledger/ledger.h"
 #include "policy/policy.h"
 #include "transport/transport.h"
@@ -128,8 +130,14 @@ static const char *where(const struct server *s)
 	return text;
 }
 
+/* In this process, which still has tests to make as root. */
+static int probe(int argc, char **argv)
+{
+	return probe_main(argc, argv, NULL);
+}
+
 /* One probe of one server. */
-#define PROBE(s, ...) (server_start(s), probe_of(s, RUN(cmd_probe, "--socket", sock, __VA_ARGS__)))
+#define PROBE(s, ...) (server_start(s), probe_of(s, RUN(probe, "--socket", sock, __VA_ARGS__)))
 
 static int probe_of(struct server *s, int status)
 {
@@ -353,16 +361,16 @@ static void test_unreachable(void **state)
 
 	(void)state;
 	/* It listens, and never answers. */
-	assert_int_equal(RUN(cmd_probe, "--socket", sock, "--json", "--timeout", "1", where(&s)),
+	assert_int_equal(RUN(probe, "--socket", sock, "--json", "--timeout", "1", where(&s)),
 	                 CMD_UNKNOWN);
 	j = answer();
 	member_is(j, "verdict", "unavailable");
 	assert_string_equal(check_of(j, "auth.timeout"), "unavailable");
 	json_decref(j);
 	close(listener);
-	assert_int_equal(RUN(cmd_probe, "--socket", sock, where(&s)), CMD_UNKNOWN);
+	assert_int_equal(RUN(probe, "--socket", sock, where(&s)), CMD_UNKNOWN);
 	says("unavailable  connect.refused");
-	assert_int_equal(RUN(cmd_probe, "--socket", sock, "nowhere.invalid:443"), CMD_UNKNOWN);
+	assert_int_equal(RUN(probe, "--socket", sock, "nowhere.invalid:443"), CMD_UNKNOWN);
 	says("peer             none\n");
 	says("the host has no address");
 }
@@ -385,7 +393,7 @@ static void test_another_protocol(void **state)
 
 	(void)state;
 	assert_int_equal(pthread_create(&t, NULL, hang_up, &listener), 0);
-	assert_int_equal(RUN(cmd_probe, "--socket", sock, where(&s)), CMD_UNKNOWN);
+	assert_int_equal(RUN(probe, "--socket", sock, where(&s)), CMD_UNKNOWN);
 	says("unavailable  tls.handshake");
 	pthread_join(t, NULL);
 	close(listener);
@@ -559,7 +567,7 @@ static void test_keygated_makes_the_socket(void **state)
 	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
 	daemon_start(&d, "{\"ok\":true,\"gated\":true,\"destination\":\"d\",\"seconds\":30}\n", fd);
 	server_start(&s);
-	status = RUN(cmd_probe, "--socket", sock, "--anchor", anchor, where(&s));
+	status = RUN(probe, "--socket", sock, "--anchor", anchor, where(&s));
 	daemon_end(&d);
 	assert_int_equal(getsockname(mine, (struct sockaddr *)&from, &n), 0);
 	assert_int_equal(ntohl(from.sin_addr.s_addr), INADDR_LOOPBACK + 1);
@@ -596,7 +604,7 @@ static void test_keygated_says_otherwise(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		daemon_start(&d, all[i].answer, -1);
-		assert_int_equal(RUN(cmd_probe, "--socket", sock, where(&s)), all[i].status);
+		assert_int_equal(RUN(probe, "--socket", sock, where(&s)), all[i].status);
 		daemon_end(&d);
 		assert_int_equal(poll(&p, 1, 0), 0);
 	}
@@ -612,6 +620,67 @@ static void test_what_is_not_gated(void **state)
 	daemon_start(&d, "{\"ok\":true,\"gated\":false,\"destination\":null}\n", -1);
 	assert_int_equal(PROBE(&s, "--anchor", anchor, where(&s)), CMD_YES);
 	daemon_end(&d);
+}
+
+/* ------------------------------------------------------------------------ rights */
+
+static int can_not(void)
+{
+	return -EPERM;
+}
+
+static int probe_unconfined(int argc, char **argv)
+{
+	return probe_main(argc, argv, can_not);
+}
+
+/* The real thing, in a process that can do without root afterwards. */
+static int gives_up_root(const struct server *s)
+{
+	const char *words[] = {"keygate probe", "--socket", sock, "--anchor",
+	                       anchor,          where(s),   NULL};
+	int argc = 6, status;
+
+	/* Nothing of it on the test's own output. */
+	if (!freopen("/dev/null", "w", stdout))
+		return 1;
+	optind = 0;
+	status = cmd_probe(argc, (char **)(uintptr_t)words);
+	return status != CMD_YES                        ? 2
+	       : getuid() != 65534 || getgid() != 65534 ? 3
+	       : setuid(0) == 0                         ? 4
+	       : access(anchor, R_OK) == 0              ? 5
+	                                                : 0;
+}
+
+static void test_root_is_given_up(void **state)
+{
+	struct server s = {.listener = -1};
+	int status;
+	pid_t pid;
+
+	(void)state;
+	server_start(&s);
+	assert_int_equal(
+	        run(probe_unconfined, (const char *const[]){"--socket", sock, where(&s), NULL}),
+	        CMD_UNKNOWN);
+	server_end(&s);
+	says("root's rights can't be given up");
+	if (geteuid() != 0) {
+		printf("SKIPPED: giving up root needs root\n");
+		return;
+	}
+	s = (struct server){.listener = -1};
+	s.tls = NULL;
+	server_start(&s);
+	fflush(NULL);
+	pid = fork();
+	if (!pid)
+		_exit(gives_up_root(&s));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	server_end(&s);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 /* ------------------------------------------------------------------------- usage */
@@ -635,11 +704,11 @@ static void test_usage(void **state)
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		const char *words[4] = {wrong[i][0], wrong[i][1], wrong[i][2], NULL};
 
-		assert_int_equal(run(cmd_probe, words), CMD_USAGE);
+		assert_int_equal(run(probe, words), CMD_USAGE);
 		assert_string_equal((char *)out, "");
 	}
-	assert_int_equal(run(cmd_probe, (const char *const[]){NULL}), CMD_USAGE);
-	assert_int_equal(RUN(cmd_probe, "--help"), CMD_YES);
+	assert_int_equal(run(probe, (const char *const[]){NULL}), CMD_USAGE);
+	assert_int_equal(RUN(probe, "--help"), CMD_YES);
 }
 
 int main(void)
@@ -655,6 +724,7 @@ int main(void)
 	        cmocka_unit_test(test_keygated_makes_the_socket),
 	        cmocka_unit_test(test_keygated_says_otherwise),
 	        cmocka_unit_test(test_what_is_not_gated),
+	        cmocka_unit_test(test_root_is_given_up),
 	        cmocka_unit_test(test_usage),
 	};
 
