@@ -4,7 +4,7 @@
  * admit it. One connection that carries no byte of an application: a TLS handshake, the request for
  * evidence, and the end.
  *
- *   keygate probe [--server-name NAME] [--anchor FILE]... [--collateral DIR]...
+ *   keygate probe [--transport NAME] [--server-name NAME] [--anchor FILE]... [--collateral DIR]...
  *           [--ledger-policy FILE] [--at UNIX] [--timeout SECONDS] [--socket PATH]
  *           [--explain | --json] HOST:PORT
  *
@@ -25,7 +25,6 @@
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
-#include "attest/binding.h"
 #include "cli/claims.h"
 #include "cli/cmd.h"
 #include "cli/input.h"
@@ -33,7 +32,7 @@
 #include "core/file.h"
 
 #define SYNOPSIS \
-	"[--server-name NAME] [--anchor FILE]... [--collateral DIR]... " \
+	"[--transport NAME] [--server-name NAME] [--anchor FILE]... [--collateral DIR]... " \
 	"[--ledger-policy FILE] [--at UNIX] [--timeout SECONDS] [--socket PATH] " \
 	"[--explain | --json] HOST:PORT"
 
@@ -46,7 +45,8 @@ enum { NOBODY = 65534 };
 /* ------------------------------------------------------------------ options */
 
 enum option_id {
-	OPT_SERVER_NAME = 1,
+	OPT_TRANSPORT = 1,
+	OPT_SERVER_NAME,
 	OPT_ANCHOR,
 	OPT_COLLATERAL,
 	OPT_LEDGER_POLICY,
@@ -59,6 +59,7 @@ enum option_id {
 };
 
 static const struct option options[] = {
+        {"transport", required_argument, NULL, OPT_TRANSPORT},
         {"server-name", required_argument, NULL, OPT_SERVER_NAME},
         {"anchor", required_argument, NULL, OPT_ANCHOR},
         {"collateral", required_argument, NULL, OPT_COLLATERAL},
@@ -71,6 +72,17 @@ static const struct option options[] = {
         {"help", no_argument, NULL, OPT_HELP},
         {0},
 };
+
+static int take_transport(struct probe *p, const char *name)
+{
+	p->transport = attest_transport_from_name(name);
+	if (p->transport != TRANSPORT_NONE)
+		return 0;
+	cmd_error(CMD_USAGE, "no transport \"%s\"; there are:", name);
+	for (int t = TRANSPORT_NONE + 1; t < TRANSPORT_MAX; t++)
+		fprintf(stderr, "  %s\n", attest_transport_name((enum attest_transport)t));
+	return CMD_USAGE;
+}
 
 static int take_anchor(struct probe *p, const char *path)
 {
@@ -126,6 +138,8 @@ static int take_server_name(struct probe *p, const char *name)
 static int take_option(enum option_id id, const char *arg, struct probe *p)
 {
 	switch (id) {
+	case OPT_TRANSPORT:
+		return take_transport(p, arg);
 	case OPT_SERVER_NAME:
 		return take_server_name(p, arg);
 	case OPT_ANCHOR:
@@ -330,20 +344,23 @@ static int fetch_evidence(struct probe *p, struct transport_target *to, bool *th
 static int open_evidence(struct probe *p, const struct transport_target *to)
 {
 	const struct transport_evidence *e = &p->evidence;
-	struct bytes request = {e->bytes.p, e->request_len};
-	struct bytes message = {e->bytes.p + e->request_len, e->bytes.n - e->request_len};
-	struct authenticator auth;
-	int ret = authenticator_verify(&e->keys, request, message, &auth, &p->checks);
+	const uint8_t *at = e->bytes.p;
+	struct attest_wire wire = {
+	        .transport = p->transport,
+	        .request = {at, e->request_len},
+	        .message = {at + e->request_len, e->message_len},
+	        .leaf = {at + e->request_len + e->message_len, e->leaf_len},
+	        .keys = &e->keys,
+	        .server_name = to->server_name,
+	        .at = p->in.at,
+	};
 
-	if (!ret && checks_overall(&p->checks) == CHECK_PASS) {
-		memcpy(p->shown.spki_sha256, auth.spki_sha256, sizeof(p->shown.spki_sha256));
-		p->opened = !cmw_parse(auth.cmw, &p->shown.cmw);
-		check_add(&p->checks, "cmw.format", p->opened ? CHECK_PASS : CHECK_FAIL, "%s",
-		          p->shown.cmw.evidence_type);
-		ret = attest_binding(BINDING_SERVER, auth.spki, e->keys.attestation, to->context,
-		                     bytes_str(to->server_name), p->shown.report_data);
-	}
-	return ret ? cmd_error(CMD_UNKNOWN, "out of memory") : 0;
+	memcpy(wire.exporter, e->exporter, sizeof(wire.exporter));
+	memcpy(wire.context, to->context, sizeof(wire.context));
+	if (attest_open(&wire, &p->shown, &p->checks))
+		return cmd_error(CMD_UNKNOWN, "out of memory");
+	p->opened = checks_overall(&p->checks) == CHECK_PASS;
+	return 0;
 }
 
 static void take_checks(struct probe *p, const struct checks *made)
@@ -372,6 +389,8 @@ static void judge_evidence(struct probe *p)
 	p->judged = true;
 	p->holds = checks_overall(&made) == CHECK_PASS;
 	take_checks(p, &made);
+	if (p->claims.valid_until > p->shown.valid_until)
+		p->claims.valid_until = p->shown.valid_until;
 	if (p->holds)
 		claims_check_tcb(&p->claims, NULL, 0, &p->checks);
 }
@@ -454,7 +473,7 @@ static int judge_ledger(struct probe *p)
 
 static int run(struct probe *p)
 {
-	struct transport_target to = {.server_name = ""};
+	struct transport_target to = {.transport = p->transport};
 	bool there = false;
 	int ret;
 
@@ -482,6 +501,7 @@ int probe_main(int argc, char **argv, int (*confine)(void))
 		return cmd_error(CMD_UNKNOWN, "out of memory");
 	p->client =
 	        (struct client){.command = argv[0], .synopsis = SYNOPSIS, .socket = CLIENT_SOCKET};
+	p->transport = TRANSPORT_KEYGATE;
 	p->timeout = TIMEOUT;
 	p->confine = confine;
 	p->in.at = time(NULL);
@@ -492,6 +512,7 @@ int probe_main(int argc, char **argv, int (*confine)(void))
 		ret = run(p);
 		sigaction(SIGPIPE, &old, NULL);
 	}
+	attest_opened_free(&p->shown);
 	transport_evidence_free(&p->evidence);
 	input_free(&p->in);
 	free(p->tlog);

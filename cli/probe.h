@@ -6,24 +6,17 @@
 
 #include <limits.h>
 #include "attest/attest.h"
-#include "attest/cmw.h"
 #include "cli/client.h"
 #include "cli/target.h"
 #include "ledger/ledger.h"
 #include "transport/transport.h"
-
-/* Evidence, authentic to the connection. */
-struct probe_shown {
-	struct cmw cmw; /* views */
-	uint8_t spki_sha256[32];
-	uint8_t report_data[64]; /* that it must bear */
-};
 
 struct probe {
 	/* Asked for. */
 	struct client client; /* --json, --socket */
 	bool explain;
 	struct target target;
+	enum attest_transport transport;
 	char server_name[AUTHENTICATOR_NAME_MAX + 1]; /* empty: none */
 	struct attest_input in;                       /* anchors, collateral, time */
 	char anchor[ATTEST_ANCHORS_MAX][PATH_MAX];    /* absolute */
@@ -35,7 +28,7 @@ struct probe {
 	/* Found. */
 	char peer[TARGET_PEER_TEXT]; /* the address that was tried last */
 	struct transport_evidence evidence;
-	struct probe_shown shown;   /* if opened */
+	struct attest_opened shown; /* if opened */
 	struct claims claims;       /* if judged */
 	struct statement statement; /* if has_statement; a peer's word unless logged */
 	struct checkpoint head;     /* of its proof, if has_head; as above */

@@ -11,10 +11,6 @@
 #include "cli/probe.h"
 #include "cli/stanza.h"
 
-/* How the evidence is shown, and what that ties it to. */
-#define PROBE_TRANSPORT "keygate"
-#define PROBE_BINDER    "connection"
-
 enum { PAGE_MAX = 4 << 20, TEXT_MAX = 256, STANZA_MAX = 65536 };
 
 /* A peer's text, cut and cleaned. */
@@ -42,6 +38,12 @@ static const char *suite_name(uint16_t suite)
 	}
 }
 
+/* What ties this very evidence, or else what the transport promises. */
+static const char *binder_of(const struct probe *p)
+{
+	return p->opened ? p->shown.binder : attest_transport_binder(p->transport);
+}
+
 /* Evidence that attest/ refuses no policy admits; a TCB's status one can. */
 static bool make_stanza(const struct probe *p, struct buf *out)
 {
@@ -50,8 +52,8 @@ static bool make_stanza(const struct probe *p, struct buf *out)
 	        .is_name = target_is_name(&p->target),
 	        .port = p->target.port,
 	        .server_name = p->server_name,
-	        .transport = PROBE_TRANSPORT,
-	        .binder = PROBE_BINDER,
+	        .transport = attest_transport_name(p->transport),
+	        .binder = attest_transport_binder(p->transport),
 	        .spki_sha256 = p->shown.spki_sha256,
 	        .claims = &p->claims,
 	        .ledger = p->logged ? p->ledger_path : NULL,
@@ -77,7 +79,8 @@ static void print_connection(const struct probe *p, struct buf *out)
 	buf_printf(out, "%-16s %s\n", "peer", p->peer[0] ? p->peer : "none");
 	if (suite)
 		buf_printf(out, "%-16s 1.3, %s\n", "tls", suite);
-	buf_printf(out, "%-16s %s, binder %s\n", "transport", PROBE_TRANSPORT, PROBE_BINDER);
+	buf_printf(out, "%-16s %s, binder %s\n", "transport", attest_transport_name(p->transport),
+	           binder_of(p));
 	if (!p->opened)
 		return;
 	hex_encode(BYTES_OF(p->shown.spki_sha256), hex);
@@ -202,8 +205,8 @@ int probe_print_json(const struct probe *p)
 	                  json_string(check_status_name(checks_overall(&p->checks))));
 	claims_put_member(&j, "peer", text_json(p->peer));
 	claims_put_member(&j, "tls", text_json(suite_name(p->suite)));
-	claims_put_member(&j, "transport", json_string(PROBE_TRANSPORT));
-	claims_put_member(&j, "binder", json_string(PROBE_BINDER));
+	claims_put_member(&j, "transport", json_string(attest_transport_name(p->transport)));
+	claims_put_member(&j, "binder", json_string(binder_of(p)));
 	claims_put_member(&j, "server_key", key_json(p));
 	claims_put(&j, &p->claims, p->holds);
 	claims_put_missing(&j, &p->claims, p->holds);

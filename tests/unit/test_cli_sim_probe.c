@@ -15,7 +15,6 @@
 #include <time.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
-#include "attest/binding.h"
 #include "attester/serve.h"
 #include "attester/sim_snp.h"
 #include "cli/probe.h"
@@ -25,7 +24,9 @@
 
 #define LOG_NAME "log.example/probe"
 
-static char base[64], anchor[128];
+static char base[64], anchor[128], collateral[128];
+static uint8_t *chain;
+static size_t chain_n;
 static struct evidence_source source;
 
 static const char *in_base(const char *name)
@@ -50,6 +51,12 @@ static int open_all(void **state)
 	assert_int_equal(evidence_sim_init(in_base("tee"), TEE_SNP, time(NULL), &step), 0);
 	assert_int_equal(file_write_atomic(in_base("code"), bytes_str("the code"), 0600), 0);
 	snprintf(anchor, sizeof(anchor), "%s", in_base("tee/" SIM_ARK_CERT));
+	assert_int_equal(file_read(in_base("tee/chain.pem"), 65536, &chain, &chain_n), 0);
+	snprintf(collateral, sizeof(collateral), "%s", in_base("collateral"));
+	assert_int_equal(mkdir(collateral, 0700), 0);
+	assert_int_equal(file_write_atomic(in_base("collateral/chain.pem"),
+	                                   (struct bytes){chain, chain_n}, 0600),
+	                 0);
 	return evidence_sim_open(in_base("tee"), in_base("code"), &source, &step);
 }
 
@@ -58,6 +65,7 @@ static int close_all(void **state)
 	char cmd[128];
 
 	evidence_sim_close(&source);
+	free(chain);
 	snprintf(cmd, sizeof(cmd), "rm -r %s", base);
 	return system(cmd) | cli_close(state);
 }
@@ -107,6 +115,8 @@ static void server_start(struct server *s)
 {
 	if (!s->config.source)
 		s->config.source = &source;
+	if (!s->config.transports)
+		s->config.transports = 1u << TRANSPORT_KEYGATE;
 	s->tls = serve_tls_context("service.test");
 	assert_non_null(s->tls);
 	s->listener = listen_at(&s->at);
@@ -184,15 +194,16 @@ static int load(void *ctx, const char *path, uint8_t **to, size_t *n)
 }
 
 /* What another connection to the same peer brings. */
-static void present(struct server *s, const char *server_name, struct transport_evidence *e,
+static void present(struct server *s, enum attest_transport t, const char *server_name,
+                    struct transport_evidence *e, struct attest_opened *o,
                     struct policy_presented *shown)
 {
-	struct transport_target to = {.server_name = ""};
+	struct transport_target to = {.transport = t};
 	struct transport_call call = {.tls = transport_tls_context(NULL),
 	                              .fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0),
 	                              .to = &to,
 	                              .deadline_ms = transport_now_ms() + 8000};
-	struct authenticator auth;
+	struct attest_wire wire = {.transport = t, .keys = &e->keys, .at = time(NULL)};
 	struct checks checks = {0};
 	struct failure why;
 
@@ -200,28 +211,30 @@ static void present(struct server *s, const char *server_name, struct transport_
 	strcpy(to.server_name, server_name);
 	RAND_bytes(to.context, sizeof(to.context));
 	assert_int_equal(transport_attest(&call, e, &why), 0);
-	assert_int_equal(authenticator_verify(&e->keys, (struct bytes){e->bytes.p, e->request_len},
-	                                      (struct bytes){e->bytes.p + e->request_len,
-	                                                     e->bytes.n - e->request_len},
-	                                      &auth, &checks),
-	                 0);
-	assert_int_equal(cmw_parse(auth.cmw, &shown->cmw), 0);
-	assert_int_equal(attest_binding(BINDING_SERVER, auth.spki, e->keys.attestation, to.context,
-	                                bytes_str(server_name), shown->report_data),
-	                 0);
-	memcpy(shown->spki_sha256, auth.spki_sha256, sizeof(shown->spki_sha256));
-	shown->binder = BINDER_CONNECTION;
+	wire.request = (struct bytes){e->bytes.p, e->request_len};
+	wire.message = (struct bytes){wire.request.p + e->request_len, e->message_len};
+	wire.leaf = (struct bytes){wire.message.p + e->message_len, e->leaf_len};
+	wire.server_name = to.server_name;
+	memcpy(wire.exporter, e->exporter, sizeof(wire.exporter));
+	memcpy(wire.context, to.context, sizeof(wire.context));
+	assert_int_equal(attest_open(&wire, o, &checks), 0);
+	assert_int_equal(checks_overall(&checks), CHECK_PASS);
+	shown->cmw = o->cmw;
+	memcpy(shown->report_data, o->report_data, sizeof(shown->report_data));
+	memcpy(shown->spki_sha256, o->spki_sha256, sizeof(shown->spki_sha256));
+	shown->binder = policy_binder_from_name(o->binder);
 	shown->check_report_data = true;
 	close(call.fd);
 	SSL_CTX_free(call.tls);
 }
 
 /* policy/ takes it, and admits this peer, and not one that runs another program. */
-static void admits(const char *stanza, struct server *s)
+static void admits(const char *stanza, struct server *s, enum attest_transport t)
 {
 	struct policy_issues issues = {0};
 	struct policy_presented shown = {.binder = BINDER_NONE};
 	struct transport_evidence e = {.request_len = 0};
+	struct attest_opened o;
 	struct policy_head_update head;
 	struct policy *p = NULL;
 	struct verdict v;
@@ -233,7 +246,11 @@ static void admits(const char *stanza, struct server *s)
 	    issues.n)
 		fail_msg("line %u: %s in:\n%s", issues.v[0].where.line, issues.v[0].text, text);
 	server_start(s);
-	present(s, p->destination[0].server_name, &e, &shown);
+	present(s, t, p->destination[0].server_name, &e, &o, &shown);
+	assert_int_equal(p->destination[0].transport, t);
+	/* What this transport does not bring comes from the policy's collateral. */
+	if (!shown.cmw.endorsements_n)
+		shown.cmw.endorsements[shown.cmw.endorsements_n++] = (struct bytes){chain, chain_n};
 	for (int other = 0; other < 2; other++) {
 		const struct check *bad;
 
@@ -248,6 +265,7 @@ static void admits(const char *stanza, struct server *s)
 		if (other)
 			assert_string_equal(bad->id, "policy.measurement");
 	}
+	attest_opened_free(&o);
 	transport_evidence_free(&e);
 	server_end(s);
 	policy_free(p);
@@ -277,7 +295,7 @@ static void test_evidence_that_holds(void **state)
 	assert_string_equal(check_of(j, "policy.ledger"), "skip");
 	stanza = json_string_value(json_object_get(j, "stanza"));
 	s = (struct server){0};
-	admits(stanza, &s);
+	admits(stanza, &s, TRANSPORT_KEYGATE);
 	json_decref(j);
 }
 
@@ -296,6 +314,37 @@ static void test_a_page_for_people(void **state)
 	says("verdict: pass\n");
 	says("destination \"127.0.0.1-");
 	assert_null(strstr((char *)out, "missing"));
+}
+
+static void test_every_transport(void **state)
+{
+	(void)state;
+	for (int t = TRANSPORT_NONE + 1; t < TRANSPORT_MAX; t++) {
+		const char *name = attest_transport_name((enum attest_transport)t);
+		struct server s = {.config.transports = 1u << t};
+		json_t *j;
+
+		assert_int_equal(PROBE(&s, "--json", "--transport", name, "--anchor", anchor,
+		                       "--collateral", collateral, where(&s)),
+		                 CMD_YES);
+		assert_string_equal(s.heard, "");
+		j = answer();
+		member_is(j, "transport", name);
+		member_is(j, "binder", attest_transport_binder((enum attest_transport)t));
+		s = (struct server){.config.transports = 1u << t};
+		admits(json_string_value(json_object_get(j, "stanza")), &s,
+		       (enum attest_transport)t);
+		json_decref(j);
+	}
+}
+
+static void test_not_the_transport_that_it_answers(void **state)
+{
+	struct server s = {.config.transports = 1u << TRANSPORT_FLASHBOTS};
+
+	(void)state;
+	assert_int_equal(PROBE(&s, "--anchor", anchor, where(&s)), CMD_UNKNOWN);
+	says("unavailable  tls.");
 }
 
 static void test_nobody_vouches_for_it(void **state)
@@ -474,7 +523,7 @@ static void test_a_ledger_proof(void **state)
 	assert_string_equal(check_of(j, "ledger.inclusion"), "pass");
 	assert_string_equal(check_of(j, "policy.measurement"), "pass");
 	s = (struct server){.config = {.leaf = leaf, .proof = proof}};
-	admits(json_string_value(json_object_get(j, "stanza")), &s);
+	admits(json_string_value(json_object_get(j, "stanza")), &s, TRANSPORT_KEYGATE);
 	json_decref(j);
 	/* Without a proof where one was asked for, nobody can tell. */
 	s = (struct server){0};
@@ -635,17 +684,20 @@ static int probe_unconfined(int argc, char **argv)
 }
 
 /* The real thing, in a process that can do without root afterwards. */
-static int gives_up_root(const struct server *s)
+static int gives_up_root(void)
 {
-	const char *words[] = {"keygate probe", "--socket", sock, "--anchor",
-	                       anchor,          where(s),   NULL};
-	int argc = 6, status;
+	struct server s = {.listener = -1};
+	const char *words[] = {"keygate probe", "--socket", sock, "--anchor", anchor, NULL, NULL};
+	int status;
 
 	/* Nothing of it on the test's own output. */
 	if (!freopen("/dev/null", "w", stdout))
 		return 1;
+	server_start(&s);
+	words[5] = where(&s);
 	optind = 0;
-	status = cmd_probe(argc, (char **)(uintptr_t)words);
+	status = cmd_probe(6, (char **)(uintptr_t)words);
+	server_end(&s);
 	return status != CMD_YES                        ? 2
 	       : getuid() != 65534 || getgid() != 65534 ? 3
 	       : setuid(0) == 0                         ? 4
@@ -670,15 +722,12 @@ static void test_root_is_given_up(void **state)
 		printf("SKIPPED: giving up root needs root\n");
 		return;
 	}
-	s = (struct server){.listener = -1};
-	s.tls = NULL;
-	server_start(&s);
+	/* No other thread is there now. */
 	fflush(NULL);
 	pid = fork();
 	if (!pid)
-		_exit(gives_up_root(&s));
+		_exit(gives_up_root());
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	server_end(&s);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
@@ -689,6 +738,8 @@ static void test_usage(void **state)
 {
 	static const char *const wrong[][3] = {
 	        {"127.0.0.1"},
+	        {"--transport=none", "127.0.0.1:1"},
+	        {"--transport=telepathy", "127.0.0.1:1"},
 	        {"--timeout=0", "127.0.0.1:1"},
 	        {"--timeout=31", "127.0.0.1:1"},
 	        {"--server-name=", "127.0.0.1:1"},
@@ -716,6 +767,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_evidence_that_holds),
 	        cmocka_unit_test(test_a_page_for_people),
+	        cmocka_unit_test(test_every_transport),
+	        cmocka_unit_test(test_not_the_transport_that_it_answers),
 	        cmocka_unit_test(test_nobody_vouches_for_it),
 	        cmocka_unit_test(test_refused),
 	        cmocka_unit_test(test_unreachable),
