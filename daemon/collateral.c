@@ -266,19 +266,21 @@ static struct item *find(struct collateral *c, const struct collateral_name *nam
 /* Room is made of what was never there, then of what was looked for longest ago. */
 static struct item *make_item(struct collateral *c, const struct collateral_name *name)
 {
-	struct item *it = NULL;
+	struct item *it;
 
 	if (c->n < ITEMS_MAX) {
 		it = &c->item[c->n++];
 	} else {
 		char path[PATH_MAX + 80];
 
+		/* Not the one that is just being asked for. */
+		it = &c->item[c->at == 0];
 		for (uint32_t i = 0; i < c->n; i++) {
 			struct item *x = &c->item[i];
 
-			if (c->doing != DOING_NOTHING && i == c->at)
+			if (i == c->at)
 				continue;
-			if (!it || x->have < it->have ||
+			if (x->have < it->have ||
 			    (x->have == it->have && x->wanted_at < it->wanted_at))
 				it = x;
 		}

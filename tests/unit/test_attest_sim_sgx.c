@@ -50,8 +50,8 @@ static void each_attribute_of_the_enclave(void **state)
 		world_judge(&w);
 		if (flag == SGX_FLAG_DEBUG)
 			expect_only(&w.checks, "sgx.debug", CHECK_FAIL);
-		else if (flag &
-		         (SGX_FLAG_MODE64 | SGX_FLAG_CET | SGX_FLAG_KSS | SGX_FLAG_AEX_NOTIFY))
+		else if (flag & (SGX_FLAG_INIT | SGX_FLAG_MODE64 | SGX_FLAG_CET | SGX_FLAG_KSS |
+		                 SGX_FLAG_AEX_NOTIFY))
 			expect_pass(&w.checks);
 		else
 			expect_only(&w.checks, "sgx.attributes", CHECK_FAIL);
