@@ -76,7 +76,7 @@ void attest_opened_free(struct attest_opened *o);
  */
 #define ATLS_ALPN_PREFIX "atls:v1:nonce:"
 
-enum { ATLS_ALPN_LEN = sizeof(ATLS_ALPN_PREFIX) - 1 + 2 * AUTHENTICATOR_CONTEXT_LEN };
+enum { ATLS_ALPN_LEN = sizeof(ATLS_ALPN_PREFIX) - 1 + 2UL * AUTHENTICATOR_CONTEXT_LEN };
 
 /* out holds ATLS_ALPN_LEN + 1 characters. */
 void atls_protocol(const uint8_t nonce[static AUTHENTICATOR_CONTEXT_LEN], char *out);

@@ -62,7 +62,7 @@ void sim_intel_extension(const struct sim_intel *p, struct buf *out)
 	struct buf all = buf_make(4096), tcb = buf_make(4096), conf = buf_make(4096);
 
 	der_entry(&all, 1, 0, DER_OCTETS, BYTES_OF(m->ppid));
-	for (uint8_t i = 0; i < sizeof(m->component); i++)
+	for (size_t i = 0; i < sizeof(m->component); i++)
 		der_number(&tcb, 2, (uint8_t)(i + 1), m->component[i]);
 	der_number(&tcb, 2, 17, m->pcesvn);
 	der_entry(&tcb, 2, 18, DER_OCTETS, BYTES_OF(m->cpusvn));
@@ -171,25 +171,25 @@ static int begin_certs(struct sim_intel *p, int64_t now)
 	static const struct sim_intel_cert kind[SIM_INTEL_CERTS] = {
 	        [SIM_INTEL_ROOT] = {.cn = INTEL_CN_ROOT,
 	                            .serial = 0x101,
-	                            .to = 30 * 365,
+	                            .to = INT64_C(30) * 365,
 	                            .constraints = "critical,CA:TRUE,pathlen:1",
 	                            .usage = "critical,keyCertSign,cRLSign",
 	                            .issuer = SIM_INTEL_ROOT},
 	        [SIM_INTEL_CA] = {.cn = INTEL_CN_PLATFORM_CA,
 	                          .serial = 0x102,
-	                          .to = 15 * 365,
+	                          .to = INT64_C(15) * 365,
 	                          .constraints = "critical,CA:TRUE,pathlen:0",
 	                          .usage = "critical,keyCertSign,cRLSign",
 	                          .issuer = SIM_INTEL_ROOT},
 	        [SIM_INTEL_PCK] = {.cn = INTEL_CN_PCK,
 	                           .serial = 0x103,
-	                           .to = 7 * 365,
+	                           .to = INT64_C(7) * 365,
 	                           .constraints = "critical,CA:FALSE",
 	                           .usage = "critical,digitalSignature,nonRepudiation",
 	                           .issuer = SIM_INTEL_CA},
 	        [SIM_INTEL_TCB] = {.cn = INTEL_CN_TCB_SIGNING,
 	                           .serial = 0x104,
-	                           .to = 7 * 365,
+	                           .to = INT64_C(7) * 365,
 	                           .constraints = "critical,CA:FALSE",
 	                           .usage = "critical,digitalSignature,nonRepudiation",
 	                           .issuer = SIM_INTEL_ROOT},
@@ -208,7 +208,7 @@ static int begin_certs(struct sim_intel *p, int64_t now)
 	p->root_crl = (struct sim_intel_crl){.issuer = SIM_INTEL_ROOT};
 	p->pck_crl = (struct sim_intel_crl){.issuer = SIM_INTEL_CA};
 	p->root_crl.from = p->pck_crl.from = now - SIM_DAY;
-	p->root_crl.to = p->pck_crl.to = now + 30 * SIM_DAY;
+	p->root_crl.to = p->pck_crl.to = now + 30 * (int64_t)SIM_DAY;
 	p->root_crl.der = buf_make(SIM_INTEL_JSON_MAX);
 	p->pck_crl.der = buf_make(SIM_INTEL_JSON_MAX);
 	return 0;

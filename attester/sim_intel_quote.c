@@ -69,7 +69,7 @@ static void put_td(struct sim_intel *p)
 	put_le(b + TDX_OFF_XFAM, 0xe7, 8);
 	memset(b + TDX_OFF_MRTD, 0x11, TDX_HASH_LEN);
 	for (int i = 0; i < TDX_RTMRS; i++)
-		memset(b + TDX_OFF_RTMR0 + i * TDX_HASH_LEN, 0x20 + i, TDX_HASH_LEN);
+		memset(b + TDX_OFF_RTMR0 + (size_t)i * TDX_HASH_LEN, 0x20 + i, TDX_HASH_LEN);
 	if (p->body_n == INTEL_TD15_BODY_LEN)
 		memcpy(b + TDX_OFF_TEE_TCB_SVN_2, svn, sizeof(svn));
 }
@@ -98,8 +98,8 @@ int sim_intel_layout(struct sim_intel *p, uint16_t version, uint16_t body_type)
 	memset(p->body + p->report_data_at, 0x5a, 64);
 	put_qe_report(p);
 	p->qe_auth_n = sizeof(p->qe_auth);
-	for (uint8_t i = 0; i < sizeof(p->qe_auth); i++)
-		p->qe_auth[i] = i;
+	for (size_t i = 0; i < sizeof(p->qe_auth); i++)
+		p->qe_auth[i] = (uint8_t)i;
 	p->cert_type = INTEL_CERT_PCK_CHAIN;
 	return 0;
 }
