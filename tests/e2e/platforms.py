@@ -165,7 +165,7 @@ def add_collateral_test(port, policy):
         w.gate()
         wait_for("the VCEK again", lambda: amd()["pieces"] == 1)
         passes(w, V4, port)
-        shutil.rmtree(os.path.join(w.state, "collateral"))
+        shutil.rmtree(os.path.join(w.state, "collateral-cache"))
         w.stop(w.daemon)
         w.policy(policy)
         w.gate()
