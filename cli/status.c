@@ -116,11 +116,13 @@ static void add_heads(struct table *t, const json_t *a)
 		     client_number(a, "forks"));
 }
 
+enum { WAITING_SHOWN = 4 }; /* of each vendor; the JSON has more */
+
 static void add_collateral(struct table *t, const json_t *vendors)
 {
-	const json_t *v, *last;
+	const json_t *v, *w, *last;
 	char at[32];
-	size_t i;
+	size_t i, k;
 
 	json_array_foreach(vendors, i, v)
 	{
@@ -129,6 +131,8 @@ static void add_collateral(struct table *t, const json_t *vendors)
 		line(t, "collateral", "%s: %" N " pieces, %" N " missing, from %s",
 		     client_text(v, "vendor"), client_number(v, "pieces"),
 		     client_number(v, "missing"), client_text(v, "url"));
+		json_array_foreach(json_object_get(v, "waiting"), k, w) if (k < WAITING_SHOWN)
+		        line(t, "", "missing: %.200s", client_text(w, "path"));
 		last = json_object_get(v, "last_error");
 		if (!json_is_object(last))
 			continue;

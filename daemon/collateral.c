@@ -27,9 +27,13 @@ enum {
 	INDEX_MAX = 4 << 20,
 	/* AMD's service turns those away who ask often. Hostile evidence must not make us do so. */
 	ASK_PER_HOUR = 60,
+	ASK_NEW_PER_HOUR = 45, /* of these for what is not there: the rest keeps current what is */
 	BACKOFF_FIRST_S = 30,
 	BACKOFF_MAX_S = 3600,
-	BUSY_S = 300, /* when the server does not say how long */
+	AWAY_MAX_S = 900,
+	REFRESH_MIN_S = 600, /* between two questions for one piece that is there */
+	WAITING_MAX = 32,    /* in the status */
+	BUSY_S = 300,        /* when the server does not say how long */
 	BUSY_MAX_S = 6 * 3600,
 	GONE_S = 6 * 3600, /* what is not there is not asked for again before */
 	GIVE_UP_S = 86400, /* what is missing and nobody looked for any more */
@@ -51,6 +55,7 @@ struct vendor {
 	uint64_t not_before_ns;
 	uint64_t hour_ns; /* since when asked counts */
 	uint32_t asked;
+	uint32_t away; /* times in a row that it could not be reached */
 	char error[CHECK_DETAIL_MAX];
 	int64_t error_at;
 };
@@ -69,6 +74,7 @@ struct collateral {
 	uint32_t told;             /* items that verify was shown after start */
 	struct bytes piece, chain; /* owned; what is being checked */
 	char tag[FETCH_TAG_MAX];   /* that came with it */
+	bool carried;              /* the signers' chain is asked for by what it comes along with */
 };
 
 /* ----------------------------------------------------------------------- files */
@@ -83,6 +89,14 @@ static void file_of(const struct collateral *c, const struct collateral_name *na
 	(void)EVP_Digest(text, strlen(text), sha, NULL, EVP_sha256(), NULL);
 	hex_encode(BYTES_OF(sha), hex);
 	snprintf(out, PATH_MAX + 80, "%s/%s", c->dir, hex);
+}
+
+static void drop_file(const struct collateral *c, const struct collateral_name *name)
+{
+	char path[PATH_MAX + 80];
+
+	file_of(c, name, path);
+	(void)unlink(path);
 }
 
 static json_t *item_to_json(const struct item *it)
@@ -229,6 +243,12 @@ static bool never_changes(const struct collateral_name *name)
 	return name->vendor == VENDOR_AMD && strchr(name->path, '?');
 }
 
+/* Our name for what Intel's service sends along with what the signers signed. */
+static bool is_signers(const struct collateral_name *name)
+{
+	return name->vendor == VENDOR_INTEL && !strcmp(name->path, INTEL_PATH_TCB_SIGNERS);
+}
+
 /* When a piece that is there is asked for again: now and then, at the latest at half its life. */
 static void plan_refresh(struct gate *g, struct item *it)
 {
@@ -237,9 +257,11 @@ static void plan_refresh(struct gate *g, struct item *it)
 	int64_t left;
 
 	it->next_ns = 0;
-	if (never_changes(&it->name) || every <= 0)
+	if (never_changes(&it->name) || is_signers(&it->name) || every <= 0)
 		return;
-	left = it->fetched_at + (half > 0 && half < every ? half : about(every)) - gate_now();
+	if (half > 0 && half < every)
+		every = half > REFRESH_MIN_S ? half : REFRESH_MIN_S;
+	left = it->fetched_at + about(every) - gate_now();
 	it->next_ns = ns_in(left > 1 ? left : 1);
 }
 
@@ -271,8 +293,6 @@ static struct item *make_item(struct collateral *c, const struct collateral_name
 	if (c->n < ITEMS_MAX) {
 		it = &c->item[c->n++];
 	} else {
-		char path[PATH_MAX + 80];
-
 		/* Not the one that is just being asked for. */
 		it = &c->item[c->at == 0];
 		for (uint32_t i = 0; i < c->n; i++) {
@@ -284,9 +304,8 @@ static struct item *make_item(struct collateral *c, const struct collateral_name
 			    (x->have == it->have && x->wanted_at < it->wanted_at))
 				it = x;
 		}
-		file_of(c, &it->name, path);
 		if (it->have)
-			(void)unlink(path);
+			drop_file(c, &it->name);
 	}
 	memset(it, 0, sizeof(*it));
 	it->name = *name;
@@ -306,7 +325,11 @@ void collateral_wanted(struct gate *g, const struct policy_wants *w)
 		if (!it)
 			it = make_item(c, &w->v[i]);
 		it->wanted_at = gate_now();
-		/* One that is there was not good enough: it ended, or another chip's turn came. */
+		/* One that is there was not good enough: it ended. Who serves no other is not
+		 * asked by every connection. */
+		if (it->have && it->fetched_at > it->wanted_at - REFRESH_MIN_S &&
+		    it->fetched_at <= it->wanted_at)
+			continue;
 		if (!it->failures && (!it->next_ns || it->next_ns > ns_in(1)))
 			it->next_ns = ns_in(0);
 	}
@@ -324,29 +347,48 @@ static bool intels_own(const char *base)
 	return !strcmp(base, "https://api.trustedservices.intel.com/");
 }
 
-/* False for what can't be asked for by itself. */
-static bool url_of(const char *base, const struct collateral_name *name,
-                   char out[static FETCH_URL_MAX])
+static bool is_file(const char *base)
 {
-	bool intel = name->vendor == VENDOR_INTEL && intels_own(base);
+	return !strncmp(base, "file:", 5);
+}
+
+/*
+ * A service sends the signers' chain along with each document; a mirror may have it as a piece. So
+ * another's service is asked for the one, then for the other.
+ */
+static bool comes_along(const struct item *it, const char *base)
+{
+	return is_signers(&it->name) && !is_file(base) && (intels_own(base) || it->failures % 2);
+}
+
+/* False without a source. */
+static bool url_of(const char *base, const struct item *it, char out[static FETCH_URL_MAX])
+{
+	const struct collateral_name *name = &it->name;
+	char path[COLLATERAL_PATH_MAX];
 	int n;
 
-	if (!base[0] || (intel && !strcmp(name->path, INTEL_PATH_TCB_SIGNERS)))
+	if (!base[0])
 		return false;
-	if (intel && !strcmp(name->path, INTEL_PATH_ROOT_CRL))
+	if (name->vendor == VENDOR_INTEL && intels_own(base) &&
+	    !strcmp(name->path, INTEL_PATH_ROOT_CRL)) {
 		attest_collateral_url(name, out);
-	else {
-		n = snprintf(out, FETCH_URL_MAX, "%s%s", base, name->path);
-		if (n < 0 || n >= FETCH_URL_MAX)
-			return false;
+		return true;
 	}
-	if (!strncmp(out, "file:", 5))
+	snprintf(path, sizeof(path), "%s", name->path);
+	if (comes_along(it, base))
+		snprintf(path, sizeof(path), INTEL_PATH_QE_IDENTITY, "sgx");
+	n = snprintf(out, FETCH_URL_MAX, "%s%s", base, path);
+	if (n < 0 || n >= FETCH_URL_MAX)
+		return false;
+	if (is_file(out))
 		for (char *p = out; (p = strpbrk(p, "?&"));)
 			*p = ',';
 	return true;
 }
 
-static bool vendor_ready(struct vendor *v)
+/* May it be asked, for a piece that is there or for a new one? */
+static bool vendor_ready(struct vendor *v, bool have)
 {
 	uint64_t now = gate_boot_ns();
 
@@ -356,7 +398,7 @@ static bool vendor_ready(struct vendor *v)
 		v->hour_ns = now;
 		v->asked = 0;
 	}
-	return v->asked < ASK_PER_HOUR;
+	return v->asked < (have ? ASK_PER_HOUR : ASK_NEW_PER_HOUR);
 }
 
 static void ask(struct gate *g, uint32_t at, const char *url)
@@ -374,12 +416,19 @@ static void ask(struct gate *g, uint32_t at, const char *url)
 		memcpy(m.tag, it->tag, sizeof(m.tag));
 	c->doing = DOING_FETCH;
 	c->at = at;
+	c->carried = comes_along(it, base_of(g, it->name.vendor));
 	c->request = ++g->requests;
 	c->vendor[it->name.vendor].asked++;
 	(void)gate_send(g, ROLE_FETCH, MSG_FETCH, c->request, &m, -1);
 }
 
-/* One at a time, those that are missing before those that are only due. */
+/* What is missing first; the signers' chain late, it may come along; then what is only due. */
+static unsigned rank(const struct item *it)
+{
+	return it->have ? 2 : is_signers(&it->name) ? 1 : 0;
+}
+
+/* One at a time. */
 static void ask_next(struct gate *g)
 {
 	struct collateral *c = g->collateral;
@@ -392,11 +441,12 @@ static void ask_next(struct gate *g)
 		struct item *it = &c->item[i];
 
 		if (!it->next_ns || it->next_ns > now || (!it->have && it->wanted_at < since) ||
-		    (best != ITEMS_MAX && it->have >= c->item[best].have) ||
-		    !vendor_ready(&c->vendor[it->name.vendor]))
+		    (best != ITEMS_MAX && rank(it) >= rank(&c->item[best])) ||
+		    !vendor_ready(&c->vendor[it->name.vendor], it->have))
 			continue;
-		if (!url_of(base_of(g, it->name.vendor), &it->name, url)) {
-			it->next_ns = 0; /* until somebody looks for it again */
+		if (!url_of(base_of(g, it->name.vendor), it, url)) {
+			/* Until somebody looks for it again, or the policy names a source again. */
+			it->next_ns = it->have ? ns_in(REFRESH_MIN_S) : 0;
 			continue;
 		}
 		best = i;
@@ -466,31 +516,58 @@ static json_t *of_item(const struct item *it)
 	                 it->name.path);
 }
 
-static void failed(struct gate *g, const char *error)
+/* How an administrator knows the service that was asked. */
+static const char *service(const struct gate *g, enum collateral_vendor v)
+{
+	const char *base = base_of(g, v);
+
+	if (v == VENDOR_AMD && !strcmp(base, "https://kdsintf.amd.com/"))
+		return "AMD's key distribution service";
+	if (v == VENDOR_INTEL && intels_own(base))
+		return "Intel's provisioning certification service";
+	return base;
+}
+
+/* Until when neither the piece nor the vendor is asked for; gate_now()'s seconds. 0: not planned.
+ */
+static int64_t next_try(const struct item *it, const struct vendor *v)
+{
+	uint64_t at = it->next_ns > v->not_before_ns ? it->next_ns : v->not_before_ns;
+	uint64_t now = gate_boot_ns();
+
+	if (!it->next_ns)
+		return 0;
+	return gate_now() + (at > now ? (int64_t)((at - now + SECOND_NS - 1) / SECOND_NS) : 0);
+}
+
+/* did: what the service did. When it is tried again was planned before. */
+static void failed(struct gate *g, const char *did)
 {
 	struct collateral *c = g->collateral;
 	struct item *it = &c->item[c->at];
 	struct vendor *v = &c->vendor[it->name.vendor];
 	json_t *o = of_item(it);
+	int64_t wait = next_try(it, v) - gate_now();
 
-	snprintf(it->error, sizeof(it->error), "%s", error);
-	snprintf(v->error, sizeof(v->error), "%s", error);
+	snprintf(it->error, sizeof(it->error), "%.80s %.80s; next try in %lld s",
+	         service(g, it->name.vendor), did, (long long)wait);
+	memcpy(v->error, it->error, sizeof(v->error));
 	v->error_at = gate_now();
 	if (o)
-		(void)json_object_set_new(o, "error", audit_text(error, CHECK_DETAIL_MAX));
+		(void)json_object_set_new(o, "error", audit_text(it->error, sizeof(it->error)));
 	audit_emit(g->audit, "collateral-failed", o);
 	c->doing = DOING_NOTHING;
 	drop_piece(c);
 }
 
-static void try_again(struct gate *g, const char *error)
+static void try_again(struct gate *g, const char *did)
 {
 	struct item *it = &g->collateral->item[g->collateral->at];
 
 	if (it->failures < 16)
 		it->failures++;
 	plan_retry(it);
-	failed(g, error);
+	failed(g, did);
 }
 
 /* The whole vendor rests: whoever goes on asking is turned away for longer. */
@@ -502,6 +579,20 @@ static void turned_away(struct gate *g, const struct msg_fetched *m)
 	if (wait > BUSY_MAX_S)
 		wait = BUSY_MAX_S;
 	c->vendor[c->item[c->at].name.vendor].not_before_ns = ns_in(wait);
+	try_again(g, m->error);
+}
+
+/* Nor is a service that can't be reached tried for each piece: each try holds up others. */
+static void away(struct gate *g, const struct msg_fetched *m)
+{
+	struct collateral *c = g->collateral;
+	struct vendor *v = &c->vendor[c->item[c->at].name.vendor];
+	int64_t wait = BACKOFF_FIRST_S;
+
+	for (uint32_t i = 0; i < v->away && wait < AWAY_MAX_S; i++)
+		wait *= 2;
+	v->away++;
+	v->not_before_ns = ns_in(about(wait < AWAY_MAX_S ? wait : AWAY_MAX_S));
 	try_again(g, m->error);
 }
 
@@ -537,7 +628,11 @@ static void arrived(struct gate *g, const struct msg_fetched *m, int fd)
 
 	if (!ret && (m->piece_n > n || m->chain_n != n - m->piece_n))
 		ret = -EPROTO;
-	if (!ret) {
+	if (!ret && c->carried) {
+		c->piece = copy_of(all + m->piece_n, m->chain_n);
+		c->tag[0] = '\0'; /* is of what it came along with */
+		ret = c->piece.p ? 0 : -ENODATA;
+	} else if (!ret) {
 		c->piece = copy_of(all, m->piece_n);
 		c->chain = copy_of(all + m->piece_n, m->chain_n);
 		memcpy(c->tag, m->tag, sizeof(c->tag));
@@ -546,8 +641,23 @@ static void arrived(struct gate *g, const struct msg_fetched *m, int fd)
 	free(all);
 	if (!ret)
 		show(g, DOING_CHECK, &c->item[c->at].name, c->piece);
-	if (ret || c->doing != DOING_CHECK)
-		try_again(g, strerror(ret ? -ret : ENOMEM));
+	if (ret == -ENODATA)
+		try_again(g, "sent no certificates of its signers along");
+	else if (ret || c->doing != DOING_CHECK)
+		try_again(g, "answered, but this host has no memory for it");
+}
+
+static void gone(struct gate *g, const struct msg_fetched *m)
+{
+	struct item *it = &g->collateral->item[g->collateral->at];
+
+	if (is_signers(&it->name)) { /* there is another way to it */
+		try_again(g, m->error);
+		return;
+	}
+	it->next_ns = ns_in(GONE_S);
+	it->failures = 1;
+	failed(g, m->error);
 }
 
 void collateral_fetched(struct gate *g, uint64_t request, const struct msg_fetched *m, int fd)
@@ -560,6 +670,8 @@ void collateral_fetched(struct gate *g, uint64_t request, const struct msg_fetch
 		gate_fatal(g, "fetch answered what it was not asked");
 		return;
 	}
+	if (m->result != FETCH_AWAY)
+		c->vendor[c->item[c->at].name.vendor].away = 0;
 	switch ((enum fetch_result)m->result) {
 	case FETCH_OK:
 		arrived(g, m, fd);
@@ -568,17 +680,18 @@ void collateral_fetched(struct gate *g, uint64_t request, const struct msg_fetch
 		still_good(g);
 		return;
 	case FETCH_GONE:
-		c->item[c->at].next_ns = ns_in(GONE_S);
-		c->item[c->at].failures = 1;
-		failed(g, m->error[0] ? m->error : "the vendor has no such piece");
+		gone(g, m);
 		return;
 	case FETCH_BUSY:
 		turned_away(g, m);
 		return;
+	case FETCH_AWAY:
+		away(g, m);
+		return;
 	case FETCH_NONE:
 		break;
 	}
-	try_again(g, m->error[0] ? m->error : "no answer");
+	try_again(g, m->error);
 }
 
 /* The signers' chain that came along is a piece of its own; it is shown next. */
@@ -645,29 +758,63 @@ void collateral_checked(struct gate *g, uint64_t request, const struct msg_colla
 		c->item[c->at].have = !m->err;
 		if (!m->err)
 			plan_refresh(g, &c->item[c->at]);
+		else
+			drop_file(c, &c->item[c->at].name);
 		return;
 	}
-	if (m->err)
-		try_again(g, "what came is not what was asked for");
+	if (m->err == -ENOSPC)
+		try_again(g, "answered, but what is kept is newer or leaves no room");
+	else if (m->err)
+		try_again(g, "answered with something else than what was asked for");
 	else
 		kept(g, m);
 }
 
 /* ---------------------------------------------------------------------- status */
 
+/* What a connection was refused for, and when it is tried again. */
+static json_t *waiting_status(const struct collateral *c, enum collateral_vendor v)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < c->n && json_array_size(list) < WAITING_MAX; i++) {
+		const struct item *it = &c->item[i];
+		int64_t at = next_try(it, &c->vendor[v]);
+
+		if (it->name.vendor == v && !it->have)
+			(void)json_array_append_new(
+			        list,
+			        json_pack("{s:s, s:o, s:o}", "path", it->name.path, "next_try",
+			                  at ? json_integer(at) : json_null(), "error",
+			                  it->error[0] ? audit_text(it->error, sizeof(it->error))
+			                               : json_null()));
+	}
+	return list;
+}
+
 static json_t *vendor_status(const struct gate *g, enum collateral_vendor v)
 {
 	const struct collateral *c = g->collateral;
 	const struct vendor *s = &c->vendor[v];
 	uint32_t have = 0, missing = 0;
+	int64_t refresh = 0;
 
 	for (uint32_t i = 0; i < c->n; i++) {
-		have += c->item[i].name.vendor == v && c->item[i].have;
-		missing += c->item[i].name.vendor == v && !c->item[i].have;
+		const struct item *it = &c->item[i];
+		int64_t at = next_try(it, s);
+
+		if (it->name.vendor != v)
+			continue;
+		have += it->have;
+		missing += !it->have;
+		if (it->have && at && (!refresh || at < refresh))
+			refresh = at;
 	}
-	return json_pack("{s:s, s:s, s:I, s:I, s:o}", "vendor", attest_vendor_name(v), "url",
-	                 base_of(g, v), "pieces", (json_int_t)have, "missing", (json_int_t)missing,
-	                 "last_error",
+	return json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "vendor", attest_vendor_name(v),
+	                 "url", base_of(g, v), "pieces", (json_int_t)have, "missing",
+	                 (json_int_t)missing, "next_refresh",
+	                 refresh ? json_integer(refresh) : json_null(), "waiting",
+	                 waiting_status(c, v), "last_error",
 	                 s->error_at ? json_pack("{s:I, s:o}", "at", (json_int_t)s->error_at,
 	                                         "error", audit_text(s->error, sizeof(s->error)))
 	                             : json_null());

@@ -271,14 +271,22 @@ static void take_answer(CURL *c, const struct msg_fetch *m, struct msg_fetched *
 	if (out->result == FETCH_SAME && !m->tag[0])
 		out->result = FETCH_NONE;
 	if (out->result != FETCH_OK && out->result != FETCH_SAME)
-		snprintf(out->error, sizeof(out->error), "the server answered %ld", status);
+		snprintf(out->error, sizeof(out->error), "answered %ld", status);
 	copy_header(c, "ETag", out->tag, sizeof(out->tag));
+	if (!out->tag[0])
+		copy_header(c, "Last-Modified", out->tag, sizeof(out->tag));
+}
+
+/* RFC 9110, 8.8.3: in quotes, perhaps weak; a date has none. */
+static bool is_etag(const char *tag)
+{
+	return tag[0] == '"' || !strncmp(tag, "W/\"", 3);
 }
 
 static bool set_up_piece(CURL *c, const struct msg_fetch *m, struct buf *piece,
                          struct curl_slist **headers)
 {
-	char line[FETCH_TAG_MAX + 20];
+	char line[FETCH_TAG_MAX + 24];
 
 	if (!set_up(c, m->url, NULL) || curl_easy_setopt(c, CURLOPT_FAILONERROR, 0L) ||
 	    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take_piece) ||
@@ -287,7 +295,8 @@ static bool set_up_piece(CURL *c, const struct msg_fetch *m, struct buf *piece,
 		return false;
 	if (!m->tag[0])
 		return true;
-	snprintf(line, sizeof(line), "If-None-Match: %s", m->tag);
+	snprintf(line, sizeof(line), "%s: %s",
+	         is_etag(m->tag) ? "If-None-Match" : "If-Modified-Since", m->tag);
 	*headers = curl_slist_append(NULL, line);
 	return *headers && !curl_easy_setopt(c, CURLOPT_HTTPHEADER, *headers);
 }
@@ -313,6 +322,32 @@ static int answer_piece(int gate, uint64_t request, struct msg_fetched *out, str
 	return ret;
 }
 
+/* What came of a transfer that did not go well. */
+static void take_failure(CURLcode code, struct msg_fetched *out)
+{
+	switch (code) {
+	case CURLE_FILE_COULDNT_READ_FILE:
+		out->result = FETCH_GONE;
+		snprintf(out->error, sizeof(out->error), "has no such file");
+		return;
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_RESOLVE_PROXY:
+	case CURLE_COULDNT_CONNECT:
+	case CURLE_OPERATION_TIMEDOUT:
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_GOT_NOTHING:
+		out->result = FETCH_AWAY;
+		break;
+	default:
+		out->result = FETCH_NONE;
+		break;
+	}
+	snprintf(out->error, sizeof(out->error), "%s: %s",
+	         out->result == FETCH_AWAY ? "can't be reached" : "did not answer as it should",
+	         curl_easy_strerror(code));
+}
+
 static bool texts_end(const struct msg_fetch *m)
 {
 	return memchr(m->url, 0, sizeof(m->url)) && memchr(m->ca, 0, sizeof(m->ca)) &&
@@ -329,15 +364,13 @@ static int on_fetch(int gate, CURL *c, uint64_t request, const struct msg_fetch 
 
 	if (!ret && set_up_piece(c, m, &piece, &headers))
 		code = curl_easy_perform(c);
-	if (!ret && code == CURLE_FILE_COULDNT_READ_FILE)
-		out.result = FETCH_GONE;
-	else if (!ret && code == CURLE_OK)
+	if (!ret && code == CURLE_OK)
 		take_answer(c, m, &out);
-	if (!ret && code != CURLE_OK)
-		snprintf(out.error, sizeof(out.error), "%s", curl_easy_strerror(code));
+	else if (!ret)
+		take_failure(code, &out);
 	if (!ret && out.result == FETCH_OK && (!piece.n || piece.n > PIECE_MAX)) {
 		out.result = FETCH_NONE;
-		snprintf(out.error, sizeof(out.error), "an answer of %zu bytes", piece.n);
+		snprintf(out.error, sizeof(out.error), "answered %zu bytes", piece.n);
 	}
 	if (!ret && out.result == FETCH_OK)
 		take_chain(c, &chain);

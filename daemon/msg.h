@@ -200,7 +200,7 @@ enum { FETCH_URL_MAX = 1024, FETCH_TAG_MAX = 128 };
 struct msg_fetch {
 	char url[FETCH_URL_MAX];
 	char ca[256];            /* as in struct policy_source */
-	char tag[FETCH_TAG_MAX]; /* ETag of what is there; empty: nothing is */
+	char tag[FETCH_TAG_MAX]; /* of what is there: its ETag, else the date of its last change */
 };
 
 /* Zero: there was no answer that says anything. */
@@ -210,6 +210,7 @@ enum fetch_result {
 	FETCH_SAME, /* what is there is still good */
 	FETCH_GONE, /* there is no such thing */
 	FETCH_BUSY, /* asked too often, or out of order for a while */
+	FETCH_AWAY, /* nobody there: no name, no connection, no TLS, or too slow */
 };
 
 struct msg_fetched { /* + memfd when OK: the piece, then its signers' chain (PEM) */
@@ -217,7 +218,7 @@ struct msg_fetched { /* + memfd when OK: the piece, then its signers' chain (PEM
 	uint32_t piece_n, chain_n;
 	uint32_t retry_after; /* seconds; 0: the server said nothing */
 	char tag[FETCH_TAG_MAX];
-	char error[CHECK_DETAIL_MAX];
+	char error[CHECK_DETAIL_MAX]; /* what the service did, e.g. "answered 404" */
 };
 
 /* Payload length of a type; -1 for an unknown one. */

@@ -7,10 +7,43 @@
 #include <dirent.h> /* the next one has a name of its */
 #include "daemon_gate.h"
 
+#include <sys/syscall.h>
+#include <time.h>
+
 #include "attest/intel.h"
 
 #define TCB_PATH "tdx/certification/v4/tcb?fmspc=00806f050000"
 #define SOURCES  "collateral intel { url = \"https://pccs.example/\" ca = \"/etc/ca.pem\" }\n"
+
+/* -------------------------------------------------------------------- the clock */
+
+static int64_t skew;
+
+static void later(int64_t seconds)
+{
+	skew += seconds;
+}
+
+/* In place of the library's. */
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+	int ret = (int)syscall(SYS_clock_gettime, id, t);
+
+	t->tv_sec += skew;
+	return ret;
+}
+
+time_t time(time_t *out)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_REALTIME, &t);
+	if (out)
+		*out = t.tv_sec;
+	return t.tv_sec;
+}
+
+/* ---------------------------------------------------------------------- the ends */
 
 static void use_policy(const char *text)
 {
@@ -127,6 +160,7 @@ static void what_is_missing_is_fetched_and_kept(void **state)
 	checked(0);
 	assert_int_equal(of_intel("pieces"), 1);
 	/* Not good enough any more: asked for again, with the tag of what is there. */
+	later(700);
 	want(VENDOR_INTEL, TCB_PATH);
 	m = asked();
 	assert_string_equal(m.tag, "\"v1\"");
@@ -213,10 +247,11 @@ static void no_more_than_so_many_an_hour(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 200; i++) {
+		static unsigned fmspc;
 		char path[80];
 		struct pollfd p = {.fd = fetch, .events = POLLIN};
 
-		snprintf(path, sizeof(path), "tdx/certification/v4/tcb?fmspc=%012x", i);
+		snprintf(path, sizeof(path), "tdx/certification/v4/tcb?fmspc=%012x", fmspc++);
 		want(VENDOR_INTEL, path);
 		collateral_tick(g);
 		if (poll(&p, 1, 0) != 1)
@@ -225,7 +260,7 @@ static void no_more_than_so_many_an_hour(void **state)
 		answer(FETCH_GONE, "", "", 0);
 		n++;
 	}
-	assert_int_equal(n, 60);
+	assert_int_equal(n, 45);
 }
 
 static void without_a_source_nothing_is_asked(void **state)
@@ -262,8 +297,114 @@ static void intels_own_service_has_two_addresses(void **state)
 	assert_string_equal(asked().url,
 	                    "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der");
 	answer(FETCH_GONE, "", "", 0);
-	/* The chain comes along with what it signed. */
+}
+
+/* It comes along with what it signed; by itself it is asked for by a document that is there. */
+static void the_signers_chain_alone_comes_with_another_piece(void **state)
+{
+	const struct msg_collateral *c;
+
+	(void)state;
+	use_policy(
+	        GATE("") "collateral intel { url = \"https://api.trustedservices.intel.com/\" }\n");
 	want(VENDOR_INTEL, INTEL_PATH_TCB_SIGNERS);
+	want(VENDOR_INTEL, TCB_PATH);
+	/* What may bring it along is first. */
+	assert_string_equal(asked().url, "https://api.trustedservices.intel.com/" TCB_PATH);
+	answer(FETCH_GONE, "", "", 0);
+	assert_string_equal(
+	        asked().url,
+	        "https://api.trustedservices.intel.com/sgx/certification/v4/qe/identity");
+	answer(FETCH_OK, "a document", "the chain", 0);
+	c = sent(verify, MSG_COLLATERAL);
+	assert_string_equal(c->name.path, INTEL_PATH_TCB_SIGNERS);
+	collateral_checked(g, g->requests, &(struct msg_collateral_done){.until = INT64_MAX});
+	assert_int_equal(of_intel("pieces"), 1);
+	/* And is not asked for again. */
+	collateral_tick(g);
+	nothing_sent(fetch);
+}
+
+/* A mirror may have the chain as a file, a caching service sends it along. */
+static void anothers_service_is_asked_for_it_both_ways(void **state)
+{
+	(void)state;
+	want(VENDOR_INTEL, INTEL_PATH_TCB_SIGNERS);
+	assert_string_equal(asked().url, "https://pccs.example/" INTEL_PATH_TCB_SIGNERS);
+	answer(FETCH_GONE, "", "", 0);
+	later(60);
+	assert_string_equal(asked().url, "https://pccs.example/sgx/certification/v4/qe/identity");
+	answer(FETCH_OK, "a document", "", 0);
+	assert_int_equal(of_intel("pieces"), 0);
+	assert_int_equal(of_intel("missing"), 1);
+}
+
+/* Each try holds up others, so that a service that can't be reached rests as a whole. */
+static void who_cant_be_reached_rests(void **state)
+{
+	json_t *list;
+	const json_t *intel, *waiting;
+	const char *text;
+
+	(void)state;
+	want(VENDOR_INTEL, TCB_PATH);
+	(void)asked();
+	answer(FETCH_AWAY, "", "", 0);
+	want(VENDOR_INTEL, "tdx/certification/v4/qe/identity");
+	collateral_tick(g);
+	nothing_sent(fetch);
+	list = collateral_status(g);
+	intel = json_array_get(list, 1);
+	waiting = json_object_get(intel, "waiting");
+	assert_int_equal(json_array_size(waiting), 2);
+	assert_true(json_integer_value(json_object_get(json_array_get(waiting, 1), "next_try")) >
+	            gate_now());
+	text = json_string_value(json_object_get(json_object_get(intel, "last_error"), "error"));
+	assert_int_equal(strncmp(text, "https://pccs.example/ as played; next try in ", 45), 0);
+	json_decref(list);
+	later(60);
+	(void)asked();
+	answer(FETCH_GONE, "", "", 0); /* it is back */
+	(void)asked();
+}
+
+/* A mirror that goes on serving what has ended is not asked by every connection. */
+static void what_ended_is_not_asked_for_all_the_time(void **state)
+{
+	(void)state;
+	want(VENDOR_INTEL, TCB_PATH);
+	(void)asked();
+	answer(FETCH_OK, "the piece", "", 0);
+	(void)sent(verify, MSG_COLLATERAL);
+	collateral_checked(g, g->requests,
+	                   &(struct msg_collateral_done){.from = 1, .until = gate_now() - 5});
+	for (int i = 0; i < 3; i++) {
+		want(VENDOR_INTEL, TCB_PATH);
+		collateral_tick(g);
+		nothing_sent(fetch);
+	}
+}
+
+/* Those that name chips at will leave something of the hour for what is in use. */
+static void a_part_of_the_hour_is_for_what_is_in_use(void **state)
+{
+	(void)state;
+	want(VENDOR_INTEL, TCB_PATH);
+	(void)asked();
+	answer(FETCH_OK, "the piece", "", 0);
+	checked(0);
+	later(40 * 3600); /* more than a day and a quarter: it is due */
+	for (unsigned i = 0; i < 45; i++) {
+		char path[80];
+
+		snprintf(path, sizeof(path), "sgx/certification/v4/tcb?fmspc=%012x", i);
+		want(VENDOR_INTEL, path);
+		assert_non_null(strstr(asked().url, "/sgx/"));
+		answer(FETCH_GONE, "", "", 0);
+	}
+	want(VENDOR_INTEL, "sgx/certification/v4/tcb?fmspc=ffffffffffff");
+	assert_non_null(strstr(asked().url, TCB_PATH));
+	answer(FETCH_SAME, "", "", 0);
 	collateral_tick(g);
 	nothing_sent(fetch);
 }
@@ -319,6 +460,11 @@ int main(void)
 	        TEST(without_a_source_nothing_is_asked),
 	        TEST(names_that_lead_elsewhere_are_ignored),
 	        TEST(intels_own_service_has_two_addresses),
+	        TEST(the_signers_chain_alone_comes_with_another_piece),
+	        TEST(anothers_service_is_asked_for_it_both_ways),
+	        TEST(who_cant_be_reached_rests),
+	        TEST(what_ended_is_not_asked_for_all_the_time),
+	        TEST(a_part_of_the_hour_is_for_what_is_in_use),
 	        TEST(a_directory_has_commas),
 	        TEST(answers_that_nobody_asked_for_end_it),
 	        TEST(a_bad_index_is_forgotten),

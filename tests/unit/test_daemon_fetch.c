@@ -375,6 +375,16 @@ static void test_what_is_there_is_not_brought_again(void **state)
 	(void)state;
 	assert_int_equal(m->result, FETCH_SAME);
 	assert_non_null(strstr(http.request, "If-None-Match: \"one\"\r\n"));
+	/* A service without tags says when it changed. */
+	m = fetch_http("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n"
+	               "Last-Modified: Tue, 15 Nov 1994 12:45:26 GMT\r\n\r\nx",
+	               0, "");
+	assert_string_equal(m->tag, "Tue, 15 Nov 1994 12:45:26 GMT");
+	m = fetch_http(same, 0, "Tue, 15 Nov 1994 12:45:26 GMT");
+	assert_int_equal(m->result, FETCH_SAME);
+	assert_non_null(
+	        strstr(http.request, "If-Modified-Since: Tue, 15 Nov 1994 12:45:26 GMT\r\n"));
+	assert_null(strstr(http.request, "If-None-Match"));
 	/* Nobody asked whether it is the same. */
 	assert_int_equal(fetch_http(same, 0, "")->result, FETCH_NONE);
 }
@@ -427,7 +437,24 @@ static void test_pieces_of_a_directory(void **state)
 	assert_int_equal(fetch_url(url_of("/crl,ca=platform"), "")->result, FETCH_OK);
 	assert_string_equal(piece, "list");
 	assert_int_equal(fetch_url(url_of("/nothing"), "")->result, FETCH_GONE);
-	assert_int_equal(fetch_url("http://127.0.0.1:1/", "")->result, FETCH_NONE);
+}
+
+static void test_who_is_not_there(void **state)
+{
+	const struct msg_fetched *m = fetch_url("http://127.0.0.1:1/", "");
+	char url[80];
+
+	(void)state;
+	assert_int_equal(m->result, FETCH_AWAY);
+	assert_int_equal(strncmp(m->error, "can't be reached: ", 18), 0);
+	assert_int_equal(fetch_url("http://name.invalid/", "")->result, FETCH_AWAY);
+	/* Nor is it there without TLS. */
+	http_start("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", 0);
+	snprintf(url, sizeof(url), "https://127.0.0.1:%u/", http.port);
+	m = fetch_url(url, "");
+	pthread_join(http.thread, NULL);
+	close(http.fd);
+	assert_int_equal(m->result, FETCH_AWAY);
 }
 
 int main(void)
@@ -447,6 +474,7 @@ int main(void)
 	                                        teardown),
 	        cmocka_unit_test_setup_teardown(test_refusals_are_told_apart, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_answers_out_of_bounds, setup, teardown),
+	        T(test_who_is_not_there),
 	        cmocka_unit_test_setup_teardown(test_pieces_of_a_directory, setup, teardown),
 	};
 
