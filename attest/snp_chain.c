@@ -359,6 +359,34 @@ static size_t take(const struct asking *a, const struct collateral_name *name)
 	return n;
 }
 
+static bool has_root(const struct pki_bag *bag, const struct snp_product *product)
+{
+	char cn[32], ark[32];
+
+	snprintf(ark, sizeof(ark), SNP_CN_ARK "%s", product->name);
+	for (uint32_t i = 0; i < bag->certs; i++)
+		if (!pki_common_name(bag->cert[i], cn, sizeof(cn)) && !strcmp(cn, ark))
+			return true;
+	return false;
+}
+
+/* What would be asked for once the rest is there, so that all of it can be fetched at once. */
+static void want_ahead(const struct asking *a, const struct snp_product *product,
+                       enum snp_signer kind)
+{
+	const char *way = kind == SNP_VLEK ? "vlek" : "vcek";
+	const struct collateral_name chain = attest_collateral_name(
+	                                     VENDOR_AMD, "%s/v1/%s/cert_chain", way, product->name),
+	                             crl = attest_collateral_name(VENDOR_AMD, "%s/v1/%s/crl", way,
+	                                                          product->name);
+	struct bytes found[1];
+
+	if (!attest_collateral(a->in, &chain, found, 1))
+		attest_collateral_want(a->claims, &chain, !has_root(a->bag, product));
+	if (!attest_collateral(a->in, &crl, found, 1))
+		attest_collateral_want(a->claims, &crl, a->in->require_crl && !a->bag->crls);
+}
+
 static struct collateral_name vcek_name(const struct snp_report *report,
                                         const struct snp_product *product)
 {
@@ -397,6 +425,8 @@ static void ask_vcek(const struct asking *a, const struct snp_report *report)
 		found += take(a, &name[i]);
 	for (size_t i = 0; i < names && !found; i++)
 		attest_collateral_want(a->claims, &name[i], true);
+	if (report->version >= 3 && product && !found)
+		want_ahead(a, product, SNP_VCEK);
 }
 
 /*
@@ -448,8 +478,10 @@ static void ask_chain(const struct asking *a, X509 *vek)
 	name = attest_collateral_name(VENDOR_AMD, "%s/v1/%s/cert_chain",
 	                              kind == SNP_VLEK ? "vlek" : "vcek", product->name);
 	(void)take(a, &name);
-	if (chain_lacks(a->bag, vek))
-		attest_collateral_want(a->claims, &name, true);
+	if (!chain_lacks(a->bag, vek))
+		return;
+	attest_collateral_want(a->claims, &name, true);
+	want_ahead(a, product, kind);
 }
 
 /*

@@ -257,7 +257,11 @@ static void a_report_and_a_store_are_enough(void **state)
 	}
 	release(probe);
 	assert_int_equal(appraise(report, 1747765896, NULL, &c), CHECK_UNAVAILABLE);
-	assert_int_equal(c.wants, 1);
+	/* All that is going to be missing, at once. */
+	assert_int_equal(c.wants, 3);
+	assert_string_equal(c.want[1].path, "vcek/v1/Genoa/cert_chain");
+	assert_string_equal(c.want[2].path, "vcek/v1/Genoa/crl");
+	assert_true(c.want_needed[0] && c.want_needed[1] && c.want_needed[2]);
 	assert_string_equal(c.want[0].path,
 	                    "vcek/v1/Genoa/" HWID "?blSPL=10&teeSPL=0&snpSPL=23&ucodeSPL=84");
 	add(s, "snp/genoa-v3-tsm.vcek.der");
@@ -345,7 +349,7 @@ static void version_two_asks_for_both_products(void **state)
 	s = collateral_store_new(1 << 20);
 	add(s, "snp/milan-v2.vcek.der");
 	assert_int_equal(appraise("snp/milan-v2.report.bin", 1683141823, s, &c), CHECK_UNAVAILABLE);
-	assert_int_equal(c.wants, 1);
+	assert_int_equal(c.wants, 2);
 	assert_string_equal(c.want[0].path, "vcek/v1/Milan/cert_chain");
 	collateral_store_free(s);
 }
