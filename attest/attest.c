@@ -92,7 +92,7 @@ size_t attest_collateral(const struct attest_input *in, const struct collateral_
                          struct bytes *out, size_t cap)
 {
 	return in->collateral && name->vendor != VENDOR_NONE
-	               ? in->collateral(in->collateral_ctx, name, out, cap)
+	               ? in->collateral(in->collateral_ctx, name, in->at, out, cap)
 	               : 0;
 }
 

@@ -54,9 +54,10 @@ struct collateral_name {
 
 /*
  * Looks a piece up among what the caller keeps, without waiting for anything: fills at most cap
- * views, which stay good until the appraisal returns, newest first. How many; 0 for none.
+ * views, which stay good until the appraisal returns, newest first, none that begins after `at`.
+ * How many; 0 for none.
  */
-typedef size_t (*attest_collateral_fn)(void *ctx, const struct collateral_name *name,
+typedef size_t (*attest_collateral_fn)(void *ctx, const struct collateral_name *name, int64_t at,
                                        struct bytes *out, size_t cap);
 
 struct pki_cache;

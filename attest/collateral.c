@@ -213,7 +213,7 @@ struct piece {
 /* What answers one name, the newest first. */
 struct shelf {
 	struct collateral_name name;
-	struct piece *piece[COLLATERAL_SAME_MAX];
+	struct piece **piece; /* owned */
 	uint32_t n;
 };
 
@@ -258,6 +258,7 @@ void collateral_store_free(struct collateral_store *s)
 		for (uint32_t i = 0; i < e->n; i++)
 			piece_drop(s, e->piece[i]);
 		tdelete(e, &s->tree, by_name);
+		free(e->piece);
 		free(e);
 	}
 	free(s);
@@ -288,22 +289,32 @@ static struct shelf *shelf_make(struct collateral_store *s, const struct collate
 	return e;
 }
 
-/* Puts the piece where its age belongs; the oldest falls off. False: it is older than all. */
-static bool shelf_put(struct collateral_store *s, struct shelf *e, struct piece *p)
+/*
+ * Puts the piece where its age belongs; the oldest falls off. 0; -ENOSPC: it is older than all;
+ * -ENOMEM.
+ */
+static int shelf_put(struct collateral_store *s, struct shelf *e, struct piece *p)
 {
+	struct piece **grown;
 	uint32_t at = 0;
 
 	while (at < e->n && e->piece[at]->from > p->from)
 		at++;
-	if (at == COLLATERAL_SAME_MAX)
-		return false;
-	if (e->n == COLLATERAL_SAME_MAX)
+	if (at == COLLATERAL_KEPT_MAX)
+		return -ENOSPC;
+	if (e->n == COLLATERAL_KEPT_MAX) {
 		piece_drop(s, e->piece[--e->n]);
-	memmove(&e->piece[at + 1], &e->piece[at], (e->n - at) * sizeof(struct piece *));
+	} else {
+		grown = realloc(e->piece, (e->n + 1) * sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		e->piece = grown;
+	}
+	memmove(&e->piece[at + 1], &e->piece[at], (e->n - at) * sizeof(*e->piece));
 	e->piece[at] = p;
 	e->n++;
 	p->refs++;
-	return true;
+	return 0;
 }
 
 static bool have(const struct collateral_store *s, const struct collateral_info *info,
@@ -353,26 +364,25 @@ int collateral_store_add(struct collateral_store *s, struct bytes piece,
 	p = piece_make(s, piece, is->from);
 	if (!p)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < is->names && !rc; i++) {
+	for (uint32_t i = 0; i < is->names && rc != -ENOMEM; i++) {
 		struct shelf *e = shelf_make(s, &is->name[i]);
 
-		if (e)
-			kept |= shelf_put(s, e, p);
-		else
-			rc = -ENOMEM;
+		rc = e ? shelf_put(s, e, p) : -ENOMEM;
+		kept |= !rc;
 	}
 	piece_drop(s, p);
-	return rc ? rc : kept ? 0 : -ENOSPC;
+	return rc == -ENOMEM ? rc : kept ? 0 : -ENOSPC;
 }
 
-size_t collateral_store_find(void *store, const struct collateral_name *name, struct bytes *out,
-                             size_t cap)
+size_t collateral_store_find(void *store, const struct collateral_name *name, int64_t at,
+                             struct bytes *out, size_t cap)
 {
 	const struct shelf *e = shelf_of(store, name);
 	size_t n = 0;
 
-	for (; e && n < e->n && n < cap; n++)
-		out[n] = e->piece[n]->content;
+	for (uint32_t i = 0; e && i < e->n && n < cap; i++)
+		if (e->piece[i]->from <= at)
+			out[n++] = e->piece[i]->content;
 	return n;
 }
 

@@ -38,16 +38,19 @@ struct collateral_store;
 /* max_bytes bounds the content of all pieces. NULL: out of memory. */
 struct collateral_store *collateral_store_new(size_t max_bytes);
 void collateral_store_free(struct collateral_store *s);
+/* Of one name: what an appraisal looks at, and what is kept for appraisals as of former times. */
+enum { COLLATERAL_KEPT_MAX = 64 };
+
 /*
- * Adds a copy. Of one name the COLLATERAL_SAME_MAX newest are kept. *info (if not NULL) is what the
+ * Adds a copy. Of one name the COLLATERAL_KEPT_MAX newest are kept. *info (if not NULL) is what the
  * piece is. 0; -EEXIST: the same bytes are there; -EINVAL as above; -ENOSPC: the store is full, or
  * the piece is older than all that is kept of its names; -ENOMEM.
  */
 int collateral_store_add(struct collateral_store *s, struct bytes piece,
                          struct collateral_info *info);
 /* An attest_collateral_fn; ctx is the store. Views stay good until the next change. */
-size_t collateral_store_find(void *store, const struct collateral_name *name, struct bytes *out,
-                             size_t cap);
+size_t collateral_store_find(void *store, const struct collateral_name *name, int64_t at,
+                             struct bytes *out, size_t cap);
 size_t collateral_store_pieces(const struct collateral_store *s);
 size_t collateral_store_bytes(const struct collateral_store *s);
 

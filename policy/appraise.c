@@ -79,17 +79,17 @@ static void check_binder(struct appraisal *a)
 
 /* An attest_collateral_fn: half of what fits from the administrator's directory, then the fetched.
  */
-static size_t find_collateral(void *ctx, const struct collateral_name *name, struct bytes *out,
-                              size_t cap)
+static size_t find_collateral(void *ctx, const struct collateral_name *name, int64_t at,
+                              struct bytes *out, size_t cap)
 {
 	const struct appraisal *a = ctx;
 	size_t n = 0;
 
 	if (a->p->collateral)
-		n = collateral_store_find(a->p->collateral, name, out,
-		                          a->shown->fetched ? cap / 2 : cap);
+		n = collateral_store_find(a->p->collateral, name, at, out,
+		                          a->shown->fetched ? (cap + 1) / 2 : cap);
 	if (a->shown->fetched)
-		n += collateral_store_find(a->shown->fetched, name, out + n, cap - n);
+		n += collateral_store_find(a->shown->fetched, name, at, out + n, cap - n);
 	return n;
 }
 

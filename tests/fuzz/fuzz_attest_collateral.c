@@ -13,7 +13,7 @@ static bool found(struct collateral_store *s, const struct collateral_name *name
                   struct bytes piece)
 {
 	struct bytes out[COLLATERAL_SAME_MAX];
-	size_t n = collateral_store_find(s, name, out, COLLATERAL_SAME_MAX);
+	size_t n = collateral_store_find(s, name, INT64_MAX, out, COLLATERAL_SAME_MAX);
 
 	for (size_t i = 0; i < n; i++)
 		if (bytes_equal(out[i], piece))

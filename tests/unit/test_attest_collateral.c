@@ -137,42 +137,67 @@ static void what_no_vendor_serves_is_refused(void **state)
 /* ------------------------------------------------------------------------ store */
 
 /* A document of this day in January 2025, as Intel forms it; nobody signed it. */
-static struct bytes document(const char *fmspc, int day, char out[static 600])
+/* Issued n minutes into the year. */
+static struct bytes document(const char *fmspc, int n, char out[static 600])
 {
-	int n = snprintf(out, 600,
-	                 "{\"tcbInfo\":{\"id\":\"TDX\",\"version\":3,"
-	                 "\"issueDate\":\"2025-01-%02dT00:00:00Z\","
-	                 "\"nextUpdate\":\"2025-03-01T00:00:00Z\",\"fmspc\":\"%s\","
-	                 "\"pceId\":\"0000\",\"tcbType\":0,\"tcbEvaluationDataNumber\":17,"
-	                 "\"tcbLevels\":[]},\"signature\":\"%0128d\"}",
-	                 day, fmspc, 0);
+	int len = snprintf(out, 600,
+	                   "{\"tcbInfo\":{\"id\":\"TDX\",\"version\":3,"
+	                   "\"issueDate\":\"2025-01-01T%02d:%02d:00Z\","
+	                   "\"nextUpdate\":\"2025-03-01T00:00:00Z\",\"fmspc\":\"%s\","
+	                   "\"pceId\":\"0000\",\"tcbType\":0,\"tcbEvaluationDataNumber\":17,"
+	                   "\"tcbLevels\":[]},\"signature\":\"%0128d\"}",
+	                   n / 60, n % 60, fmspc, 0);
 
-	return (struct bytes){(const uint8_t *)out, (size_t)n};
+	return (struct bytes){(const uint8_t *)out, (size_t)len};
 }
+
+enum { YEAR = 1735689600, LATER = YEAR + 86400 }; /* 2025 */
 
 static const struct collateral_name of_one = {VENDOR_INTEL,
                                               "tdx/certification/v4/tcb?fmspc=00806f050000"};
 
 static void the_newest_comes_first(void **state)
 {
-	static const int days[] = {3, 5, 1, 4, 2, 6};
+	static const int issued[] = {3, 5, 1, 4, 2, 6};
 	struct collateral_store *s = collateral_store_new(1 << 20);
 	struct bytes found[COLLATERAL_SAME_MAX];
 	char text[600], want[600];
 
 	(void)state;
-	/* The fifth is older than the four that are kept, the sixth newer. */
 	for (size_t i = 0; i < 6; i++)
 		assert_int_equal(
-		        collateral_store_add(s, document("00806F050000", days[i], text), NULL), 0);
-	assert_int_equal(collateral_store_find(s, &of_one, found, COLLATERAL_SAME_MAX), 4);
+		        collateral_store_add(s, document("00806F050000", issued[i], text), NULL),
+		        0);
+	assert_int_equal(collateral_store_find(s, &of_one, LATER, found, COLLATERAL_SAME_MAX), 4);
 	for (int i = 0; i < 4; i++)
 		assert_true(bytes_equal(found[i], document("00806F050000", 6 - i, want)));
-	assert_int_equal(collateral_store_pieces(s), 4);
-	assert_int_equal(collateral_store_add(s, document("00806F050000", 1, text), NULL), -ENOSPC);
 	assert_int_equal(collateral_store_add(s, document("00806F050000", 6, text), NULL), -EEXIST);
-	assert_int_equal(collateral_store_pieces(s), 4);
-	assert_int_equal(collateral_store_find(s, &of_one, found, 1), 1);
+	assert_int_equal(collateral_store_pieces(s), 6);
+	assert_int_equal(collateral_store_find(s, &of_one, LATER, found, 1), 1);
+	/* As of a former time, what began later does not crowd out what was the newest then. */
+	assert_int_equal(
+	        collateral_store_find(s, &of_one, YEAR + 2 * 60, found, COLLATERAL_SAME_MAX), 2);
+	assert_true(bytes_equal(found[0], document("00806F050000", 2, want)));
+	assert_int_equal(collateral_store_find(s, &of_one, YEAR, found, COLLATERAL_SAME_MAX), 0);
+	collateral_store_free(s);
+}
+
+static void the_oldest_falls_off(void **state)
+{
+	struct collateral_store *s = collateral_store_new(1 << 20);
+	struct bytes found[COLLATERAL_SAME_MAX];
+	char text[600];
+
+	(void)state;
+	for (int i = 0; i <= COLLATERAL_KEPT_MAX; i++)
+		assert_int_equal(
+		        collateral_store_add(s, document("00806F050000", 100 + i, text), NULL), 0);
+	assert_int_equal(collateral_store_pieces(s), COLLATERAL_KEPT_MAX);
+	assert_int_equal(collateral_store_add(s, document("00806F050000", 100, text), NULL),
+	                 -ENOSPC);
+	assert_int_equal(collateral_store_pieces(s), COLLATERAL_KEPT_MAX);
+	assert_int_equal(collateral_store_find(s, &of_one, YEAR + 100 * 60, found, 1), 0);
+	assert_int_equal(collateral_store_find(s, &of_one, YEAR + 101 * 60, found, 1), 1);
 	collateral_store_free(s);
 }
 
@@ -189,9 +214,9 @@ static void it_is_bounded_and_tells_vendors_apart(void **state)
 	assert_int_equal(collateral_store_add(s, one, NULL), 0);
 	assert_int_equal(collateral_store_bytes(s), one.n);
 	assert_int_equal(collateral_store_add(s, document("00806f050001", 1, text), NULL), -ENOSPC);
-	assert_int_equal(collateral_store_find(s, &of_one, found, 1), 1);
+	assert_int_equal(collateral_store_find(s, &of_one, LATER, found, 1), 1);
 	other.vendor = VENDOR_AMD;
-	assert_int_equal(collateral_store_find(s, &other, found, 1), 0);
+	assert_int_equal(collateral_store_find(s, &other, LATER, found, 1), 0);
 	collateral_store_free(s);
 }
 
@@ -211,7 +236,7 @@ static void many_names_are_found(void **state)
 
 		snprintf(name.path, sizeof(name.path), "tdx/certification/v4/tcb?fmspc=%012x",
 		         i * 2654435761u);
-		assert_int_equal(collateral_store_find(s, &name, found, 1), 1);
+		assert_int_equal(collateral_store_find(s, &name, LATER, found, 1), 1);
 	}
 	collateral_store_free(s);
 }
@@ -362,6 +387,7 @@ int main(void)
 	        cmocka_unit_test(lists_in_hex_are_read),
 	        cmocka_unit_test(what_no_vendor_serves_is_refused),
 	        cmocka_unit_test(the_newest_comes_first),
+	        cmocka_unit_test(the_oldest_falls_off),
 	        cmocka_unit_test(it_is_bounded_and_tells_vendors_apart),
 	        cmocka_unit_test(many_names_are_found),
 	        cmocka_unit_test(a_report_and_a_store_are_enough),

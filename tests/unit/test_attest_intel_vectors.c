@@ -395,12 +395,13 @@ struct store {
 	size_t n, asked;
 };
 
-static size_t store_find(void *ctx, const struct collateral_name *name, struct bytes *out,
-                         size_t cap)
+static size_t store_find(void *ctx, const struct collateral_name *name, int64_t at,
+                         struct bytes *out, size_t cap)
 {
 	struct store *s = ctx;
 	size_t found = 0;
 
+	(void)at;
 	assert_int_equal(name->vendor, VENDOR_INTEL);
 	s->asked++;
 	for (size_t i = 0; i < s->n && found < cap; i++)
