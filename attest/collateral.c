@@ -305,12 +305,12 @@ static int shelf_put(struct collateral_store *s, struct shelf *e, struct piece *
 	if (e->n == COLLATERAL_KEPT_MAX) {
 		piece_drop(s, e->piece[--e->n]);
 	} else {
-		grown = realloc(e->piece, (e->n + 1) * sizeof(*grown));
+		grown = realloc(e->piece, (e->n + 1) * sizeof(struct piece *));
 		if (!grown)
 			return -ENOMEM;
 		e->piece = grown;
 	}
-	memmove(&e->piece[at + 1], &e->piece[at], (e->n - at) * sizeof(*e->piece));
+	memmove(&e->piece[at + 1], &e->piece[at], (e->n - at) * sizeof(struct piece *));
 	e->piece[at] = p;
 	e->n++;
 	p->refs++;

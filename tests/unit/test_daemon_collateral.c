@@ -24,7 +24,7 @@ static void later(int64_t seconds)
 	skew += seconds;
 }
 
-/* In place of the library's. */
+/* In place of the library's. NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 int clock_gettime(clockid_t id, struct timespec *t)
 {
 	int ret = (int)syscall(SYS_clock_gettime, id, t);
@@ -33,6 +33,7 @@ int clock_gettime(clockid_t id, struct timespec *t)
 	return ret;
 }
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 time_t time(time_t *out)
 {
 	struct timespec t;
