@@ -72,6 +72,7 @@ struct collateral {
 	uint64_t request;
 	uint32_t at;               /* the item it is about */
 	uint32_t told;             /* items that verify was shown after start */
+	uint32_t generation;       /* of the policy that the waiting was planned for */
 	struct bytes piece, chain; /* owned; what is being checked */
 	char tag[FETCH_TAG_MAX];   /* that came with it */
 	bool carried;              /* the signers' chain is asked for by what it comes along with */
@@ -497,6 +498,29 @@ static bool tell_next(struct gate *g)
 	return false;
 }
 
+/* After a reload what failed is tried anew: perhaps that is what was mended. A service that said
+ * how long it wants to be left alone still is. */
+static void look_again(struct gate *g)
+{
+	struct collateral *c = g->collateral;
+
+	c->generation = g->now.generation;
+	for (enum collateral_vendor v = VENDOR_NONE + 1; v < VENDORS; v++) {
+		if (c->vendor[v].away)
+			c->vendor[v].not_before_ns = 0;
+		c->vendor[v].away = 0;
+	}
+	for (uint32_t i = 0; i < c->n; i++) {
+		struct item *it = &c->item[i];
+
+		if (it->have && !it->failures)
+			plan_refresh(g, it);
+		else
+			it->next_ns = ns_in(0);
+		it->failures = 0;
+	}
+}
+
 void collateral_tick(struct gate *g)
 {
 	struct collateral *c = g->collateral;
@@ -504,6 +528,8 @@ void collateral_tick(struct gate *g)
 	/* Before the first policy there is nobody to ask, and verify has other things to do. */
 	if (!c || c->doing != DOING_NOTHING || !g->now.policy)
 		return;
+	if (c->generation != g->now.generation)
+		look_again(g);
 	if (!tell_next(g))
 		ask_next(g);
 }

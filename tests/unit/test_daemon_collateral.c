@@ -369,6 +369,28 @@ static void who_cant_be_reached_rests(void **state)
 	(void)asked();
 }
 
+static void a_reload_tries_anew(void **state)
+{
+	(void)state;
+	want(VENDOR_INTEL, TCB_PATH);
+	(void)asked();
+	answer(FETCH_GONE, "", "", 0);
+	collateral_tick(g);
+	nothing_sent(fetch);
+	g->now.generation++;
+	(void)asked();
+	answer(FETCH_AWAY, "", "", 0);
+	g->now.generation++;
+	(void)asked();
+	/* Who asked to be left alone still is. */
+	answer(FETCH_BUSY, "", "", 1000);
+	g->now.generation++;
+	collateral_tick(g);
+	nothing_sent(fetch);
+	later(1000);
+	(void)asked();
+}
+
 /* A mirror that goes on serving what has ended is not asked by every connection. */
 static void what_ended_is_not_asked_for_all_the_time(void **state)
 {
@@ -464,6 +486,7 @@ int main(void)
 	        TEST(the_signers_chain_alone_comes_with_another_piece),
 	        TEST(anothers_service_is_asked_for_it_both_ways),
 	        TEST(who_cant_be_reached_rests),
+	        TEST(a_reload_tries_anew),
 	        TEST(what_ended_is_not_asked_for_all_the_time),
 	        TEST(a_part_of_the_hour_is_for_what_is_in_use),
 	        TEST(a_directory_has_commas),
