@@ -151,7 +151,7 @@ LINK_cli := cli policy transport attest ledger core
 LINK_cli_sim := attester $(LINK_cli)
 LINK_attester := attester policy attest ledger core
 # Both ends of a connection.
-LINK_ends := attester transport keyring attest core
+LINK_ends := attester transport policy ledger keyring attest core
 
 link_test = mkdir -p $(@D) && $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 define test_rule

@@ -628,16 +628,33 @@ bool pki_leaf_of(X509 *leaf, X509 *issuer)
 	       pki_issued(leaf, issuer);
 }
 
-X509_CRL *pki_crl_of(const struct pki_bag *bag, const X509 *issuer, int64_t at)
+static bool signed_by(X509_CRL *crl, const X509 *issuer)
+{
+	EVP_PKEY *key = X509_get0_pubkey(issuer);
+	bool ok;
+
+	ERR_set_mark();
+	ok = key && X509_CRL_verify(crl, key) == 1;
+	ERR_pop_to_mark();
+	return ok;
+}
+
+/* Of the lists of the issuer's name, or of those that its key signed; *named counts the former. */
+static X509_CRL *newest_list(const struct pki_bag *bag, const X509 *issuer, int64_t at,
+                             bool must_be_signed, uint32_t *named)
 {
 	X509_CRL *best = NULL;
 	int64_t best_from = INT64_MIN;
 
+	*named = 0;
 	for (uint32_t i = 0; i < bag->crls; i++) {
 		X509_CRL *crl = bag->crl[i];
 		int64_t from;
 
 		if (X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(issuer)))
+			continue;
+		(*named)++;
+		if (must_be_signed && !signed_by(crl, issuer))
 			continue;
 		if (pki_time(X509_CRL_get0_lastUpdate(crl), &from) || from > at)
 			from = INT64_MIN;
@@ -647,6 +664,17 @@ X509_CRL *pki_crl_of(const struct pki_bag *bag, const X509 *issuer, int64_t at)
 		}
 	}
 	return best;
+}
+
+X509_CRL *pki_crl_of(const struct pki_bag *bag, const X509 *issuer, int64_t at)
+{
+	uint32_t named;
+	X509_CRL *best = newest_list(bag, issuer, at, false, &named), *own = NULL;
+
+	/* One that somebody else signed under this name must not hide the issuer's own. */
+	if (named > 1)
+		own = newest_list(bag, issuer, at, true, &named);
+	return own ? own : best;
 }
 
 /* A list that covers part of what its issuer issued, or that has what we don't understand. */
@@ -659,10 +687,8 @@ static bool is_complete(const X509_CRL *crl)
 
 int pki_revocation(X509 *cert, X509 *issuer, X509_CRL *crl, int64_t at)
 {
-	EVP_PKEY *key = X509_get0_pubkey(issuer);
 	X509_REVOKED *entry;
 	int64_t from, to;
-	bool signs;
 
 	/* A list that names no end would be good for ever. */
 	if (pki_time(X509_CRL_get0_nextUpdate(crl), &to))
@@ -673,10 +699,7 @@ int pki_revocation(X509 *cert, X509 *issuer, X509_CRL *crl, int64_t at)
 		return X509_V_ERR_UNABLE_TO_GET_CRL;
 	if (!(X509_get_key_usage(issuer) & KU_CRL_SIGN))
 		return X509_V_ERR_KEYUSAGE_NO_CRL_SIGN;
-	ERR_set_mark();
-	signs = key && X509_CRL_verify(crl, key) == 1;
-	ERR_pop_to_mark();
-	if (!signs)
+	if (!signed_by(crl, issuer))
 		return X509_V_ERR_CRL_SIGNATURE_FAILURE;
 	if (at < from)
 		return X509_V_ERR_CRL_NOT_YET_VALID;

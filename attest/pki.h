@@ -113,7 +113,10 @@ int pki_path_of(X509 *const chain[], size_t n);
  * key usage and key ids; nothing critical that is not understood. The times left out.
  */
 bool pki_leaf_of(X509 *leaf, X509 *issuer);
-/* The CRL of this issuer with the latest thisUpdate that is not after at (else any); or NULL. */
+/*
+ * The CRL of this issuer with the latest thisUpdate that is not after at (else any); or NULL. Of
+ * several that bear the name, those that the issuer's key signed come first.
+ */
 X509_CRL *pki_crl_of(const struct pki_bag *bag, const X509 *issuer, int64_t at);
 /*
  * cert against the complete list of its issuer, whose own standing is the caller's to show: name

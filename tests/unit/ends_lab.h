@@ -205,20 +205,28 @@ struct judged {
 	uint8_t spki_sha256[32];
 };
 
-/*
- * What verify does up to the policy's own rules: opens what came with the nonce and the name of
- * its own record, and appraises the evidence against the report data of this connection.
- */
-static inline enum check_status judge(const struct client *c, struct judged *j)
+/* What came, with the nonce and the name of the client's own record. */
+static inline void wire_of(const struct client *c, struct attest_wire *out)
 {
 	const uint8_t *p = c->e.bytes.p;
-	struct attest_wire wire = {.transport = c->to.transport,
-	                           .request = {p, c->e.request_len},
-	                           .message = {p + c->e.request_len, c->e.message_len},
-	                           .leaf = {p + c->e.request_len + c->e.message_len, c->e.leaf_len},
-	                           .keys = &c->e.keys,
-	                           .server_name = c->to.server_name,
-	                           .at = time(NULL)};
+
+	*out = (struct attest_wire){
+	        .transport = c->to.transport,
+	        .request = {p, c->e.request_len},
+	        .message = {p + c->e.request_len, c->e.message_len},
+	        .leaf = {p + c->e.request_len + c->e.message_len, c->e.leaf_len},
+	        .keys = &c->e.keys,
+	        .server_name = c->to.server_name,
+	        .at = time(NULL)};
+	memcpy(out->exporter, c->e.exporter, sizeof(out->exporter));
+	memcpy(out->context, c->to.context, sizeof(out->context));
+}
+
+/* What verify does up to the policy's own rules: opens it, and appraises the evidence against the
+ * report data of this connection. */
+static inline enum check_status judge(const struct client *c, struct judged *j)
+{
+	struct attest_wire wire;
 	struct attest_input in = {.at = time(NULL),
 	                          .check_report_data = true,
 	                          .endorsements = {{lab.chain, lab.chain_n}},
@@ -228,8 +236,7 @@ static inline enum check_status judge(const struct client *c, struct judged *j)
 	struct attest_opened o;
 
 	memset(j, 0, sizeof(*j));
-	memcpy(wire.exporter, c->e.exporter, sizeof(wire.exporter));
-	memcpy(wire.context, c->to.context, sizeof(wire.context));
+	wire_of(c, &wire);
 	assert_int_equal(attest_open(&wire, &o, &j->checks), 0);
 	snprintf(j->binder, sizeof(j->binder), "%s", o.binder);
 	memcpy(j->spki_sha256, o.spki_sha256, sizeof(j->spki_sha256));
