@@ -381,8 +381,8 @@ static void want_ahead(const struct asking *a, const struct snp_product *product
 	                                                          product->name);
 	struct bytes found[1];
 
-	if (!attest_collateral(a->in, &chain, found, 1))
-		attest_collateral_want(a->claims, &chain, !has_root(a->bag, product));
+	if (!has_root(a->bag, product) && !attest_collateral(a->in, &chain, found, 1))
+		attest_collateral_want(a->claims, &chain, true);
 	if (!attest_collateral(a->in, &crl, found, 1))
 		attest_collateral_want(a->claims, &crl, a->in->require_crl && !a->bag->crls);
 }
