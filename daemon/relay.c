@@ -250,12 +250,15 @@ static int on_end(struct relay_session *s, const char *code, size_t cap, const c
 	return 0;
 }
 
-/* In a state where it can't come, a message is as wrong as one of an unknown type. */
+/*
+ * In a state where it can't come, a message is as wrong as one of an unknown type. One that is
+ * over takes what was on its way and does nothing, as if it were gone already.
+ */
 static int in_state(struct relay_session *s, enum relay_state want)
 {
 	pthread_mutex_lock(&s->lock);
 
-	bool fits = s->state == want;
+	bool fits = s->state == want || s->over;
 
 	pthread_mutex_unlock(&s->lock);
 	return fits ? 0 : -EPROTO;
