@@ -18,20 +18,16 @@
 /* The content of one DER element of this tag. */
 static struct bytes der_take(struct reader *r, uint8_t tag)
 {
-	uint8_t is = rd_u8(r), first = rd_u8(r);
-	size_t n = first;
+	struct bytes rest = {r->p, r->left}, content = BYTES_NONE;
+	uint8_t is = 0;
 
-	if (first == 0x81) {
-		n = rd_u8(r);
-		r->bad |= n < 0x80;
-	} else if (first == 0x82) {
-		n = rd_be16(r);
-		r->bad |= n < 0x100;
-	} else if (first >= 0x80) {
-		r->bad = true; /* longer than any, or of no stated length */
+	if (r->bad || !pki_tlv(&rest, &is, &content) || is != tag) {
+		r->bad = true;
+		return BYTES_NONE;
 	}
-	r->bad |= is != tag;
-	return r->bad ? BYTES_NONE : rd_take(r, n);
+	r->p = rest.p;
+	r->left = rest.n;
+	return content;
 }
 
 static uint8_t der_next_tag(const struct reader *r)
