@@ -9,6 +9,9 @@
 #include <ftw.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -262,6 +265,7 @@ static void test_strange_messages_end_it(void **state)
 /* An HTTP server for one request, on loopback: says what it is told to say. */
 static struct {
 	int fd;
+	SSL_CTX *tls; /* NULL: none */
 	uint16_t port;
 	pthread_t thread;
 	const char *reply;
@@ -291,6 +295,26 @@ static void *serve_once(void *arg)
 	return NULL;
 }
 
+static void *serve_tls_once(void *arg)
+{
+	int c = accept(http.fd, NULL, NULL);
+	SSL *tls = SSL_new(http.tls);
+	int n = -1;
+
+	(void)arg;
+	if (c >= 0 && SSL_set_fd(tls, c) && SSL_accept(tls) == 1)
+		n = SSL_read(tls, http.request, sizeof(http.request) - 1);
+	http.request[n > 0 ? n : 0] = '\0';
+	if (n > 0) {
+		(void)SSL_write(tls, http.reply, (int)strlen(http.reply));
+		(void)SSL_shutdown(tls);
+	}
+	SSL_free(tls);
+	if (c >= 0)
+		close(c);
+	return NULL;
+}
+
 static void http_start(const char *reply, size_t filler)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -303,13 +327,15 @@ static void http_start(const char *reply, size_t filler)
 	http.port = ntohs(a.sin_port);
 	http.reply = reply;
 	http.filler = filler;
-	assert_int_equal(pthread_create(&http.thread, NULL, serve_once, NULL), 0);
+	assert_int_equal(
+	        pthread_create(&http.thread, NULL, http.tls ? serve_tls_once : serve_once, NULL),
+	        0);
 }
 
 static char piece[70000];
 static size_t piece_n;
 
-static const struct msg_fetched *fetch_url(const char *url, const char *tag)
+static const struct msg_fetched *fetch_from(const char *url, const char *tag, const char *ca)
 {
 	static union msg_any in;
 	static uint64_t request = 1000;
@@ -319,6 +345,7 @@ static const struct msg_fetched *fetch_url(const char *url, const char *tag)
 
 	snprintf(m.url, sizeof(m.url), "%s", url);
 	snprintf(m.tag, sizeof(m.tag), "%s", tag);
+	snprintf(m.ca, sizeof(m.ca), "%s", ca);
 	assert_int_equal(msg_send(w.sock, MSG_FETCH, ++request, &m, -1), 0);
 	assert_int_equal(msg_recv(w.sock, &head, &in, sizeof(in), &fd), 0);
 	assert_int_equal(head.type, MSG_FETCHED);
@@ -336,6 +363,11 @@ static const struct msg_fetched *fetch_url(const char *url, const char *tag)
 		assert_int_equal(piece_n, in.fetched.piece_n + in.fetched.chain_n);
 	}
 	return &in.fetched;
+}
+
+static const struct msg_fetched *fetch_url(const char *url, const char *tag)
+{
+	return fetch_from(url, tag, "");
 }
 
 static const struct msg_fetched *fetch_http(const char *reply, size_t filler, const char *tag)
@@ -427,6 +459,58 @@ static void test_answers_out_of_bounds(void **state)
 	                 FETCH_NONE);
 }
 
+/* A certificate for 127.0.0.1 that vouches for itself; its PEM is put into ca. */
+static SSL_CTX *tls_server(const char *ca)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *cert = X509_new();
+	SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
+	X509_EXTENSION *san = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "IP:127.0.0.1");
+	FILE *f = fopen(ca, "w");
+
+	assert_true(key && cert && tls && san && f);
+	assert_true(X509_set_version(cert, X509_VERSION_3) && X509_set_pubkey(cert, key) &&
+	            X509_gmtime_adj(X509_getm_notBefore(cert), -60) &&
+	            X509_gmtime_adj(X509_getm_notAfter(cert), 3600) &&
+	            X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC,
+	                                       (const uint8_t *)"mirror", -1, -1, 0) &&
+	            X509_set_issuer_name(cert, X509_get_subject_name(cert)) &&
+	            X509_add_ext(cert, san, -1) && X509_sign(cert, key, EVP_sha256()));
+	assert_true(PEM_write_X509(f, cert) && !fclose(f));
+	assert_true(SSL_CTX_use_certificate(tls, cert) && SSL_CTX_use_PrivateKey(tls, key));
+	X509_EXTENSION_free(san);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+	return tls;
+}
+
+/* A redirect never leads from TLS back to the clear, where anybody could go on answering. */
+static void test_tls_is_not_left(void **state)
+{
+	static const char *const replies[] = {
+	        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
+	        "HTTP/1.1 302 There\r\nLocation: http://127.0.0.1:1/\r\n"
+	        "Content-Length: 0\r\n\r\n",
+	};
+	const struct msg_fetched *m;
+	char url[80], ca[128];
+
+	(void)state;
+	snprintf(ca, sizeof(ca), "%s/ca.pem", w.dir);
+	http.tls = tls_server(ca);
+	for (size_t i = 0; i < 2; i++) {
+		http_start(replies[i], 0);
+		snprintf(url, sizeof(url), "https://127.0.0.1:%u/", http.port);
+		m = fetch_from(url, "", ca);
+		pthread_join(http.thread, NULL);
+		close(http.fd);
+		/* Had it gone there, nobody would have been there: FETCH_AWAY. */
+		assert_int_equal(m->result, i ? FETCH_NONE : FETCH_OK);
+	}
+	SSL_CTX_free(http.tls);
+	http.tls = NULL;
+}
+
 static void test_pieces_of_a_directory(void **state)
 {
 	char path[256];
@@ -475,6 +559,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(test_refusals_are_told_apart, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_answers_out_of_bounds, setup, teardown),
 	        T(test_who_is_not_there),
+	        T(test_tls_is_not_left),
 	        cmocka_unit_test_setup_teardown(test_pieces_of_a_directory, setup, teardown),
 	};
 
