@@ -116,7 +116,7 @@ static int write_all(int fd, struct bytes v)
 }
 
 /* The new name is durable only once its directory is. */
-static int sync_directory_of(const char *path)
+int file_sync_directory_of(const char *path)
 {
 	char dir[PATH_MAX];
 	const char *slash = strrchr(path, '/');
@@ -163,7 +163,7 @@ int file_write_atomic(const char *path, struct bytes content, mode_t mode)
 		unlink(temp);
 		return ret;
 	}
-	return sync_directory_of(path);
+	return file_sync_directory_of(path);
 }
 
 int file_memfd(const char *name, struct bytes content)

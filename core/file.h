@@ -20,6 +20,8 @@ int file_read(const char *path, size_t max, uint8_t **out, size_t *n);
 int file_read_fd(int fd, size_t max, uint8_t **out, size_t *n);
 /* Temp file in the same directory, write, fsync, rename, fsync of the directory. */
 int file_write_atomic(const char *path, struct bytes content, mode_t mode);
+/* After a rename in it: the directory that path is in. 0 or -errno. */
+int file_sync_directory_of(const char *path);
 /* A sealed memfd (no write, no grow, no shrink) that holds content. Descriptor or -errno. */
 int file_memfd(const char *name, struct bytes content);
 

@@ -696,7 +696,7 @@ void collateral_fetched(struct gate *g, uint64_t request, const struct msg_fetch
 		gate_fatal(g, "fetch answered what it was not asked");
 		return;
 	}
-	if (m->result != FETCH_AWAY)
+	if (m->result != FETCH_AWAY && m->result != FETCH_SLOW)
 		c->vendor[c->item[c->at].name.vendor].away = 0;
 	switch ((enum fetch_result)m->result) {
 	case FETCH_OK:
@@ -712,8 +712,11 @@ void collateral_fetched(struct gate *g, uint64_t request, const struct msg_fetch
 		turned_away(g, m);
 		return;
 	case FETCH_AWAY:
+	case FETCH_SLOW:
 		away(g, m);
 		return;
+	case FETCH_LARGE:
+	case FETCH_SHORT:
 	case FETCH_NONE:
 		break;
 	}

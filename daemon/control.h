@@ -64,6 +64,21 @@
  * {"verb":"verdicts"} and optionally "limit": N (1..CONTROL_RECORDS_MAX)
  *   "verdicts": [RECORD], newest first.
  *
+ * {"verb":"ledger"}
+ *   "ledgers": [{"name", "max_age", "sources": [{"origin", "witness": name|null (the log itself),
+ *     "url", "ok": bool, "code" (id in core/codes.def, or ""), "detail", "tried_at", "ok_at",
+ *     "next_try"}]}],
+ *   "heads": [{"origin", "size", "root", "at" (vouched for), "saved_at", "forked": bool, "forks",
+ *     "earlier": [{"size", "root", "at"}]}]
+ *
+ * {"verb":"ledger-evidence"}
+ *   "evidence": [{"origin", "at", "peer", "from", "to"}] of all forks on record.
+ * {"verb":"ledger-evidence","origin":O,"at":T}
+ *   "evidence": EVIDENCE, as docs/json.md has it. Not there: kind "no".
+ *
+ * {"verb":"ledger-forget","origin":O}
+ *   "moved_to": where its head and evidence went. No such origin: kind "no".
+ *
  * {"verb":"revoke","session":ID} or {"verb":"revoke","destination":NAME}
  *   "revoked": count. No such session or destination: kind "no". A destination without a live
  *   session: ok, 0.

@@ -23,7 +23,9 @@
 enum {
 	FETCH_MS = 10000, /* a tile */
 	FETCH_CONNECT_MS = 5000,
-	FETCH_PROOF_S = 60, /* a proof, all its tiles together */
+	FETCH_PROOF_S = 20,    /* a proof, all its tiles together */
+	FETCH_SLOW_BYTES = 64, /* a second: what is slower for ... */
+	FETCH_SLOW_S = 5,      /* ... so long is given up */
 	FETCH_REDIRECTS = 3,
 	TILES_KEPT = 64,  /* more than a proof between two heads touches at once */
 	TILES_MAX = 1024, /* for one proof */
@@ -40,7 +42,7 @@ struct kept_tile {
 
 struct source {
 	CURL *curl;
-	const char *url;
+	const char *url, *ca;
 	time_t until;
 	uint32_t fetched;
 	uint32_t next; /* to be replaced */
@@ -96,6 +98,40 @@ static bool set_up(CURL *c, const char *url, struct body *body)
 	       !curl_easy_setopt(c, CURLOPT_WRITEDATA, body);
 }
 
+/* Was there anybody to be slow? */
+static bool connected(CURL *c)
+{
+	curl_off_t t = 0;
+
+	return !curl_easy_getinfo(c, CURLINFO_PRETRANSFER_TIME_T, &t) && t > 0;
+}
+
+/* As struct msg_consistent says. */
+static int tile_error(CURL *c, CURLcode code)
+{
+	switch (code) {
+	case CURLE_OK:
+		return 0;
+	case CURLE_HTTP_RETURNED_ERROR:
+	case CURLE_FILE_COULDNT_READ_FILE:
+		return -ENOENT;
+	case CURLE_WRITE_ERROR:
+		return -EFBIG;
+	case CURLE_PARTIAL_FILE:
+		return -ENODATA;
+	case CURLE_OPERATION_TIMEDOUT:
+		return connected(c) ? -ETIMEDOUT : -EHOSTUNREACH;
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_CONNECT:
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_GOT_NOTHING:
+		return -EHOSTUNREACH;
+	default:
+		return -EIO;
+	}
+}
+
 static int get_tile(struct source *s, unsigned level, uint64_t n, unsigned width, struct body *body)
 {
 	char path[TILE_PATH_MAX];
@@ -113,12 +149,11 @@ static int get_tile(struct source *s, unsigned level, uint64_t n, unsigned width
 	if (!set_up(s->curl, url, body))
 		return -ENOMEM;
 
-	CURLcode code = curl_easy_perform(s->curl);
-
-	if (code == CURLE_OK)
-		return 0;
-	return code == CURLE_HTTP_RETURNED_ERROR || code == CURLE_FILE_COULDNT_READ_FILE ? -ENOENT
-	                                                                                 : -EIO;
+	if ((s->ca[0] && curl_easy_setopt(s->curl, CURLOPT_CAINFO, s->ca)) ||
+	    curl_easy_setopt(s->curl, CURLOPT_LOW_SPEED_LIMIT, (long)FETCH_SLOW_BYTES) ||
+	    curl_easy_setopt(s->curl, CURLOPT_LOW_SPEED_TIME, (long)FETCH_SLOW_S))
+		return -ENOMEM;
+	return tile_error(s->curl, curl_easy_perform(s->curl));
 }
 
 /* A ledger_tile_fn. A partial tile may be gone once the full one is there. */
@@ -147,7 +182,7 @@ static int tile_of(void *ctx, unsigned level, uint64_t n, unsigned width,
 	if (ret)
 		return ret;
 	if (body.n != (size_t)got * HASH_LEN)
-		return -EBADMSG;
+		return body.n < (size_t)got * HASH_LEN ? -ENODATA : -EFBIG;
 	memset(tile, 0, TILE_WIDTH * sizeof(*tile));
 	memcpy(tile, body.p, (size_t)width * HASH_LEN);
 
@@ -171,8 +206,14 @@ static int prove(struct source *s, const struct msg_consistency *m, struct msg_c
 		return -EBADMSG;
 	ret = ledger_prove_consistency(ledger_tiles_node, &tiles, m->from, m->to, out->proof, &n);
 	if (!ret)
-		out->n = (uint32_t)n;
-	return ret;
+		ret = ledger_root(ledger_tiles_node, &tiles, m->from, &out->from_root);
+	if (ret)
+		return ret;
+	out->n = (uint32_t)n;
+	/* Tiles below those that make the root may still be wrong; then nothing is shown by them.
+	 */
+	return ledger_consistency(m->from, &out->from_root, m->to, &root, out->proof, n) ? -EBADMSG
+	                                                                                 : 0;
 }
 
 static int on_consistency(int gate, CURL *curl, uint64_t request, const struct msg_consistency *m)
@@ -180,13 +221,14 @@ static int on_consistency(int gate, CURL *curl, uint64_t request, const struct m
 	struct msg_consistent out = {.n = 0};
 	struct source *s = calloc(1, sizeof(*s));
 
-	if (!memchr(m->url, 0, sizeof(m->url))) {
+	if (!memchr(m->url, 0, sizeof(m->url)) || !memchr(m->ca, 0, sizeof(m->ca))) {
 		free(s);
 		return -EPROTO;
 	}
 	if (s) {
 		s->curl = curl;
 		s->url = m->url;
+		s->ca = m->ca;
 		s->until = now_s() + FETCH_PROOF_S;
 		out.err = prove(s, m, &out);
 	} else {
@@ -323,8 +365,14 @@ static int answer_piece(int gate, uint64_t request, struct msg_fetched *out, str
 }
 
 /* What came of a transfer that did not go well. */
-static void take_failure(CURLcode code, struct msg_fetched *out)
+static void take_failure(CURL *c, CURLcode code, struct msg_fetched *out)
 {
+	static const char *const did[] = {[FETCH_NONE] = "did not answer as it should",
+	                                  [FETCH_AWAY] = "can't be reached",
+	                                  [FETCH_SLOW] = "is too slow",
+	                                  [FETCH_LARGE] = "answered too much",
+	                                  [FETCH_SHORT] = "broke off"};
+
 	switch (code) {
 	case CURLE_FILE_COULDNT_READ_FILE:
 		out->result = FETCH_GONE;
@@ -333,18 +381,25 @@ static void take_failure(CURLcode code, struct msg_fetched *out)
 	case CURLE_COULDNT_RESOLVE_HOST:
 	case CURLE_COULDNT_RESOLVE_PROXY:
 	case CURLE_COULDNT_CONNECT:
-	case CURLE_OPERATION_TIMEDOUT:
 	case CURLE_SSL_CONNECT_ERROR:
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_GOT_NOTHING:
 		out->result = FETCH_AWAY;
 		break;
+	case CURLE_OPERATION_TIMEDOUT:
+		out->result = connected(c) ? FETCH_SLOW : FETCH_AWAY;
+		break;
+	case CURLE_WRITE_ERROR:
+		out->result = FETCH_LARGE;
+		break;
+	case CURLE_PARTIAL_FILE:
+		out->result = FETCH_SHORT;
+		break;
 	default:
 		out->result = FETCH_NONE;
 		break;
 	}
-	snprintf(out->error, sizeof(out->error), "%s: %s",
-	         out->result == FETCH_AWAY ? "can't be reached" : "did not answer as it should",
+	snprintf(out->error, sizeof(out->error), "%s: %s", did[out->result],
 	         curl_easy_strerror(code));
 }
 
@@ -356,7 +411,8 @@ static bool texts_end(const struct msg_fetch *m)
 
 static int on_fetch(int gate, CURL *c, uint64_t request, const struct msg_fetch *m)
 {
-	struct buf piece = buf_make(PIECE_MAX + CHAIN_MAX), chain = buf_make(CHAIN_MAX);
+	const size_t max = m->max && m->max < PIECE_MAX ? m->max : PIECE_MAX;
+	struct buf piece = buf_make(max + CHAIN_MAX), chain = buf_make(CHAIN_MAX);
 	struct msg_fetched out = {.result = FETCH_NONE};
 	struct curl_slist *headers = NULL;
 	CURLcode code = CURLE_OUT_OF_MEMORY;
@@ -367,9 +423,9 @@ static int on_fetch(int gate, CURL *c, uint64_t request, const struct msg_fetch 
 	if (!ret && code == CURLE_OK)
 		take_answer(c, m, &out);
 	else if (!ret)
-		take_failure(code, &out);
-	if (!ret && out.result == FETCH_OK && (!piece.n || piece.n > PIECE_MAX)) {
-		out.result = FETCH_NONE;
+		take_failure(c, code, &out);
+	if (!ret && out.result == FETCH_OK && (!piece.n || piece.n > max)) {
+		out.result = piece.n ? FETCH_LARGE : FETCH_SHORT;
 		snprintf(out.error, sizeof(out.error), "answered %zu bytes", piece.n);
 	}
 	if (!ret && out.result == FETCH_OK)

@@ -339,7 +339,7 @@ void flow_verdict(struct gate *g, uint64_t id, const struct msg_verdict *m, int 
 	collateral_wanted(g, &m->wants);
 	if (!verdict_passed(&m->verdict, gate_now())) {
 		heads_left(g, m, true, fd);
-		heads_refused(g, m, fd);
+		heads_refused(g, s, m, fd);
 		refuse_by(g, s, &m->verdict);
 	} else if (!is_of(s, &m->verdict)) {
 		gate_fatal(g, "verify made a verdict that was not asked for");

@@ -6,10 +6,11 @@
  *   reload.c   policies: load, put in force, names, old sockets
  *   flow.c     sessions: what relay and verify say, deadlines, cuts
  *   heads.c    ledger heads: save, prove, forks
+ *   follow.c   what logs and witnesses serve: fetch, compare
  *   collateral.c   what vendors serve: fetch, keep, refresh
  *   probe.c    sockets for the administrator's probes
  *   record.c   the RECORD of a session's answer
- *   verbs.c    what the control socket's verbs do
+ *   verbs.c, verbs_ledger.c   what the control socket's verbs do
  *
  * Essay: one thread, one loop. Everything here runs in the one thread of the privileged process;
  * no call waits for another role: what a role has to say comes as a message, later, and what was
@@ -100,22 +101,34 @@ struct coming_policy {
 	uint64_t client;      /* of the control socket; 0: none asked */
 };
 
-/* A newer head whose consistency is being proved. */
+enum { PEER_MAX = 512 };
+
+/* Another head than the last one, while it is looked at or its consistency is proved. */
 struct pending_head {
 	bool busy;
+	bool looking;     /* verify is to say what head this is */
+	bool compare;     /* moves nothing: a witness's, that may lack a quorum */
 	uint64_t request; /* of fetch */
 	uint32_t ledger;
 	uint32_t generation;
 	struct checkpoint cp;
-	uint8_t *note; /* owned */
+	int64_t at;
+	uint64_t from, to; /* what is to be proved; to 0: nothing yet */
+	uint8_t *note;     /* owned */
 	size_t note_n;
+	struct msg_consistent proof;
+	char peer[PEER_MAX]; /* who showed it */
+	uint32_t source;     /* follow.c's, counted from 1; 0: a peer showed it */
 	uint64_t not_before_ns;
 };
 
-/* A head that sessions rest on while its consistency is not proved. */
+/* A head whose consistency is still to be proved. */
 struct ahead_head {
 	struct checkpoint cp;
-	bool failed;     /* no proof was to be had: only a session that brings it asks again */
+	bool failed; /* no proof was to be had: only a session that brings it asks again */
+	bool behind; /* smaller than the last one: refused until it is proved */
+	uint32_t ledger;
+	char peer[PEER_MAX];
 	uint32_t note_n; /* 0: free */
 	uint8_t note[NOTE_MAX];
 };
@@ -189,6 +202,7 @@ struct gate {
 	struct pending_head head;
 	struct ahead_head ahead[AHEAD_MAX];
 	struct collateral *collateral; /* owned; NULL: none is fetched */
+	struct follow *follow;         /* owned; NULL: no ledger is followed */
 
 	json_t *record[CONTROL_RECORDS_MAX]; /* a ring */
 	uint64_t records;
@@ -272,11 +286,36 @@ const char *heads_take(struct gate *g, struct session *s, const struct msg_verdi
  * moves it back.
  */
 void heads_left(struct gate *g, const struct msg_verdict *m, bool current, int fd);
-/* For a failed one: keeps both sides of a fork, cuts what was ahead in that log. */
-void heads_refused(struct gate *g, const struct msg_verdict *m, int fd);
+/*
+ * For a failed one: keeps the evidence of a fork and cuts what was ahead in that log; has a smaller
+ * head proved, so that the next connection that shows it can pass.
+ */
+void heads_refused(struct gate *g, const struct session *s, const struct msg_verdict *m, int fd);
+/*
+ * Has verify look at a note that was fetched (taken over). With compare it moves nothing, and no
+ * quorum is asked for. False: something else is being done.
+ */
+bool heads_look(struct gate *g, uint32_t ledger, uint8_t *note, size_t n, const char *peer,
+                uint32_t source, bool compare);
+/* The last head of a log is to be forgotten, with its forks: what rests on it ends. 0 or -errno. */
+int heads_forget(struct gate *g, const char *origin, char path[static PATH_MAX]);
+/* Where the tiles of a log are; "" if nobody said. */
+const char *heads_url(const struct policy_ledger *l, const char *origin);
 void heads_consistent(struct gate *g, uint64_t request, const struct msg_consistent *m);
 void heads_advanced(struct gate *g, const struct msg_verdict *m, int fd);
 int heads_tell_verify(struct gate *g);
+
+/* follow.c */
+/* 0 or -ENOMEM; before that and in tests without it, the others do nothing. */
+int follow_open(struct gate *g);
+void follow_close(struct gate *g);
+void follow_tick(struct gate *g);
+bool follow_asked(const struct gate *g, uint64_t request);
+void follow_fetched(struct gate *g, const struct msg_fetched *m, int fd);
+/* What became of the note of this source; code empty: it fits. */
+void follow_done(struct gate *g, uint32_t source, const char *code, const char *detail);
+/* Of a ledger of the policy in force: [{"origin", "witness", "url", "ok", "code", ...}] */
+json_t *follow_status(const struct gate *g, uint32_t ledger);
 
 /* probe.c */
 /* The answer to the verb; the socket, if any, was passed on to the client. */
@@ -304,6 +343,11 @@ void record_peer(const struct sockaddr_storage *a, char out[static 64]);
 void record_session(struct gate *g, const struct session *s, const char *code, const char *detail,
                     const struct verdict *v, json_t *more);
 json_t *record_issues(const struct policy_issues *issues, bool errors);
+
+/* verbs_ledger.c */
+json_t *verb_ledger(struct gate *g, uint64_t client, json_t *request);
+json_t *verb_ledger_evidence(struct gate *g, uint64_t client, json_t *request);
+json_t *verb_ledger_forget(struct gate *g, uint64_t client, json_t *request);
 
 /* verbs.c */
 json_t *verbs_answer(void *ctx, uint64_t client, json_t *request);

@@ -47,19 +47,23 @@ int heads_tell_verify(struct gate *g)
 	int ret = 0;
 
 	for (uint32_t i = 0; !ret && i < g->state.n; i++)
-		ret = tell_verify(g, g->state.head[i].cp.origin);
+		ret = tell_verify(g, g->state.head[i].last.cp.origin);
 	return ret;
 }
 
 /* --------------------------------------------------------------------- save */
 
 /* verify already counts on this head: if it can't be saved, the caller tells it to go back. */
-static int save(struct gate *g, const struct checkpoint *cp, struct bytes note)
+static int save(struct gate *g, const struct checkpoint *cp, int64_t at, struct bytes note)
 {
-	int ret = note.n ? state_advance(&g->state, cp, note, gate_now()) : -EPROTO;
+	struct ledger_last was;
+	int ret;
 
+	state_last(&g->state, cp->origin, &was);
+	ret = note.n ? state_advance(&g->state, cp, at, note, gate_now()) : -EPROTO;
 	if (!ret) {
-		audit_emit(g->audit, "head-saved", head_to_json(cp));
+		if (!was.known || !same_head(&was.cp, cp))
+			audit_emit(g->audit, "head-saved", head_to_json(cp));
 		return 0;
 	}
 
@@ -71,7 +75,7 @@ static int save(struct gate *g, const struct checkpoint *cp, struct bytes note)
 	return ret;
 }
 
-static int save_from(struct gate *g, const struct checkpoint *cp, int fd)
+static int save_from(struct gate *g, const struct policy_head_update *head, int fd)
 {
 	uint8_t *note = NULL;
 	size_t n = 0;
@@ -80,7 +84,7 @@ static int save_from(struct gate *g, const struct checkpoint *cp, int fd)
 	/* Without its note a head is not saved. */
 	if (fd >= 0 && file_read_fd(fd, NOTE_MAX, &note, &n))
 		n = 0;
-	ret = save(g, cp, (struct bytes){note, n});
+	ret = save(g, &head->cp, head->at, (struct bytes){note, n});
 	free(note);
 	return ret;
 }
@@ -106,16 +110,18 @@ static bool is_ahead(const struct session *s)
  * cp is of another tree than what is on disk: from now on nothing but the head on disk is taken,
  * and what rests on cp ends, with all else of this origin that was never proved.
  */
-static void fork_seen(struct gate *g, const struct checkpoint *cp, struct bytes offered)
+static void fork_seen(struct gate *g, const struct checkpoint *cp, const struct state_evidence *e)
 {
 	static const char two_trees[] =
 	        "the log has two trees, and this head is not the one on disk";
 	char path[PATH_MAX] = "";
-	int ret = state_fork(&g->state, cp->origin, offered, gate_now(), path);
+	int ret = state_fork(&g->state, e, gate_now(), path);
 	json_t *o = head_to_json(cp);
 
-	if (o)
+	if (o) {
+		(void)json_object_set_new(o, "peer", audit_text(e->peer, strlen(e->peer)));
 		(void)json_object_set_new(o, "file", json_string(ret ? strerror(-ret) : path));
+	}
 	audit_emit(g->audit, "ledger-fork", o);
 	for (uint32_t i = 0; i < g->sessions.n; i++) {
 		struct session *s = g->sessions.slot[i];
@@ -131,22 +137,9 @@ static void fork_seen(struct gate *g, const struct checkpoint *cp, struct bytes 
 	}
 }
 
-void heads_refused(struct gate *g, const struct msg_verdict *m, int fd)
-{
-	const struct check *fork = checks_find(&m->verdict.checks, "ledger.fork");
-	uint8_t *note = NULL;
-	size_t n = 0;
-
-	if (!fork || fork->status != CHECK_FAIL || !origin_ok(&m->head.cp))
-		return;
-	/* A fork whose note is missing is a fork. */
-	if (fd < 0 || file_read_fd(fd, NOTE_MAX, &note, &n))
-		n = 0;
-	fork_seen(g, &m->head.cp, (struct bytes){note, n});
-	free(note);
-}
-
 /* -------------------------------------------------------------- consistency */
+
+static void begin_next(struct gate *g);
 
 static struct ahead_head *ahead_find(struct gate *g, const struct checkpoint *cp)
 {
@@ -169,8 +162,10 @@ static bool is_needed(const struct gate *g, const struct ahead_head *h)
 }
 
 /* Without room the head stays unproved until another session brings it. */
-static struct ahead_head *ahead_keep(struct gate *g, const struct checkpoint *cp, int fd)
+static struct ahead_head *ahead_keep(struct gate *g, const struct session *s,
+                                     const struct msg_verdict *m, int fd)
 {
+	const struct checkpoint *cp = &m->head.cp;
 	struct ahead_head *h = ahead_find(g, cp);
 	uint8_t *note = NULL;
 	size_t n = 0;
@@ -179,26 +174,33 @@ static struct ahead_head *ahead_keep(struct gate *g, const struct checkpoint *cp
 		if (!g->ahead[i].note_n || !is_needed(g, &g->ahead[i]))
 			h = &g->ahead[i];
 	}
+	/* A newer note of the same head has newer cosignatures. */
 	if (!h || fd < 0 || file_read_fd(fd, NOTE_MAX, &note, &n) || !n || n > sizeof(h->note)) {
 		free(note);
 		return NULL;
 	}
-	/* A newer note of the same head has newer cosignatures. */
 	h->cp = *cp;
 	h->failed = false;
+	h->behind = m->head.step != HEAD_AHEAD;
+	h->ledger = m->head.ledger;
+	record_peer(&s->dst, h->peer);
 	h->note_n = (uint32_t)n;
 	memcpy(h->note, note, n);
 	free(note);
 	return h;
 }
 
-static void pending_end(struct gate *g)
+static void pending_end(struct gate *g, const char *code, const char *detail)
 {
+	uint32_t source = g->head.source;
+
 	free(g->head.note);
 	g->head = (struct pending_head){.not_before_ns = g->head.not_before_ns};
+	if (source)
+		follow_done(g, source, code, detail);
 }
 
-static void pending_failed(struct gate *g, const char *error)
+static void pending_failed(struct gate *g, const char *code, const char *error)
 {
 	struct ahead_head *h = ahead_find(g, &g->head.cp);
 	struct ledger_last last;
@@ -207,95 +209,242 @@ static void pending_failed(struct gate *g, const char *error)
 	if (h)
 		h->failed = true;
 	state_last(&g->state, g->head.cp.origin, &last);
-	o = json_pack("{s:o, s:I, s:I, s:o}", "origin",
+	o = json_pack("{s:o, s:I, s:I, s:s, s:o}", "origin",
 	              audit_text(g->head.cp.origin, sizeof(g->head.cp.origin)), "from",
-	              (json_int_t)last.cp.size, "to", (json_int_t)g->head.cp.size, "error",
-	              audit_text(error, CHECK_DETAIL_MAX));
+	              (json_int_t)last.cp.size, "to", (json_int_t)g->head.cp.size, "code", code,
+	              "error", audit_text(error, CHECK_DETAIL_MAX));
 	audit_emit(g->audit, "ledger-pending", o);
-	g->head.not_before_ns = gate_boot_ns() + (uint64_t)HEAD_RETRY_S * 1000000000u;
-	pending_end(g);
+	if (g->head.to)
+		g->head.not_before_ns = gate_boot_ns() + (uint64_t)HEAD_RETRY_S * 1000000000u;
+	pending_end(g, code, error);
 }
 
-/* One at a time. The larger of the two heads is the one whose tiles prove it. */
-static void pending_begin(struct gate *g, uint32_t ledger, const struct ahead_head *h)
+static struct state_evidence evidence_of(const struct pending_head *p)
 {
-	const struct policy_ledger *l;
-	struct msg_consistency m = {.from = h->cp.size};
+	return (struct state_evidence){.origin = p->cp.origin,
+	                               .peer = p->peer,
+	                               .offered = {p->note, p->note_n},
+	                               .from = p->from,
+	                               .to = p->to,
+	                               .from_root = &p->proof.from_root,
+	                               .proof = p->proof.proof,
+	                               .proof_n = p->proof.n};
+}
+
+static void pending_forked(struct gate *g)
+{
+	const struct state_evidence e = evidence_of(&g->head);
+
+	fork_seen(g, &g->head.cp, &e);
+	pending_end(g, "ledger.fork", "the log has two trees");
+	begin_next(g);
+}
+
+const char *heads_url(const struct policy_ledger *l, const char *origin)
+{
+	const struct tlog_policy *t = l->tlog;
+
+	for (uint32_t i = 0; i < t->logs; i++)
+		if (!strcmp(t->log[i].name, origin) && t->log_url[i][0] &&
+		    (t->logs > 1 || !l->url[0]))
+			return t->log_url[i];
+	return l->url;
+}
+
+/* The larger of the two heads is the one whose tiles prove it. False when nobody has tiles. */
+static bool ask_proof(struct gate *g)
+{
+	struct pending_head *p = &g->head;
+	const struct policy_ledger *l = &g->now.policy->ledger[p->ledger];
+	const char *url = heads_url(l, p->cp.origin);
+	struct msg_consistency m = {.from = p->cp.size};
 	struct ledger_last last;
 	const struct checkpoint *to;
-	uint8_t *note;
 
-	state_last(&g->state, h->cp.origin, &last);
-	if (g->head.busy || ledger >= g->now.policy->ledgers || !last.known ||
-	    gate_boot_ns() < g->head.not_before_ns)
-		return;
-	l = &g->now.policy->ledger[ledger];
-	note = l->url[0] ? malloc(h->note_n) : NULL;
-	if (!note)
-		return;
-	memcpy(note, h->note, h->note_n);
-	to = h->cp.size > last.cp.size ? &h->cp : &last.cp;
-	if (to == &h->cp)
+	state_last(&g->state, p->cp.origin, &last);
+	if (!url[0] || !last.known)
+		return false;
+	to = p->cp.size > last.cp.size ? &p->cp : &last.cp;
+	if (to == &p->cp)
 		m.from = last.cp.size;
 	m.to = to->size;
 	m.to_root = to->root;
-	memcpy(m.url, l->url, strnlen(l->url, sizeof(m.url) - 1));
+	memcpy(m.ca, l->ca, sizeof(m.ca));
+	memcpy(m.url, url, strnlen(url, sizeof(m.url) - 1));
+	p->from = m.from;
+	p->to = m.to;
+	p->request = ++g->requests;
+	(void)gate_send(g, ROLE_FETCH, MSG_CONSISTENCY, p->request, &m, -1);
+	return true;
+}
+
+/* One at a time. */
+static void pending_begin(struct gate *g, uint32_t ledger, const struct ahead_head *h)
+{
+	uint8_t *note;
+
+	if (g->head.busy || ledger >= g->now.policy->ledgers ||
+	    gate_boot_ns() < g->head.not_before_ns)
+		return;
+	note = malloc(h->note_n);
+	if (!note)
+		return;
+	memcpy(note, h->note, h->note_n);
 	g->head = (struct pending_head){.busy = true,
-	                                .request = ++g->requests,
 	                                .ledger = ledger,
 	                                .generation = g->now.generation,
 	                                .cp = h->cp,
 	                                .note = note,
-	                                .note_n = h->note_n};
-	(void)gate_send(g, ROLE_FETCH, MSG_CONSISTENCY, g->head.request, &m, -1);
+	                                .note_n = h->note_n,
+	                                .not_before_ns = g->head.not_before_ns};
+	memcpy(g->head.peer, h->peer, sizeof(h->peer));
+	if (!ask_proof(g))
+		pending_end(g, "", "");
 }
 
-/* After the head on disk moved: what else is ahead is held against it. */
+void heads_refused(struct gate *g, const struct session *s, const struct msg_verdict *m, int fd)
+{
+	const struct check *fork = checks_find(&m->verdict.checks, "ledger.fork");
+	const struct check *back = checks_find(&m->verdict.checks, "ledger.rollback");
+	struct state_evidence e = {.origin = m->head.cp.origin};
+	struct ahead_head *h;
+	char peer[64];
+	uint8_t *note = NULL;
+	size_t n = 0;
+
+	if (!origin_ok(&m->head.cp))
+		return;
+	if (back && back->status == CHECK_FAIL) {
+		h = ahead_keep(g, s, m, fd);
+		if (h)
+			pending_begin(g, h->ledger, h);
+	}
+	if (!fork || fork->status != CHECK_FAIL)
+		return;
+	/* A fork whose note is missing is a fork. */
+	if (fd < 0 || file_read_fd(fd, NOTE_MAX, &note, &n))
+		n = 0;
+	record_peer(&s->dst, peer);
+	e.peer = peer;
+	e.offered = (struct bytes){note, n};
+	fork_seen(g, &m->head.cp, &e);
+	free(note);
+}
+
+/* A session's head that has the size of the one on disk, and another root. */
+static void ahead_forked(struct gate *g, const struct session *s, const struct ahead_head *h)
+{
+	const struct checkpoint cp = s->head;
+	char peer[64];
+	struct state_evidence e = {.origin = cp.origin, .peer = peer};
+
+	record_peer(&s->dst, peer);
+	if (h)
+		e.offered = (struct bytes){h->note, h->note_n};
+	fork_seen(g, &cp, &e);
+}
+
+/* After the head on disk moved: what else is to be proved is held against it. */
 static void begin_next(struct gate *g)
 {
+	struct ledger_last last;
+
 	for (uint32_t i = 0; i < g->sessions.n && !g->head.busy; i++) {
 		struct session *s = g->sessions.slot[i];
-		const struct checkpoint cp = s->head;
 		const struct ahead_head *h;
-		struct ledger_last last;
 
 		if (!is_ahead(s))
 			continue;
-		h = ahead_find(g, &cp);
-		state_last(&g->state, cp.origin, &last);
-		if (agrees(&last, &cp))
+		h = ahead_find(g, &s->head);
+		state_last(&g->state, s->head.origin, &last);
+		if (agrees(&last, &s->head))
 			s->ahead = false;
-		else if (last.known && last.cp.size == cp.size)
-			fork_seen(g, &cp, h ? (struct bytes){h->note, h->note_n} : BYTES_NONE);
+		else if (last.known && last.cp.size == s->head.size)
+			ahead_forked(g, s, h);
 		else if (h && !h->failed)
 			pending_begin(g, s->ledger, h);
 	}
+	for (size_t i = 0; i < AHEAD_MAX && !g->head.busy; i++) {
+		struct ahead_head *h = &g->ahead[i];
+
+		if (!h->note_n || !h->behind || h->failed)
+			continue;
+		pending_begin(g, h->ledger, h);
+	}
+}
+
+/* What a proof failed for. */
+static const char *code_of(int32_t err)
+{
+	switch (err) {
+	case -ENOENT:
+		return "log.missing";
+	case -ETIMEDOUT:
+		return "log.slow";
+	case -EFBIG:
+		return "log.too-large";
+	case -ENODATA:
+		return "log.truncated";
+	case -EBADMSG:
+		return "log.wrong-tile";
+	default:
+		return "log.unreachable";
+	}
+}
+
+static void ask_verify(struct gate *g, bool look)
+{
+	struct pending_head *p = &g->head;
+	struct msg_advance a = {.ledger = p->ledger,
+	                        .generation = p->generation,
+	                        .at = gate_now(),
+	                        .look = look,
+	                        .compare = p->compare,
+	                        .proof_n = p->proof.n,
+	                        .from_root = p->proof.from_root};
+	int fd = file_memfd("note", (struct bytes){p->note, p->note_n});
+
+	if (fd < 0) {
+		pending_failed(g, "verify.internal", strerror(-fd));
+		return;
+	}
+	memcpy(a.proof, p->proof.proof, sizeof(a.proof));
+	(void)gate_send(g, ROLE_VERIFY, MSG_ADVANCE, 0, &a, fd);
+	close(fd);
 }
 
 void heads_consistent(struct gate *g, uint64_t request, const struct msg_consistent *m)
 {
-	struct msg_advance a = {.ledger = g->head.ledger,
-	                        .generation = g->head.generation,
-	                        .at = gate_now(),
-	                        .proof_n = m->n};
-	int fd;
-
-	if (!g->head.busy || request != g->head.request || m->n > PATH_MAX_HASHES) {
+	if (!g->head.busy || g->head.looking || request != g->head.request ||
+	    m->n > PATH_MAX_HASHES) {
 		gate_fatal(g, "fetch answered what it was not asked");
 		return;
 	}
 	if (m->err) {
-		pending_failed(g, strerror(m->err < 0 ? -m->err : m->err));
+		pending_failed(g, code_of(m->err), strerror(m->err < 0 ? -m->err : m->err));
 		return;
 	}
-	memcpy(a.proof, m->proof, sizeof(a.proof));
-	fd = file_memfd("note", (struct bytes){g->head.note, g->head.note_n});
-	if (fd < 0) {
-		pending_failed(g, strerror(-fd));
-		return;
-	}
-	(void)gate_send(g, ROLE_VERIFY, MSG_ADVANCE, 0, &a, fd);
-	close(fd);
+	g->head.proof = *m;
+	ask_verify(g, false);
+}
+
+bool heads_look(struct gate *g, uint32_t ledger, uint8_t *note, size_t n, const char *peer,
+                uint32_t source, bool compare)
+{
+	if (g->head.busy)
+		return false;
+	g->head = (struct pending_head){.busy = true,
+	                                .looking = true,
+	                                .ledger = ledger,
+	                                .generation = g->now.generation,
+	                                .note = note,
+	                                .note_n = n,
+	                                .source = source,
+	                                .compare = compare,
+	                                .not_before_ns = g->head.not_before_ns};
+	memcpy(g->head.peer, peer, strnlen(peer, sizeof(g->head.peer) - 1));
+	ask_verify(g, true);
+	return true;
 }
 
 /* cp is of the tree on disk: sessions that rest on this very head, and no others, are settled. */
@@ -316,19 +465,21 @@ static void settle(struct gate *g, const struct checkpoint *cp)
 }
 
 /* verify found the pending head to be of the tree it knows; is that the one on disk? */
-static bool proved(struct gate *g, enum head_step step, int fd)
+static bool proved(struct gate *g, const struct policy_head_update *head, int fd)
 {
-	const struct checkpoint *cp = &g->head.cp;
+	const struct checkpoint *cp = &head->cp;
 	struct ledger_last last;
 
 	state_last(&g->state, cp->origin, &last);
-	switch (step) {
+	switch (head->step) {
 	case HEAD_ADVANCE:
-		return !save_from(g, cp, fd);
+		return !save_from(g, head, fd);
 	case HEAD_SAME:
+		if (agrees(&last, cp) && fd >= 0)
+			(void)save_from(g, head, fd);
 		return agrees(&last, cp);
 	case HEAD_BEHIND:
-		return last.known && cp->size < last.cp.size;
+		return !state_earlier(&g->state, cp, head->at, gate_now());
 	case HEAD_FIRST:
 	case HEAD_AHEAD:
 	case HEAD_REFUSE:
@@ -337,35 +488,129 @@ static bool proved(struct gate *g, enum head_step step, int fd)
 	return false;
 }
 
+static bool is_failed(const struct checks *c, const char *id)
+{
+	const struct check *found = checks_find(c, id);
+
+	return found && found->status == CHECK_FAIL;
+}
+
+/* The first check that refuses, failed or not to be made. */
+static const struct check *refused_by(const struct verdict *v)
+{
+	const struct check *c = checks_first(&v->checks, CHECK_FAIL);
+
+	return c ? c : checks_first(&v->checks, CHECK_UNAVAILABLE);
+}
+
+/* A head that was fetched and whose step needs no proof. */
+static void looked_at(struct gate *g, const struct policy_head_update *head, int fd)
+{
+	struct ledger_last last;
+	bool ok = true;
+
+	state_last(&g->state, head->cp.origin, &last);
+	if (head->step == HEAD_FIRST)
+		ok = !last.known && !save_from(g, head, fd);
+	else if (head->step == HEAD_BEHIND)
+		ok = last.known && head->cp.size < last.cp.size;
+	else
+		ok = proved(g, head, fd);
+	if (!ok) {
+		(void)tell_verify(g, head->cp.origin);
+		pending_failed(g, "state.head", "the head on disk does not move to it");
+		return;
+	}
+	if (head->step != HEAD_BEHIND)
+		settle(g, &head->cp);
+	pending_end(g, head->step == HEAD_BEHIND ? "ledger.rollback" : "", "");
+	begin_next(g);
+}
+
+/* verify says what head it is that was fetched. */
+static void looked(struct gate *g, const struct msg_verdict *m, int fd)
+{
+	const struct check *c = refused_by(&m->verdict);
+	bool back = is_failed(&m->verdict.checks, "ledger.rollback");
+
+	g->head.looking = false;
+	g->head.cp = m->head.cp;
+	g->head.at = m->head.at;
+	if (is_failed(&m->verdict.checks, "ledger.fork"))
+		pending_forked(g);
+	else if (back || (!c && m->head.step == HEAD_AHEAD)) {
+		if (!m->head.cp.size || !ask_proof(g))
+			pending_failed(g, back ? "ledger.rollback" : "log.missing",
+			               "nobody said where its tiles are");
+	} else if (c)
+		pending_failed(g, c->id, c->detail);
+	else if (g->head.compare)
+		pending_end(g, "", "");
+	else
+		looked_at(g, &m->head, fd);
+}
+
 void heads_advanced(struct gate *g, const struct msg_verdict *m, int fd)
 {
-	const struct check *first = checks_first(&m->verdict.checks, CHECK_FAIL);
+	const struct check *c = refused_by(&m->verdict);
 
-	if (!g->head.busy || m->head.ledger != g->head.ledger) {
+	if (!g->head.busy || m->head.ledger != g->head.ledger ||
+	    (g->head.looking && m->verdict.overall == CHECK_PASS && !origin_ok(&m->head.cp))) {
 		gate_fatal(g, "verify answered what it was not asked");
 		return;
 	}
-	if (verdict_passed(&m->verdict, m->verdict.made_at) &&
-	    same_head(&g->head.cp, &m->head.cp) &&
-	    (m->head.step == HEAD_ADVANCE || m->head.step == HEAD_SAME ||
-	     m->head.step == HEAD_BEHIND)) {
-		if (!proved(g, m->head.step, fd)) {
+	if (g->head.looking) {
+		looked(g, m, fd);
+	} else if (g->head.compare && m->verdict.overall == CHECK_PASS) {
+		pending_end(g, "", "");
+		begin_next(g);
+	} else if (verdict_passed(&m->verdict, m->verdict.made_at) &&
+	           same_head(&g->head.cp, &m->head.cp) &&
+	           (m->head.step == HEAD_ADVANCE || m->head.step == HEAD_SAME ||
+	            m->head.step == HEAD_BEHIND)) {
+		struct ahead_head *h = ahead_find(g, &g->head.cp);
+
+		if (!proved(g, &m->head, fd)) {
 			(void)tell_verify(g, g->head.cp.origin);
-			pending_failed(g, "the head on disk does not move to it");
+			pending_failed(g, "state.head", "the head on disk does not move to it");
 			return;
 		}
+		if (h)
+			h->behind = false; /* the next connection passes */
 		settle(g, &g->head.cp);
-		pending_end(g);
+		pending_end(g, m->head.step == HEAD_BEHIND ? "ledger.rollback" : "", "");
 		begin_next(g);
-		return;
+	} else if (c && !strcmp(c->id, "ledger.fork")) {
+		pending_forked(g);
+	} else {
+		pending_failed(g, c ? c->id : "state.head",
+		               c ? c->detail : "the checkpoint is no longer acceptable");
 	}
-	if (first && !strcmp(first->id, "ledger.fork")) {
-		fork_seen(g, &g->head.cp, (struct bytes){g->head.note, g->head.note_n});
-		pending_end(g);
-		begin_next(g);
-		return;
+}
+
+int heads_forget(struct gate *g, const char *origin, char path[static PATH_MAX])
+{
+	static const char why[] = "the head that it rests on was forgotten";
+	int ret = state_forget(&g->state, origin, gate_now(), path);
+
+	if (ret)
+		return ret;
+	audit_emit(g->audit, "head-forgotten",
+	           json_pack("{s:s, s:s}", "origin", origin, "moved_to", path));
+	for (uint32_t i = 0; i < g->sessions.n; i++) {
+		struct session *s = g->sessions.slot[i];
+
+		if (s->state != SESSION_CLOSING && !strcmp(s->head.origin, origin))
+			flow_cut(g, s, "session.revoked", why);
 	}
-	pending_failed(g, first ? first->detail : "the checkpoint is no longer acceptable");
+	for (uint32_t i = 0; i < g->linger_n; i++) {
+		struct lingering *l = flow_tail(g, i);
+
+		if (!l->cut && !strcmp(l->head.origin, origin))
+			flow_cut_tail(g, l, "session.revoked", why);
+	}
+	(void)tell_verify(g, origin);
+	return 0;
 }
 
 /* ------------------------------------------------------------------ verdict */
@@ -387,14 +632,19 @@ static const char *take(struct gate *g, struct session *s, const struct msg_verd
 			return NULL;
 		if (last.known && m->head.step == HEAD_FIRST)
 			return "state.head";
-		return save_from(g, cp, fd) ? "state.head" : NULL;
+		return save_from(g, &m->head, fd) ? "state.head" : NULL;
 	case HEAD_SAME:
-		return agrees(&last, cp) ? NULL : "state.head";
+		if (!agrees(&last, cp))
+			return "state.head";
+		/* Its newer time; to be had again from the next one, should it be lost. */
+		if (fd >= 0)
+			(void)save_from(g, &m->head, fd);
+		return NULL;
 	case HEAD_AHEAD:
 		if (!last.known || cp->size <= last.cp.size)
 			return agrees(&last, cp) ? NULL : "state.head";
 		s->ahead = true;
-		h = ahead_keep(g, cp, fd);
+		h = ahead_keep(g, s, m, fd);
 		if (h)
 			pending_begin(g, s->ledger, h);
 		return NULL;
@@ -432,6 +682,6 @@ void heads_left(struct gate *g, const struct msg_verdict *m, bool current, int f
 	if (!moved || m->verdict.overall != CHECK_PASS || !origin_ok(&m->head.cp))
 		return;
 	state_last(&g->state, m->head.cp.origin, &last);
-	if (!current || (last.known && m->head.step == HEAD_FIRST) || save_from(g, &m->head.cp, fd))
+	if (!current || (last.known && m->head.step == HEAD_FIRST) || save_from(g, &m->head, fd))
 		(void)tell_verify(g, m->head.cp.origin);
 }

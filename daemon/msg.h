@@ -19,7 +19,7 @@
  *   gate   -> relay   LISTEN    a listener to accept on (marked as ours)
  *   gate   -> verify  POLICY    bundle (memfd); verify -> gate: POLICY_DONE
  *   gate   -> verify  HEAD      a last-seen head (at start; and when one could not be saved)
- *   gate   -> verify  ADVANCE   newer head (note memfd) and a consistency proof; session 0
+ *   gate   -> verify  ADVANCE   another head (note memfd) and a consistency proof; session 0
  *   verify -> gate    VERDICT   of an ADVANCE: session 0
  *   gate   -> fetch   RESOLVE   a host name; fetch -> gate: RESOLVED
  *   gate   -> fetch   CONSISTENCY  from, to, prefix; fetch -> gate: CONSISTENT with the proof
@@ -114,7 +114,10 @@ struct msg_appraise {         /* + memfd: request || message || leaf */
 	uint8_t exporter[FLASHBOTS_EXPORTER_LEN];
 };
 
-/* + memfd: the checkpoint note when head.step is FIRST, ADVANCE or AHEAD, or on a fork */
+/*
+ * + memfd: the checkpoint note when head.step is FIRST, ADVANCE or AHEAD, or SAME with a newer
+ * time; on a fork and on a rollback
+ */
 struct msg_verdict {
 	struct verdict verdict;
 	struct policy_head_update head;
@@ -159,7 +162,10 @@ struct msg_advance { /* + memfd: the checkpoint note */
 	uint32_t ledger;
 	uint32_t generation;
 	int64_t at;
+	uint32_t look;    /* only what kind of step it would be: no proof is at hand yet */
+	uint32_t compare; /* moves nothing, and the log's signature is enough */
 	uint32_t proof_n;
+	struct hash from_root; /* as in struct msg_consistent */
 	struct hash proof[PATH_MAX_HASHES];
 };
 
@@ -176,14 +182,21 @@ struct msg_resolved {
 
 struct msg_consistency {
 	char url[512];
+	char ca[256]; /* as in struct policy_source */
 	uint64_t from, to;
 	struct hash to_root; /* signed; tiles that don't add up to it are no proof of anything */
 };
 
 struct msg_consistent {
-	int32_t err; /* 0 or -errno */
+	/*
+	 * 0 or -errno: -ENOENT (a tile is not there), -EHOSTUNREACH (nobody there), -ETIMEDOUT (too
+	 * slow), -EFBIG (more than a tile holds), -ENODATA (less), -EBADMSG (the tiles don't add up
+	 * to the root), -EIO.
+	 */
+	int32_t err;
 	uint32_t n;
-	struct hash proof[PATH_MAX_HASHES];
+	struct hash from_root;              /* of the first `from` leaves of the tree of `to` */
+	struct hash proof[PATH_MAX_HASHES]; /* that it is */
 };
 
 struct msg_collateral {              /* + memfd: the piece */
@@ -201,6 +214,7 @@ struct msg_fetch {
 	char url[FETCH_URL_MAX];
 	char ca[256];            /* as in struct policy_source */
 	char tag[FETCH_TAG_MAX]; /* of what is there: its ETag, else the date of its last change */
+	uint32_t max;            /* bytes, below COLLATERAL_PIECE_MAX; 0: that */
 };
 
 /* Zero: there was no answer that says anything. */
@@ -210,7 +224,10 @@ enum fetch_result {
 	FETCH_SAME, /* what is there is still good */
 	FETCH_GONE, /* there is no such thing */
 	FETCH_BUSY, /* asked too often, or out of order for a while */
-	FETCH_AWAY, /* nobody there: no name, no connection, no TLS, or too slow */
+	FETCH_AWAY, /* nobody there: no name, no connection, no TLS */
+	FETCH_SLOW,
+	FETCH_LARGE, /* more than what is asked for can be */
+	FETCH_SHORT, /* empty, or it broke off */
 };
 
 struct msg_fetched { /* + memfd when OK: the piece, then its signers' chain (PEM) */

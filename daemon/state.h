@@ -3,12 +3,16 @@
  * What keygated must not forget: the last accepted head of every log, in DIR/ledger/X/ where X is
  * the hex SHA-256 of the origin:
  *
- *   head.json   {"origin", "size", "root" (hex), "saved_at"}
+ *   head.json   {"version": 2, "origin", "size", "root" (hex), "saved_at", "at", "earlier"}; at is
+ *               when a quorum of witnesses vouched for the head; earlier are the trees that were
+ *               proved to be part of it: [{"size", "root", "at"}]. Without a version it is an
+ *               older keygated's and has the first members only.
  *   head.note   the signed note it came from
- *   fork-T-seen.note, fork-T-offered.note   both sides of a fork noticed at unix time T
+ *   fork-T.json the evidence of a fork noticed at unix time T (docs/json.md)
  *
- * An origin with a fork record stays forked until somebody takes its fork-* files away while
- * keygated is down. A head only moves forward. A file that can't be read back exactly stops
+ * An origin with a file fork-* stays forked until it is forgotten, or until somebody takes those
+ * files away while keygated is down. What is forgotten is moved to DIR/ledger/forgotten-T-X. A head
+ * only moves forward. A file that can't be read back exactly stops
  * keygated at start: a forgotten head would be a rollback. Knows files, not signatures: what it is
  * given was verified.
  */
@@ -24,7 +28,7 @@
 enum { STATE_HEADS_MAX = 256, STATE_FORKS_MAX = 32 };
 
 struct state_head {
-	struct checkpoint cp;
+	struct ledger_last last;
 	int64_t saved_at;
 	uint32_t forks; /* fork records on disk */
 	bool forked;    /* two trees were seen, whether or not that could be written */
@@ -46,17 +50,40 @@ void state_last(const struct state *s, const char *origin, struct ledger_last *o
 const struct state_head *state_find(const struct state *s, const char *origin);
 bool state_forked(const struct state *s, const char *origin);
 /*
- * Makes cp the last head, on disk before it returns. -EINVAL for a move back, for another root at
- * the same size, for any move of a forked origin, and for a bad origin; -ENOSPC; -errno. Nothing
- * changed on failure, but a newer head.note may be there: head.json decides.
+ * Makes cp the last head, vouched for at `at`, on disk before it returns; or renews the note of the
+ * same head. -EINVAL for a move back, for another root at the same size, for any move of a forked
+ * origin, and for a bad origin; -ENOSPC; -errno. Nothing changed on failure, but a newer head.note
+ * may be there: head.json decides.
  */
-int state_advance(struct state *s, const struct checkpoint *cp, struct bytes note, int64_t now);
+int state_advance(struct state *s, const struct checkpoint *cp, int64_t at, struct bytes note,
+                  int64_t now);
+/* cp was proved to be part of the last head. -EINVAL for one that is not smaller; -ENOENT; -errno.
+ */
+int state_earlier(struct state *s, const struct checkpoint *cp, int64_t at, int64_t now);
+/* The note of the last head; malloced. -ENOENT, -errno. */
+int state_note(const struct state *s, const char *origin, uint8_t **note, size_t *n);
+
+/* What shows a fork beside the note of the last head. */
+struct state_evidence {
+	const char *origin;
+	const char *peer;             /* who showed it */
+	struct bytes offered;         /* the other note; empty: it was lost */
+	uint64_t from, to;            /* to 0: no proof was tried, the sizes are the same */
+	const struct hash *from_root; /* what the larger tree has as its first `from` leaves */
+	const struct hash *proof;     /* that it does */
+	size_t proof_n;
+};
+
 /*
- * Keeps both sides of a fork; the origin is forked from now on even where that fails. path gets
- * that of the offered side. -EEXIST when this second has one already, -ENOSPC beyond
- * STATE_FORKS_MAX for one origin, -ENOENT for an origin never seen.
+ * Keeps the evidence of a fork; the origin is forked from now on even where that fails. path gets
+ * the file's. -EEXIST when this second has one already, -ENOSPC beyond STATE_FORKS_MAX for one
+ * origin, -ENOENT for an origin never seen.
  */
-int state_fork(struct state *s, const char *origin, struct bytes offered, int64_t now,
+int state_fork(struct state *s, const struct state_evidence *e, int64_t now,
                char path[static PATH_MAX]);
+/* The origin's evidence, a JSON object each, in an array; NULL: out of memory. */
+struct json_t *state_evidence_list(const struct state *s, const char *origin);
+/* Its directory is moved away, head and evidence. -ENOENT for an origin never seen; -errno. */
+int state_forget(struct state *s, const char *origin, int64_t now, char path[static PATH_MAX]);
 
 #endif

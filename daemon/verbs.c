@@ -98,11 +98,11 @@ static json_t *heads_status(const struct gate *g)
 		const struct state_head *h = &g->state.head[i];
 		char root[2 * HASH_LEN + 1];
 
-		hex_encode(BYTES_OF(h->cp.root.v), root);
+		hex_encode(BYTES_OF(h->last.cp.root.v), root);
 		(void)json_array_append_new(
 		        a, json_pack("{s:o, s:I, s:s, s:I}", "origin",
-		                     audit_text(h->cp.origin, sizeof(h->cp.origin)), "size",
-		                     (json_int_t)h->cp.size, "root", root, "saved_at",
+		                     audit_text(h->last.cp.origin, sizeof(h->last.cp.origin)),
+		                     "size", (json_int_t)h->last.cp.size, "root", root, "saved_at",
 		                     (json_int_t)h->saved_at));
 	}
 	return a;
@@ -504,6 +504,9 @@ static const struct verb {
         {"explain", verb_explain, {"host", "port", "addresses", NULL}},
         {"probe", verb_probe, {"address", "port", NULL}},
         {"verdicts", verb_verdicts, {"limit", NULL}},
+        {"ledger", verb_ledger, {NULL}},
+        {"ledger-evidence", verb_ledger_evidence, {"origin", "at", NULL}},
+        {"ledger-forget", verb_ledger_forget, {"origin", NULL}},
         {"revoke", verb_revoke, {"session", "destination", NULL}},
         {"reload", verb_reload, {NULL}},
         {"arm", verb_arm, {NULL}},

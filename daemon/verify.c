@@ -24,7 +24,7 @@
 #include "daemon/msg.h"
 #include "daemon/state.h"
 
-enum { FETCHED_BYTES_MAX = 64 << 20 };
+enum { FETCHED_BYTES_MAX = 64 << 20, NOTE_RENEW_S = 600 };
 
 struct verify {
 	int gate;
@@ -33,17 +33,17 @@ struct verify {
 	struct policy *policy;
 	uint32_t generation;
 	uint32_t heads;
-	struct checkpoint head[STATE_HEADS_MAX];
+	struct ledger_last head[STATE_HEADS_MAX];
 	union msg_any in;
 	struct msg_verdict out;
 };
 
 /* -------------------------------------------------------------------- heads */
 
-static struct checkpoint *head_find(struct verify *v, const char *origin)
+static struct ledger_last *head_find(struct verify *v, const char *origin)
 {
 	for (uint32_t i = 0; i < v->heads; i++) {
-		if (!strcmp(v->head[i].origin, origin))
+		if (!strcmp(v->head[i].cp.origin, origin))
 			return &v->head[i];
 	}
 	return NULL;
@@ -52,31 +52,29 @@ static struct checkpoint *head_find(struct verify *v, const char *origin)
 /* A policy_last_fn. */
 static void head_last(void *ctx, const char *origin, struct ledger_last *out)
 {
-	const struct checkpoint *cp = head_find(ctx, origin);
+	const struct ledger_last *last = head_find(ctx, origin);
 
-	memset(out, 0, sizeof(*out));
-	if (cp) {
-		out->known = true;
-		out->cp = *cp;
-	}
+	if (last)
+		*out = *last;
+	else
+		memset(out, 0, sizeof(*out));
 }
 
-/* False when there is no room: then the head can't be used either. */
-static bool head_set(struct verify *v, const struct checkpoint *cp)
+/* Its own, or a place for it; NULL when there is no room: then the head can't be used either. */
+static struct ledger_last *head_place(struct verify *v, const char *origin)
 {
-	struct checkpoint *at = head_find(v, cp->origin);
+	struct ledger_last *at = head_find(v, origin);
 
-	if (!at && v->heads == STATE_HEADS_MAX)
-		return false;
-	if (!at)
-		at = &v->head[v->heads++];
-	*at = *cp;
-	return true;
+	if (at || v->heads == STATE_HEADS_MAX)
+		return at;
+	at = &v->head[v->heads++];
+	memset(at, 0, sizeof(*at));
+	return at;
 }
 
 static void head_forget(struct verify *v, const char *origin)
 {
-	struct checkpoint *at = head_find(v, origin);
+	struct ledger_last *at = head_find(v, origin);
 
 	if (at)
 		*at = v->head[--v->heads];
@@ -84,15 +82,21 @@ static void head_forget(struct verify *v, const char *origin)
 
 static int on_head(struct verify *v, const struct msg_head_known *m)
 {
+	struct ledger_last *at;
+
 	if (!memchr(m->origin, 0, sizeof(m->origin)))
 		return -EPROTO;
 	if (!m->last.known) {
 		head_forget(v, m->origin);
 		return 0;
 	}
-	if (strcmp(m->origin, m->last.cp.origin))
+	if (strcmp(m->origin, m->last.cp.origin) || m->last.earlier_n > LEDGER_EARLIER_MAX)
 		return -EPROTO;
-	return head_set(v, &m->last.cp) ? 0 : -ENOSPC;
+	at = head_place(v, m->origin);
+	if (!at)
+		return -ENOSPC;
+	*at = m->last;
+	return 0;
 }
 
 /* ------------------------------------------------------------------- policy */
@@ -213,20 +217,33 @@ static void appraise(struct appraisal *a)
 		verdict_seal(v);
 }
 
-/* Should gate keep the note? On every move of the head and on a fork. */
-static bool note_wanted(const struct msg_verdict *out)
+static bool failed(const struct msg_verdict *out, const char *id)
 {
-	const struct check *fork = checks_find(&out->verdict.checks, "ledger.fork");
+	const struct check *c = checks_find(&out->verdict.checks, id);
 
-	if (fork && fork->status == CHECK_FAIL)
+	return c && c->status == CHECK_FAIL;
+}
+
+/*
+ * Should gate keep the note? On every move of the head, on a fork, and of a smaller head, so that
+ * it can be proved; and now and then of the same head, for its newer time.
+ */
+static bool note_wanted(struct verify *v)
+{
+	const struct msg_verdict *out = &v->out;
+	struct ledger_last last;
+
+	if (failed(out, "ledger.fork") || failed(out, "ledger.rollback"))
 		return true;
 	switch (out->head.step) {
 	case HEAD_FIRST:
 	case HEAD_ADVANCE:
 	case HEAD_AHEAD:
 		return true;
-	case HEAD_REFUSE:
 	case HEAD_SAME:
+		head_last(v, out->head.cp.origin, &last);
+		return out->head.at >= last.at + NOTE_RENEW_S;
+	case HEAD_REFUSE:
 	case HEAD_BEHIND:
 		break;
 	}
@@ -234,26 +251,37 @@ static bool note_wanted(const struct msg_verdict *out)
 }
 
 /* Moves the head in memory as gate will on disk; a head that finds no room refuses the session. */
-static void move_head(struct verify *v, struct msg_verdict *out)
+static void move_head(struct verify *v, bool renew)
 {
-	struct verdict *verdict = &out->verdict;
+	struct policy_head_update *head = &v->out.head;
+	struct verdict *verdict = &v->out.verdict;
+	struct ledger_last *last;
 
-	if (verdict->overall != CHECK_PASS ||
-	    (out->head.step != HEAD_FIRST && out->head.step != HEAD_ADVANCE))
+	if (verdict->overall != CHECK_PASS || head->step == HEAD_REFUSE ||
+	    head->step == HEAD_AHEAD || (head->step == HEAD_SAME && !renew))
 		return;
-	if (!head_set(v, &out->head.cp)) {
+	last = head_place(v, head->cp.origin);
+	if (!last) {
 		check_add(&verdict->checks, "state.head", CHECK_UNAVAILABLE,
 		          "heads of more than %d logs", STATE_HEADS_MAX);
 		verdict_seal(verdict);
+	} else if (head->step == HEAD_BEHIND) {
+		ledger_last_add(last, &head->cp, head->at);
+	} else {
+		(void)ledger_last_move(last, &head->cp, head->at);
 	}
 }
 
-static int answer(struct verify *v, uint64_t session, struct bytes note)
+/* The verdict, once the head is where it takes it; with compare it stays where it is. */
+static int answer(struct verify *v, uint64_t session, struct bytes note, bool compare)
 {
+	bool wanted = note_wanted(v);
 	int fd = -1;
 	int ret;
 
-	if (note_wanted(&v->out) && note.n && note.n <= NOTE_MAX) {
+	if (!compare)
+		move_head(v, wanted);
+	if (wanted && note.n && note.n <= NOTE_MAX) {
 		fd = file_memfd("note", note);
 		if (fd < 0)
 			return fd;
@@ -298,8 +326,7 @@ static int on_appraise(struct verify *v, uint64_t session, const struct msg_appr
 	}
 	if (a.shown.cmw.proof.n && !ledger_proof_parse(a.shown.cmw.proof, proof))
 		note = proof->checkpoint;
-	move_head(v, &v->out);
-	ret = answer(v, session, note);
+	ret = answer(v, session, note, false);
 out:
 	attest_opened_free(&a.opened);
 	free(data);
@@ -309,6 +336,27 @@ out:
 
 /* ------------------------------------------------------------------ advance */
 
+/*
+ * A proof that does not lead to the larger root proves nothing, and be it because a mirror has a
+ * bad disk; one that does, from another root than the one that the log signed for the smaller
+ * size, proves a fork.
+ */
+static enum head_step proved_step(const struct ledger_last *last, const struct checkpoint *cp,
+                                  const struct msg_advance *m, struct checks *c)
+{
+	const struct checkpoint *small = cp->size < last->cp.size ? cp : &last->cp;
+	const struct checkpoint *large = small == cp ? &last->cp : cp;
+
+	if (last->known && small->size && small->size < large->size &&
+	    ledger_consistency(small->size, &m->from_root, large->size, &large->root, m->proof,
+	                       m->proof_n)) {
+		check_add(c, "ledger.consistency", CHECK_UNAVAILABLE,
+		          "what was fetched does not lead to the signed root");
+		return HEAD_REFUSE;
+	}
+	return ledger_head_step(last, cp, m->proof, m->proof_n, true, c);
+}
+
 /* The checkpoint again, then the last-seen rule with the proof at hand. */
 static void step_head(struct verify *v, const struct msg_advance *m, struct bytes note)
 {
@@ -317,18 +365,27 @@ static void step_head(struct verify *v, const struct msg_advance *m, struct byte
 	const struct ledger_time t = {.at = m->at,
 	                              .max_age = l->tlog->quorum >= 0 ? l->max_age : -1};
 	struct checks *c = &v->out.verdict.checks;
+	struct checks made = {0};
 	struct ledger_head head;
 	struct ledger_last last;
 
-	if (ledger_verify_checkpoint(note, l->tlog, &t, &head, c)) {
+	if (ledger_verify_checkpoint(note, l->tlog, &t, &head, &made)) {
 		check_add(c, "verify.internal", CHECK_UNAVAILABLE, "out of memory");
 		return;
 	}
-	if (checks_overall(c) != CHECK_PASS)
+	if (!m->compare || !head.cp.origin[0])
+		*c = made;
+	if (checks_overall(&made) != CHECK_PASS && (!m->compare || !head.cp.origin[0]))
 		return;
 	head_last(v, head.cp.origin, &last);
 	v->out.head.cp = head.cp;
-	v->out.head.step = ledger_head_step(&last, &head.cp, m->proof, m->proof_n, true, c);
+	v->out.head.at = head.quorum_at;
+	ledger_check_clock(&last, m->at, c);
+	if (m->look)
+		v->out.head.step = ledger_head_step(&last, &head.cp, NULL, 0,
+		                                    l->require_known && !m->compare, c);
+	else
+		v->out.head.step = proved_step(&last, &head.cp, m, c);
 	verdict_limit(&v->out.verdict, head.fresh_until);
 }
 
@@ -352,8 +409,7 @@ static int on_advance(struct verify *v, const struct msg_advance *m, int fd)
 	else
 		step_head(v, m, (struct bytes){note, n});
 	verdict_seal(&v->out.verdict);
-	move_head(v, &v->out);
-	ret = answer(v, 0, (struct bytes){note, n});
+	ret = answer(v, 0, (struct bytes){note, n}, m->compare);
 	free(note);
 	return ret;
 }

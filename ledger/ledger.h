@@ -160,6 +160,7 @@ struct tlog_policy {
 	uint32_t witnesses;
 	struct vkey witness[TLOG_KEYS_MAX];
 	char witness_name[TLOG_KEYS_MAX][NOTE_NAME_MAX + 1];
+	char witness_url[TLOG_KEYS_MAX][256]; /* of monitoring (tlog-witness); empty if none */
 	uint32_t groups;
 	struct tlog_group group[TLOG_GROUPS_MAX];
 	/* -1: none; else a member number. "none" and an empty set of logs are what C2SP allows a
@@ -196,6 +197,7 @@ struct ledger_head {
 	struct checkpoint cp;
 	int64_t fresh_until; /* VERDICT_FOREVER when no freshness was asked */
 	int64_t newest;      /* newest counted cosignature time; 0 if none */
+	int64_t quorum_at;   /* the newest time at which a quorum vouched for it; 0: nobody did */
 	uint32_t witnesses;  /* how many counted; how many are valid, if no quorum is */
 };
 
@@ -244,11 +246,37 @@ int ledger_verify_proof(struct bytes text, struct bytes leaf, const struct tlog_
 
 /* ------------------------------------------------------------------- head.c */
 
+/* An earlier tree of a log that was proved to be part of the last-seen one. */
+struct ledger_earlier {
+	uint64_t size;
+	struct hash root;
+	int64_t at; /* ledger_head's quorum_at */
+};
+
+enum { LEDGER_EARLIER_MAX = 64 };
+
 /* The last head that was accepted for an origin; size 0 with known == false before the first. */
 struct ledger_last {
 	bool known;
 	struct checkpoint cp;
+	int64_t at;         /* quorum_at of the newest note of cp that was accepted */
+	uint32_t earlier_n; /* sorted by size, all smaller than cp's */
+	struct ledger_earlier earlier[LEDGER_EARLIER_MAX];
 };
+
+/*
+ * cp becomes the last one, and what was the last is an earlier one from now on; with the same
+ * size, only a newer time counts. Never moves back: false, and nothing changed, for a smaller tree
+ * or another root.
+ */
+bool ledger_last_move(struct ledger_last *last, const struct checkpoint *cp, int64_t at);
+/*
+ * cp was proved to be part of the last one. Without room, the one goes whose neighbours are
+ * closest to each other in time: what stays still reaches back far, and is dense where it is new.
+ */
+void ledger_last_add(struct ledger_last *last, const struct checkpoint *cp, int64_t at);
+/* The newest time at which a quorum vouched for any of them; 0: none did. */
+int64_t ledger_last_time(const struct ledger_last *last);
 
 enum head_step {
 	HEAD_REFUSE = 0,
@@ -256,9 +284,14 @@ enum head_step {
 	HEAD_FIRST,   /* nothing was known */
 	HEAD_ADVANCE, /* newer, and consistency was proved */
 	HEAD_AHEAD,   /* newer, no consistency proof at hand: usable now, state stays */
-	HEAD_BEHIND,  /* older, and proved to be part of what was seen: usable now, state stays */
+	HEAD_BEHIND, /* older, and proved, now or before, to be part of what was seen: usable now */
 };
 
+/*
+ * Appends ledger.clock, as UNAVAILABLE, when `at` is before the time at which a quorum vouched for
+ * what was accepted: then the clock was set back, and what is old would look fresh.
+ */
+void ledger_check_clock(const struct ledger_last *last, int64_t at, struct checks *checks);
 /*
  * The last-seen rule. Appends ledger.fork and ledger.rollback, or ledger.first-use when nothing is
  * known: refused if require_known, else accepted. consistency proves the smaller of the two trees
@@ -267,6 +300,25 @@ enum head_step {
 enum head_step ledger_head_step(const struct ledger_last *last, const struct checkpoint *cp,
                                 const struct hash *consistency, size_t consistency_n,
                                 bool require_known, struct checks *checks);
+
+/* -------------------------------------------------------------- evidence.c */
+
+/* What shows that a log has two trees. Nobody has to be believed for it but the log's own key. */
+struct ledger_fork {
+	struct bytes seen, offered; /* two notes */
+	uint64_t from, to;          /* of their sizes, where they differ; else 0 */
+	struct hash from_root;      /* what the larger tree has as its first `from` leaves */
+	struct hash proof[PATH_MAX_HASHES];
+	size_t proof_n;
+};
+
+/*
+ * Appends ledger.log-signature for each note (or what keeps it from being one of the policy's
+ * logs) and ledger.evidence: PASS if they can't both be of one tree. Neither a quorum nor freshness
+ * is asked for. 0 or -ENOMEM.
+ */
+int ledger_judge_fork(const struct ledger_fork *f, const struct tlog_policy *policy,
+                      struct checks *checks);
 
 /* -------------------------------------------------------------- statement.c */
 

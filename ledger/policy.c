@@ -201,10 +201,15 @@ static const char *witness_line(struct parse *s, const struct fields *f)
 		return why;
 	if (ledger_vkey_parse(f->v[2], &k))
 		return vkey_wanted;
+	if (f->n == 4 && f->v[3].n >= sizeof(p->witness_url[0]))
+		return "a URL has at most 255 octets";
 	why = add_witness(p, &k);
-	if (!why)
-		copy_text(f->v[1], p->witness_name[p->witnesses - 1]);
-	return why;
+	if (why)
+		return why;
+	copy_text(f->v[1], p->witness_name[p->witnesses - 1]);
+	if (f->n == 4)
+		copy_text(f->v[3], p->witness_url[p->witnesses - 1]);
+	return NULL;
 }
 
 static const char *threshold(struct bytes text, uint32_t members, uint32_t *out)

@@ -297,23 +297,21 @@ static bool recent(const struct ledger_time *t, uint64_t ts)
 	return ts != 0 && (int64_t)ts >= oldest;
 }
 
-/* The time up to which the counted ones still make the quorum: as of the oldest that it needs. */
-static int64_t fresh_until(const struct judgement *j, const struct witness_tally *w,
-                           const bool counted[static TLOG_KEYS_MAX])
+/* The newest time that is not after those of a quorum: of the oldest cosignature that it needs. */
+static int64_t quorum_at(const struct judgement *j, const struct witness_tally *w,
+                         const bool counted[static TLOG_KEYS_MAX])
 {
 	int64_t best = 0;
 
 	for (size_t i = 0; i < TLOG_KEYS_MAX; i++) {
 		bool newer[TLOG_KEYS_MAX] = {false};
-		int64_t end;
 
 		if (!counted[i])
 			continue;
 		for (size_t k = 0; k < TLOG_KEYS_MAX; k++)
 			newer[k] = counted[k] && w->ts[k] >= w->ts[i];
-		end = time_add((int64_t)w->ts[i], j->time->max_age);
-		if (end > best && ledger_quorum(j->policy, newer))
-			best = end;
+		if ((int64_t)w->ts[i] > best && ledger_quorum(j->policy, newer))
+			best = (int64_t)w->ts[i];
 	}
 	return best;
 }
@@ -344,7 +342,8 @@ static void judge_fresh(const struct judgement *j, const struct witness_tally *w
 	} else if (t->max_age < 0) {
 		check_add(j->checks, "ledger.fresh", CHECK_SKIP, "freshness is not asked for");
 	} else {
-		head->fresh_until = fresh_until(j, w, counted);
+		head->quorum_at = quorum_at(j, w, counted);
+		head->fresh_until = time_add(head->quorum_at, t->max_age);
 		check_add(j->checks, "ledger.fresh", CHECK_PASS,
 		          "%" PRIu32 " recent cosignatures, a quorum until %" PRId64,
 		          head->witnesses, head->fresh_until);

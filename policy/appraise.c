@@ -369,6 +369,8 @@ static int check_head(struct appraisal *a, const struct policy_ledger *l,
 	if (last)
 		last(ctx, head->cp.origin, &seen);
 	out->cp = head->cp;
+	out->at = head->quorum_at;
+	ledger_check_clock(&seen, a->at, &made);
 	out->step = ledger_head_step(&seen, &head->cp, NULL, 0, l->require_known, &made);
 	return take_checks(a, &made) == CHECK_PASS ? 0 : -EINVAL;
 }

@@ -24,10 +24,21 @@ static const struct policy_key ledger_keys[] = {
          "when they get older than this.",
          read_ledger_max_age},
         {"url", 0, "`https:`, `http:` or `file:` prefix", "none", "\"https://log.example/\"",
-         "Where the log's tiles are (C2SP tlog-tiles). keygate gets proofs from there that a newer "
-         "head of the log continues the last one it saw. Without it the last-seen head moves only "
-         "when nothing was known before.",
+         "Where the log's checkpoint and tiles are (C2SP tlog-tiles), or a mirror of them; in place of "
+         "the URL that the tlog-policy has for its log. keygate follows the log there, and gets "
+         "proofs that another head of it is of the same tree as the last one it saw. Of a tlog-policy "
+         "with several logs each keeps its own URL, and this one is for those without. With neither, "
+         "the last-seen head moves only when nothing was known before.",
          read_ledger_url},
+        {"refresh", 0, "duration, 5s to 1d", "`5m`", "\"5m\"",
+         "How often the log's checkpoint is looked at, and what the witnesses with a URL in the "
+         "tlog-policy say of the log. After a failure the time between two attempts doubles, up to "
+         "an hour.",
+         read_ledger_refresh},
+        {"ca", 0, "absolute file name", "the system's", "\"/etc/keygate/log-ca.pem\"",
+         "Certificates (PEM) that vouch for the servers of `https:` URLs of the log and its "
+         "witnesses. The user that keygated gives its network role must be able to read it.",
+         read_ledger_ca},
         {"first-use", 0, "`allow` or `refuse`", "`allow`", "refuse",
          "Whether the first head that is ever seen of the log is accepted (the quorum still "
          "guards it). `refuse` makes a lost state directory a refusal instead of a fresh start.",

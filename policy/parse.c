@@ -100,6 +100,7 @@ static void open_ledger(struct policy_reader *r)
 	r->l = &r->p->ledger[r->p->ledgers++];
 	r->l->where = r->where;
 	r->l->max_age = DAY;
+	r->l->refresh = 300;
 }
 
 static void open_anchor(struct policy_reader *r)

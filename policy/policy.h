@@ -86,6 +86,8 @@ struct policy_ledger {
 	struct tlog_policy *tlog; /* owned */
 	int64_t max_age;          /* seconds */
 	char url[512];            /* prefix of the tiles, https:, http: or file:; empty if none */
+	char ca[256];             /* as in struct policy_source */
+	int64_t refresh;          /* seconds between two looks at the log's head */
 	bool require_known;       /* no trust on first use */
 	bool allow_no_quorum;     /* loosening; needed for a tlog-policy with "quorum none" */
 };
@@ -288,6 +290,7 @@ struct policy_head_update {
 	enum head_step step;
 	uint32_t ledger; /* index into policy.ledger */
 	struct checkpoint cp;
+	int64_t at; /* ledger_head's quorum_at */
 };
 
 /*

@@ -205,12 +205,27 @@ void read_source_refresh(struct policy_reader *r, const struct policy_value *v)
 	policy_take_duration(r, v, HOUR, 30 * (int64_t)DAY, &r->s->refresh);
 }
 
-void read_source_ca(struct policy_reader *r, const struct policy_value *v)
+static void take_ca(struct policy_reader *r, const struct policy_value *v, char out[static 256])
 {
-	if (v->text[0] != '/' || strlen(v->text) >= sizeof(r->s->ca))
+	if (v->text[0] != '/' || strlen(v->text) >= 256)
 		policy_unexpected(r, v, "an absolute file name");
 	else
-		snprintf(r->s->ca, sizeof(r->s->ca), "%s", v->text);
+		snprintf(out, 256, "%s", v->text);
+}
+
+void read_source_ca(struct policy_reader *r, const struct policy_value *v)
+{
+	take_ca(r, v, r->s->ca);
+}
+
+void read_ledger_refresh(struct policy_reader *r, const struct policy_value *v)
+{
+	policy_take_duration(r, v, 5, DAY, &r->l->refresh);
+}
+
+void read_ledger_ca(struct policy_reader *r, const struct policy_value *v)
+{
+	take_ca(r, v, r->l->ca);
 }
 
 void read_ledger_first_use(struct policy_reader *r, const struct policy_value *v)

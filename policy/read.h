@@ -123,6 +123,8 @@ void read_default_action(struct policy_reader *r, const struct policy_value *v);
 void read_ledger_policy(struct policy_reader *r, const struct policy_value *v);
 void read_ledger_max_age(struct policy_reader *r, const struct policy_value *v);
 void read_ledger_url(struct policy_reader *r, const struct policy_value *v);
+void read_ledger_refresh(struct policy_reader *r, const struct policy_value *v);
+void read_ledger_ca(struct policy_reader *r, const struct policy_value *v);
 void read_ledger_first_use(struct policy_reader *r, const struct policy_value *v);
 void read_ledger_allow_no_quorum(struct policy_reader *r, const struct policy_value *v);
 

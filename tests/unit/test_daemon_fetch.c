@@ -211,9 +211,26 @@ static void test_tile_of_wrong_size(void **state)
 	(void)state;
 	snprintf(path, sizeof(path), "%s/tile/0/000", w.dir);
 	assert_int_equal(truncate(path, TILE_BYTES - 1), 0);
-	assert_int_equal(prove(url_of(""), 5, LEAVES, false)->err, -EBADMSG);
+	assert_int_equal(prove(url_of(""), 5, LEAVES, false)->err, -ENODATA);
 	assert_int_equal(truncate(path, TILE_BYTES + 1), 0);
-	assert_true(prove(url_of(""), 5, LEAVES, false)->err < 0);
+	assert_int_equal(prove(url_of(""), 5, LEAVES, false)->err, -EFBIG);
+}
+
+/* One that the root does not rest on: what it would prove is looked at before it is believed. */
+static void test_a_wrong_tile_below(void **state)
+{
+	uint8_t *tile = NULL;
+	char path[256];
+	size_t n = 0;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/tile/0/000", w.dir);
+	assert_int_equal(file_read(path, TILE_BYTES, &tile, &n), 0);
+	tile[0] ^= 1;
+	assert_int_equal(file_write_atomic(path, (struct bytes){tile, n}, 0600), 0);
+	free(tile);
+	assert_int_equal(prove(url_of(""), 5, LEAVES, false)->err, -EBADMSG);
+	expect_proof(url_of(""), 300, LEAVES);
 }
 
 static void test_no_tiles(void **state)
@@ -223,6 +240,7 @@ static void test_no_tiles(void **state)
 	assert_true(prove("gopher://127.0.0.1/", 5, LEAVES, false)->err < 0);
 	assert_true(prove("ftp://127.0.0.1:1/", 5, LEAVES, false)->err < 0);
 	assert_true(prove("", 5, LEAVES, false)->err < 0);
+	assert_int_equal(prove("http://127.0.0.1:1/", 5, LEAVES, false)->err, -EHOSTUNREACH);
 }
 
 static const struct msg_resolved *resolve(const char *host)
@@ -446,10 +464,10 @@ static void test_answers_out_of_bounds(void **state)
 	/* Cut short, empty, larger than any piece, no HTTP at all. */
 	assert_int_equal(
 	        fetch_http("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello", 0, "")->result,
-	        FETCH_NONE);
+	        FETCH_SHORT);
 	assert_int_equal(fetch_http("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 0, "")->result,
-	                 FETCH_NONE);
-	assert_int_equal(fetch_http("HTTP/1.1 200 OK\r\n\r\n", 2 << 20, "")->result, FETCH_NONE);
+	                 FETCH_SHORT);
+	assert_int_equal(fetch_http("HTTP/1.1 200 OK\r\n\r\n", 2 << 20, "")->result, FETCH_LARGE);
 	assert_int_equal(fetch_http("hello\r\n\r\n", 0, "")->result, FETCH_NONE);
 	/* Another scheme than it was sent to. */
 	assert_int_equal(fetch_http("HTTP/1.1 302 There\r\nLocation: file:///etc/passwd\r\n"
@@ -549,6 +567,7 @@ int main(void)
 	        T(test_partial_tile_is_gone),
 	        T(test_tiles_of_another_tree),
 	        T(test_tile_of_wrong_size),
+	        T(test_a_wrong_tile_below),
 	        T(test_no_tiles),
 	        T(test_resolve),
 	        T(test_strange_messages_end_it),

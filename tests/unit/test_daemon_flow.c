@@ -466,14 +466,14 @@ static void test_verify_and_disk_disagree(void **state)
 	m.head.cp.size = 6;
 	judge(1001, &m, "a note");
 	expect_cut(1001, "state.head");
-	assert_int_equal(g->state.head[0].cp.size, 5);
+	assert_int_equal(g->state.head[0].last.cp.size, 5);
 }
 
 static void seed_head(void)
 {
 	struct checkpoint cp = {.origin = LOG_NAME, .size = 5};
 
-	assert_int_equal(state_advance(&g->state, &cp, bytes_str("a note"), 1), 0);
+	assert_int_equal(state_advance(&g->state, &cp, 1, bytes_str("a note"), 1), 0);
 }
 
 static void test_ahead_is_proved_later(void **state)
@@ -493,7 +493,7 @@ static void test_ahead_is_proved_later(void **state)
 	m.head.cp.root.v[0] = 9;
 	judge(1, &m, "newer");
 	sent(relay, MSG_HANDOVER);
-	assert_int_equal(g->state.head[0].cp.size, 5); /* state stays */
+	assert_int_equal(g->state.head[0].last.cp.size, 5); /* state stays */
 	ask = sent(fetch, MSG_CONSISTENCY);
 	assert_string_equal(ask->url, "https://log.example/");
 	assert_int_equal(ask->from, 5);
@@ -507,7 +507,7 @@ static void test_ahead_is_proved_later(void **state)
 	check_add(&m.verdict.checks, "ledger.fork", CHECK_PASS, "x");
 	verdict_seal(&m.verdict);
 	heads_advanced(g, &m, got_fd);
-	assert_int_equal(g->state.head[0].cp.size, 9);
+	assert_int_equal(g->state.head[0].last.cp.size, 9);
 	assert_false(session_find(&g->sessions, 1)->ahead);
 	assert_false(g->head.busy);
 	assert_false(g->failed);
@@ -533,7 +533,7 @@ static void test_another_head_is_proved(void **state)
 	m.head.step = HEAD_ADVANCE;
 	m.head.cp.size = 8;
 	heads_advanced(g, &m, got_fd);
-	assert_int_equal(g->state.head[0].cp.size, 5);
+	assert_int_equal(g->state.head[0].last.cp.size, 5);
 	assert_true(session_find(&g->sessions, 1)->ahead);
 }
 
@@ -584,7 +584,7 @@ static void test_ahead_turns_out_a_fork(void **state)
 	heads_advanced(g, &m, got_fd);
 	expect_cut(1, "ledger.fork");
 	assert_int_equal(g->state.head[0].forks, 1);
-	assert_int_equal(g->state.head[0].cp.size, 5);
+	assert_int_equal(g->state.head[0].last.cp.size, 5);
 	/* And from now on nothing that is only ahead is taken. */
 	appraising(2);
 	m = verdict_of(2, true);
@@ -690,7 +690,7 @@ static void test_each_head_has_its_own_proof(void **state)
 	going_ahead(4, 9, 9);
 	expect_silence(fetch);
 	pending_judged(HEAD_ADVANCE);
-	assert_int_equal(g->state.head[0].cp.size, 9);
+	assert_int_equal(g->state.head[0].last.cp.size, 9);
 	assert_false(ahead(1));
 	assert_false(ahead(4));
 	assert_true(ahead(2));
@@ -700,7 +700,7 @@ static void test_each_head_has_its_own_proof(void **state)
 	assert_int_equal(ask->to, 9);
 	assert_int_equal(ask->to_root.v[0], 9);
 	pending_judged(HEAD_BEHIND);
-	assert_int_equal(g->state.head[0].cp.size, 9);
+	assert_int_equal(g->state.head[0].last.cp.size, 9);
 	assert_false(ahead(2));
 	assert_true(ahead(3));
 	ask = sent(fetch, MSG_CONSISTENCY);
@@ -708,7 +708,7 @@ static void test_each_head_has_its_own_proof(void **state)
 	assert_int_equal(ask->to, 12);
 	pending_judged(HEAD_ADVANCE);
 	assert_false(ahead(3));
-	assert_int_equal(g->state.head[0].cp.size, 12);
+	assert_int_equal(g->state.head[0].last.cp.size, 12);
 	expect_silence(fetch);
 	expect_silence(relay);
 }
@@ -778,7 +778,7 @@ static void test_two_roots_of_one_size(void **state)
 	pending_judged(HEAD_ADVANCE);
 	back = sent(verify, MSG_HEAD);
 	assert_int_equal(back->last.cp.size, 5);
-	assert_int_equal(g->state.head[0].cp.size, 5);
+	assert_int_equal(g->state.head[0].last.cp.size, 5);
 	/* The head on disk passes, what is ahead of it does not. */
 	handing_over(3);
 	appraising(4);
@@ -792,12 +792,14 @@ static void test_two_roots_of_one_size(void **state)
 static void test_a_fork_outlives_a_restart(void **state)
 {
 	static const enum head_step step[] = {HEAD_AHEAD, HEAD_ADVANCE, HEAD_BEHIND};
+	const struct state_evidence e = {
+	        .origin = LOG_NAME, .peer = "somebody", .offered = bytes_str("other")};
 	char path[PATH_MAX];
 	struct msg_verdict m;
 
 	(void)state;
 	seed_head();
-	assert_int_equal(state_fork(&g->state, LOG_NAME, bytes_str("other"), 7, path), 0);
+	assert_int_equal(state_fork(&g->state, &e, 7, path), 0);
 	assert_int_equal(state_open(dir, &g->state, path), 0);
 	handing_over(1); /* the very head on disk */
 	for (size_t i = 0; i < 3; i++) {
@@ -809,12 +811,12 @@ static void test_a_fork_outlives_a_restart(void **state)
 		expect_cut(2 + i, "ledger.fork");
 		sent(verify, MSG_HEAD);
 	}
-	assert_int_equal(g->state.head[0].cp.size, 5);
+	assert_int_equal(g->state.head[0].last.cp.size, 5);
 	/* Nor does one that nobody waits for. */
 	m.head.step = HEAD_ADVANCE;
 	m.head.cp.size = 9;
 	heads_left(g, &m, true, -1);
-	assert_int_equal(g->state.head[0].cp.size, 5);
+	assert_int_equal(g->state.head[0].last.cp.size, 5);
 }
 
 /* A head that can't be saved is not asked about again and again. */

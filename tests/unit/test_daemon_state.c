@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,8 +87,8 @@ static void test_first_then_newer(void **state)
 	(void)state;
 	state_last(&st, "log.example/a", &last);
 	assert_false(last.known);
-	assert_int_equal(state_advance(&st, &a, bytes_str("note a"), 100), 0);
-	assert_int_equal(state_advance(&st, &b, bytes_str("note b"), 200), 0);
+	assert_int_equal(state_advance(&st, &a, 50, bytes_str("note a"), 100), 0);
+	assert_int_equal(state_advance(&st, &b, 50, bytes_str("note b"), 200), 0);
 	state_last(&st, "log.example/a", &last);
 	assert_true(last.known);
 	assert_int_equal(last.cp.size, 9);
@@ -101,7 +102,7 @@ static void test_first_then_newer(void **state)
 
 	assert_int_equal(state_open(dir, &again, bad), 0);
 	assert_int_equal(again.n, 1);
-	assert_memory_equal(&again.head[0].cp, &b, sizeof(b));
+	assert_memory_equal(&again.head[0].last.cp, &b, sizeof(b));
 	assert_int_equal(again.head[0].saved_at, 200);
 }
 
@@ -113,10 +114,10 @@ static void test_never_back(void **state)
 	struct ledger_last last;
 
 	(void)state;
-	assert_int_equal(state_advance(&st, &a, bytes_str("note a"), 100), 0);
-	assert_int_equal(state_advance(&st, &older, bytes_str("x"), 101), -EINVAL);
-	assert_int_equal(state_advance(&st, &other, bytes_str("x"), 101), -EINVAL);
-	assert_int_equal(state_advance(&st, &a, bytes_str("note a"), 102), 0);
+	assert_int_equal(state_advance(&st, &a, 50, bytes_str("note a"), 100), 0);
+	assert_int_equal(state_advance(&st, &older, 50, bytes_str("x"), 101), -EINVAL);
+	assert_int_equal(state_advance(&st, &other, 50, bytes_str("x"), 101), -EINVAL);
+	assert_int_equal(state_advance(&st, &a, 50, bytes_str("note a"), 102), 0);
 	state_last(&st, "log.example/a", &last);
 	assert_memory_equal(&last.cp, &a, sizeof(a));
 }
@@ -128,8 +129,8 @@ static void test_origins_apart(void **state)
 	struct ledger_last last;
 
 	(void)state;
-	assert_int_equal(state_advance(&st, &a, bytes_str("a"), 1), 0);
-	assert_int_equal(state_advance(&st, &b, bytes_str("b"), 1), 0);
+	assert_int_equal(state_advance(&st, &a, 50, bytes_str("a"), 1), 0);
+	assert_int_equal(state_advance(&st, &b, 50, bytes_str("b"), 1), 0);
 	state_last(&st, "log.example/b", &last);
 	assert_int_equal(last.cp.size, 3);
 	assert_int_equal(st.n, 2);
@@ -142,8 +143,8 @@ static void test_bad_origin(void **state)
 
 	(void)state;
 	memset(endless.origin, 'x', sizeof(endless.origin));
-	assert_int_equal(state_advance(&st, &none, BYTES_NONE, 1), -EINVAL);
-	assert_int_equal(state_advance(&st, &endless, BYTES_NONE, 1), -EINVAL);
+	assert_int_equal(state_advance(&st, &none, 50, BYTES_NONE, 1), -EINVAL);
+	assert_int_equal(state_advance(&st, &endless, 50, BYTES_NONE, 1), -EINVAL);
 	assert_int_equal(st.n, 0);
 }
 
@@ -155,39 +156,70 @@ static void test_failed_write_changes_nothing(void **state)
 	char path[PATH_MAX];
 
 	(void)state;
-	assert_int_equal(state_advance(&st, &a, bytes_str("a"), 1), 0);
+	assert_int_equal(state_advance(&st, &a, 50, bytes_str("a"), 1), 0);
 	/* A directory where the file should go: rename fails. */
 	path_of("log.example/a", "head.json", path);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(mkdir(path, 0700), 0);
-	assert_true(state_advance(&st, &b, bytes_str("b"), 2) < 0);
+	assert_true(state_advance(&st, &b, 50, bytes_str("b"), 2) < 0);
 	state_last(&st, "log.example/a", &last);
 	assert_int_equal(last.cp.size, 5);
+}
+
+static int fork_of(struct state *s, const char *offered, int64_t at, char path[static PATH_MAX])
+{
+	const struct state_evidence e = {
+	        .origin = "log.example/a", .peer = "192.0.2.7:443", .offered = bytes_str(offered)};
+
+	return state_fork(s, &e, at, path);
 }
 
 static void test_fork_keeps_both(void **state)
 {
 	struct checkpoint a = head("log.example/a", 5, 0x11);
-	char offered[PATH_MAX];
-	char seen[PATH_MAX];
+	const struct hash root = {{0x22}}, proof[2] = {{{0x33}}, {{0x44}}};
+	struct state_evidence e = {.origin = "log.example/a",
+	                           .peer = "https://log.example/checkpoint",
+	                           .offered = bytes_str("other"),
+	                           .from = 5,
+	                           .to = 9,
+	                           .from_root = &root,
+	                           .proof = proof,
+	                           .proof_n = 2};
+	char path[PATH_MAX], want[PATH_MAX];
 	struct state again;
+	json_t *list, *o;
 
 	(void)state;
-	assert_int_equal(state_fork(&st, "log.example/a", bytes_str("evil"), 7, offered), -ENOENT);
-	assert_int_equal(state_advance(&st, &a, bytes_str("note a"), 1), 0);
-	assert_int_equal(state_fork(&st, "log.example/a", bytes_str("evil"), 7, offered), 0);
-	expect_file(offered, "evil");
-	path_of("log.example/a", "fork-7-seen.note", seen);
-	expect_file(seen, "note a");
-	path_of("log.example/a", "fork-7-offered.note", seen);
-	assert_string_equal(seen, offered);
-	assert_int_equal(state_fork(&st, "log.example/a", bytes_str("late"), 7, offered), -EEXIST);
-	expect_file(offered, "evil");
+	assert_int_equal(fork_of(&st, "evil", 7, path), -ENOENT);
+	assert_int_equal(state_advance(&st, &a, 50, bytes_str("note a"), 1), 0);
+	assert_int_equal(fork_of(&st, "evil", 7, path), 0);
+	path_of("log.example/a", "fork-7.json", want);
+	assert_string_equal(path, want);
+	assert_int_equal(fork_of(&st, "late", 7, path), -EEXIST);
+	assert_int_equal(state_fork(&st, &e, 8, path), 0);
 	/* The head itself stays. */
-	path_of("log.example/a", "head.note", seen);
-	expect_file(seen, "note a");
+	path_of("log.example/a", "head.note", want);
+	expect_file(want, "note a");
 	assert_int_equal(state_open(dir, &again, bad), 0);
-	assert_int_equal(again.head[0].forks, 1);
+	assert_int_equal(again.head[0].forks, 2);
+	list = state_evidence_list(&again, "log.example/a");
+	assert_int_equal(json_array_size(list), 2);
+	for (size_t i = 0; i < 2; i++) {
+		o = json_array_get(list, i);
+		assert_string_equal(json_string_value(json_object_get(o, "seen")), "note a");
+		if (json_integer_value(json_object_get(o, "at")) == 7) {
+			assert_string_equal(json_string_value(json_object_get(o, "offered")),
+			                    "evil");
+			assert_true(json_is_null(json_object_get(o, "consistency")));
+			continue;
+		}
+		assert_string_equal(json_string_value(json_object_get(o, "peer")), e.peer);
+		o = json_object_get(o, "consistency");
+		assert_int_equal(json_integer_value(json_object_get(o, "to")), 9);
+		assert_int_equal(json_array_size(json_object_get(o, "proof")), 2);
+	}
+	json_decref(list);
 }
 
 static void test_a_fork_outlives_a_restart(void **state)
@@ -198,25 +230,24 @@ static void test_a_fork_outlives_a_restart(void **state)
 	struct state again;
 
 	(void)state;
-	assert_int_equal(state_advance(&st, &a, bytes_str("note a"), 1), 0);
+	assert_int_equal(state_advance(&st, &a, 50, bytes_str("note a"), 1), 0);
 	assert_false(state_forked(&st, "log.example/a"));
-	assert_int_equal(state_fork(&st, "log.example/a", bytes_str("evil"), 7, path), 0);
+	assert_int_equal(fork_of(&st, "evil", 7, path), 0);
 	assert_true(state_forked(&st, "log.example/a"));
 	assert_false(state_forked(&st, "log.example/b"));
-	assert_int_equal(state_advance(&st, &b, bytes_str("note b"), 8), -EINVAL);
+	assert_int_equal(state_advance(&st, &b, 50, bytes_str("note b"), 8), -EINVAL);
 	assert_int_equal(state_open(dir, &again, bad), 0);
 	assert_true(state_forked(&again, "log.example/a"));
-	assert_int_equal(state_advance(&again, &b, bytes_str("note b"), 8), -EINVAL);
-	/* One half of the record is enough. */
-	assert_int_equal(unlink(path), 0);
+	assert_int_equal(state_advance(&again, &b, 50, bytes_str("note b"), 8), -EINVAL);
+	/* Whatever is left of the record is enough. */
+	assert_int_equal(file_write_atomic(path, bytes_str("{"), 0600), 0);
 	assert_int_equal(state_open(dir, &again, bad), 0);
 	assert_true(state_forked(&again, "log.example/a"));
 	/* The administrator's way back. */
-	path_of("log.example/a", "fork-7-seen.note", path);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(state_open(dir, &again, bad), 0);
 	assert_false(state_forked(&again, "log.example/a"));
-	assert_int_equal(state_advance(&again, &b, bytes_str("note b"), 9), 0);
+	assert_int_equal(state_advance(&again, &b, 50, bytes_str("note b"), 9), 0);
 }
 
 static void test_a_fork_that_cannot_be_written(void **state)
@@ -225,9 +256,9 @@ static void test_a_fork_that_cannot_be_written(void **state)
 	char path[PATH_MAX];
 
 	(void)state;
-	assert_int_equal(state_advance(&st, &a, bytes_str("note a"), 1), 0);
+	assert_int_equal(state_advance(&st, &a, 50, bytes_str("note a"), 1), 0);
 	strcpy(st.dir, "/nowhere");
-	assert_true(state_fork(&st, "log.example/a", bytes_str("evil"), 7, path) < 0);
+	assert_true(fork_of(&st, "evil", 7, path) < 0);
 	assert_true(state_forked(&st, "log.example/a"));
 }
 
@@ -237,10 +268,64 @@ static void test_forks_are_bounded(void **state)
 	char path[PATH_MAX];
 
 	(void)state;
-	assert_int_equal(state_advance(&st, &a, bytes_str("note a"), 1), 0);
+	assert_int_equal(state_advance(&st, &a, 50, bytes_str("note a"), 1), 0);
 	for (int i = 0; i < STATE_FORKS_MAX; i++)
-		assert_int_equal(state_fork(&st, "log.example/a", bytes_str("evil"), i, path), 0);
-	assert_int_equal(state_fork(&st, "log.example/a", bytes_str("evil"), 99, path), -ENOSPC);
+		assert_int_equal(fork_of(&st, "evil", i, path), 0);
+	assert_int_equal(fork_of(&st, "evil", 99, path), -ENOSPC);
+}
+
+/* What a head was, and what was proved to be part of it, is known after a restart. */
+static void test_earlier_heads_are_kept(void **state)
+{
+	struct checkpoint a = head("log.example/a", 5, 0x11);
+	struct checkpoint b = head("log.example/a", 9, 0x22);
+	struct checkpoint c = head("log.example/a", 7, 0x33);
+	struct ledger_last last;
+	struct state again;
+
+	(void)state;
+	assert_int_equal(state_earlier(&st, &c, 60, 1), -ENOENT);
+	assert_int_equal(state_advance(&st, &a, 50, bytes_str("a"), 1), 0);
+	assert_int_equal(state_advance(&st, &b, 70, bytes_str("b"), 2), 0);
+	assert_int_equal(state_earlier(&st, &b, 60, 3), -EINVAL);
+	assert_int_equal(state_earlier(&st, &c, 60, 3), 0);
+	assert_int_equal(state_open(dir, &again, bad), 0);
+	state_last(&again, "log.example/a", &last);
+	assert_int_equal(last.at, 70);
+	assert_int_equal(last.earlier_n, 2);
+	assert_int_equal(last.earlier[0].size, 5);
+	assert_int_equal(last.earlier[0].at, 50);
+	assert_int_equal(last.earlier[1].size, 7);
+	assert_memory_equal(&last.earlier[1].root, &c.root, sizeof(c.root));
+	/* The same head with newer cosignatures. */
+	assert_int_equal(state_advance(&again, &b, 90, bytes_str("b again"), 4), 0);
+	state_last(&again, "log.example/a", &last);
+	assert_int_equal(last.at, 90);
+	assert_int_equal(last.earlier_n, 2);
+}
+
+/* Nothing is lost by it: the directory is still there, under another name. */
+static void test_forget(void **state)
+{
+	struct checkpoint a = head("log.example/a", 5, 0x11);
+	struct checkpoint b = head("log.example/b", 6, 0x11);
+	char path[PATH_MAX], note[PATH_MAX + 16];
+	struct state again;
+
+	(void)state;
+	assert_int_equal(state_forget(&st, "log.example/a", 9, path), -ENOENT);
+	assert_int_equal(state_advance(&st, &a, 50, bytes_str("note a"), 1), 0);
+	assert_int_equal(state_advance(&st, &b, 50, bytes_str("note b"), 1), 0);
+	assert_int_equal(fork_of(&st, "evil", 7, path), 0);
+	assert_int_equal(state_forget(&st, "log.example/a", 9, path), 0);
+	assert_null(state_find(&st, "log.example/a"));
+	assert_non_null(state_find(&st, "log.example/b"));
+	snprintf(note, sizeof(note), "%s/head.note", path);
+	expect_file(note, "note a");
+	assert_int_equal(state_open(dir, &again, bad), 0);
+	assert_int_equal(again.n, 1);
+	assert_false(state_forked(&again, "log.example/a"));
+	assert_int_equal(state_advance(&again, &a, 50, bytes_str("note a"), 10), 0);
 }
 
 static void refuses_head(const char *text)
@@ -255,6 +340,9 @@ static void refuses_head(const char *text)
 }
 
 #define ROOT "1111111111111111111111111111111111111111111111111111111111111111"
+#define REST \
+	"\"origin\":\"log.example/a\",\"size\":5,\"root\":\"" ROOT \
+	"\",\"saved_at\":1,\"at\":1,\"earlier\":"
 
 static void test_damage_is_noticed(void **state)
 {
@@ -263,7 +351,7 @@ static void test_damage_is_noticed(void **state)
 	char path[PATH_MAX];
 
 	(void)state;
-	assert_int_equal(state_advance(&st, &a, bytes_str("note a"), 1), 0);
+	assert_int_equal(state_advance(&st, &a, 50, bytes_str("note a"), 1), 0);
 	refuses_head("");
 	refuses_head("{");
 	refuses_head("{\"origin\":\"log.example/a\",\"size\":5,\"root\":\"" ROOT "\"}");
@@ -276,7 +364,7 @@ static void test_damage_is_noticed(void **state)
 	             "\",\"saved_at\":1}");
 	refuses_head("{\"origin\":\"log.example/a\",\"size\":5,\"root\":\"" ROOT
 	             "\",\"saved_at\":1,\"more\":1}");
-	/* The same in good order is read. */
+	/* The same in good order is read, also as keygate wrote it before there was a version. */
 	path_of("log.example/a", "head.json", path);
 	assert_int_equal(file_write_atomic(path,
 	                                   bytes_str("{\"origin\":\"log.example/a\",\"size\":5,"
@@ -284,7 +372,7 @@ static void test_damage_is_noticed(void **state)
 	                                   0600),
 	                 0);
 	assert_int_equal(state_open(dir, &again, bad), 0);
-	assert_memory_equal(&again.head[0].cp, &a, sizeof(a));
+	assert_memory_equal(&again.head[0].last.cp, &a, sizeof(a));
 }
 
 int main(void)
@@ -301,6 +389,8 @@ int main(void)
 	                                        teardown),
 	        cmocka_unit_test_setup_teardown(test_forks_are_bounded, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_damage_is_noticed, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_earlier_heads_are_kept, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_forget, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,7 +35,7 @@ static struct {
 	struct sim sim;
 	struct der crl, leaf_cert;
 	EVP_PKEY *key;
-	struct hash leaves[LEAVES];
+	struct hash leaves[LEAVES + 1];
 } w;
 
 /* What one session sends; a test bends it before it goes out. */
@@ -165,7 +165,7 @@ static void make_ledger(void)
 	           "\"%064d\"}}],\"predicateType\":\"%s\",\"predicate\":{\"snp_measurement\":"
 	           "\"%s\",\"version\":\"1\"}}",
 	           STATEMENT_TYPE, 1, STATEMENT_PREDICATE, hex);
-	for (uint64_t i = 0; i < LEAVES; i++)
+	for (uint64_t i = 0; i <= LEAVES; i++)
 		ledger_leaf_hash(bytes_str(i % 2 ? "odd" : "even"), &w.leaves[i]);
 	ledger_leaf_hash(buf_view(&s.leaf), &w.leaves[INDEX]);
 	put_note(&s.note, LEAVES);
@@ -554,7 +554,7 @@ static void test_rollback(void **state)
 	newer.size++;
 	give_head(&newer, true);
 	expect_refusal("ledger.rollback");
-	assert_int_equal(note_fd, -1);
+	expect_note(buf_view(&s.note)); /* so that it can be proved */
 }
 
 static void test_a_refused_peer_moves_no_head(void **state)
@@ -594,6 +594,7 @@ static void test_ahead_then_proved(void **state)
 	passes(HEAD_AHEAD); /* nothing moved by itself */
 	assert_int_equal(ledger_prove_consistency(tree_node, NULL, 2, LEAVES, m.proof, &n), 0);
 	m.proof_n = (uint32_t)n;
+	m.from_root = old.root;
 	advance(&m, buf_view(&s.note));
 	assert_true(verdict_passed(&v.verdict, SIM_AT));
 	assert_int_equal(v.head.step, HEAD_ADVANCE);
@@ -604,7 +605,7 @@ static void test_ahead_then_proved(void **state)
 
 static void test_advance_refused(void **state)
 {
-	struct checkpoint old = head_of(2);
+	struct checkpoint old = head_of(2), forked;
 	struct msg_advance m = {.proof_n = 0};
 	size_t n;
 
@@ -612,12 +613,22 @@ static void test_advance_refused(void **state)
 	give_head(&old, true);
 	assert_int_equal(ledger_prove_consistency(tree_node, NULL, 2, LEAVES, m.proof, &n), 0);
 	m.proof_n = (uint32_t)n;
-	/* Not the tree that was seen. */
+	m.from_root = old.root;
+	/* What leads nowhere is no proof of anything ... */
 	m.proof[0].v[0] ^= 1;
+	advance(&m, buf_view(&s.note));
+	assert_int_equal(checks_find(&v.verdict.checks, "ledger.consistency")->status,
+	                 CHECK_UNAVAILABLE);
+	assert_null(checks_find(&v.verdict.checks, "ledger.fork"));
+	m.proof[0].v[0] ^= 1;
+	/* ... but a signed tree that has another beginning than the one that was seen is a fork. */
+	forked = old;
+	forked.root.v[0] ^= 1;
+	give_head(&forked, true);
 	advance(&m, buf_view(&s.note));
 	assert_int_equal(checks_find(&v.verdict.checks, "ledger.fork")->status, CHECK_FAIL);
 	expect_note(buf_view(&s.note));
-	m.proof[0].v[0] ^= 1;
+	give_head(&old, true);
 	/* Another ledger, another note. */
 	m.ledger = 1;
 	advance(&m, buf_view(&s.note));
@@ -627,6 +638,84 @@ static void test_advance_refused(void **state)
 	assert_string_equal(checks_first(&v.verdict.checks, CHECK_FAIL)->id, "ledger.format");
 	/* None of it moved the head. */
 	passes(HEAD_AHEAD);
+}
+
+/* A smaller head is refused until it is proved, and then passes for good. */
+static void test_behind_then_proved(void **state)
+{
+	struct checkpoint newer = head_of(LEAVES + 1);
+	struct msg_advance m = {.from_root = head_of(LEAVES).root};
+	size_t n;
+
+	(void)state;
+	give_head(&newer, true);
+	expect_refusal("ledger.rollback");
+	assert_int_equal(ledger_prove_consistency(tree_node, NULL, LEAVES, LEAVES + 1, m.proof, &n),
+	                 0);
+	m.proof_n = (uint32_t)n;
+	advance(&m, buf_view(&s.note));
+	assert_true(verdict_passed(&v.verdict, SIM_AT));
+	assert_int_equal(v.head.step, HEAD_BEHIND);
+	passes(HEAD_BEHIND);
+	/* gate says what is on disk: then this is what holds. */
+	give_head(&newer, true);
+	expect_refusal("ledger.rollback");
+}
+
+/* What is fetched is looked at first: which head it is, under the same rules as a peer's. */
+static void test_look(void **state)
+{
+	struct checkpoint old = head_of(2), newer = head_of(LEAVES + 1), other = head_of(LEAVES);
+	struct msg_advance m = {.look = 1};
+
+	(void)state;
+	other.root.v[0] ^= 1;
+	give_head(&old, true);
+	advance(&m, buf_view(&s.note));
+	assert_int_equal(v.head.step, HEAD_AHEAD);
+	assert_int_equal(v.head.cp.size, LEAVES);
+	give_head(&newer, true);
+	advance(&m, buf_view(&s.note));
+	assert_int_equal(checks_find(&v.verdict.checks, "ledger.rollback")->status, CHECK_FAIL);
+	give_head(&other, true);
+	advance(&m, buf_view(&s.note));
+	assert_int_equal(checks_find(&v.verdict.checks, "ledger.fork")->status, CHECK_FAIL);
+	give_head(&old, false);
+	advance(&m, buf_view(&s.note));
+	assert_int_equal(v.head.step, HEAD_FIRST);
+	passes(HEAD_SAME);
+}
+
+/* A witness's head needs no quorum, and moves nothing. */
+static void test_compare(void **state)
+{
+	struct checkpoint old = head_of(2);
+	struct msg_advance m = {.look = 1};
+	struct bytes all = buf_view(&s.note), alone = all;
+
+	(void)state;
+	/* Without its last lines: the log's signature only. */
+	alone.n = (size_t)((uint8_t *)memmem(all.p, all.n, "\n\n", 2) - all.p) + 2;
+	alone.n += (size_t)((uint8_t *)memchr(all.p + alone.n, '\n', all.n - alone.n) -
+	                    (all.p + alone.n)) +
+	           1;
+	advance(&m, alone);
+	assert_string_equal(checks_first(&v.verdict.checks, CHECK_FAIL)->id, "ledger.quorum");
+	m.compare = 1;
+	advance(&m, alone);
+	assert_true(verdict_passed(&v.verdict, SIM_AT));
+	assert_int_equal(v.head.step, HEAD_FIRST);
+	passes(HEAD_FIRST); /* nothing is known by it */
+	give_head(&old, true);
+	advance(&m, alone);
+	assert_int_equal(v.head.step, HEAD_AHEAD);
+	old = head_of(LEAVES);
+	old.root.v[0] ^= 1;
+	give_head(&old, true);
+	advance(&m, alone);
+	assert_int_equal(checks_find(&v.verdict.checks, "ledger.fork")->status, CHECK_FAIL);
+	advance(&m, bytes_str("no note"));
+	assert_string_equal(checks_first(&v.verdict.checks, CHECK_FAIL)->id, "ledger.format");
 }
 
 /* ----------------------------------------------------------------------- protocol */
@@ -723,6 +812,9 @@ int main(void)
 	        T(test_a_refused_peer_moves_no_head),
 	        T(test_ahead_then_proved),
 	        T(test_advance_refused),
+	        T(test_behind_then_proved),
+	        T(test_look),
+	        T(test_compare),
 	        T(test_fetched_collateral_counts),
 	        T(test_strange_messages_end_it),
 	        T(test_too_long_a_proof_ends_it),

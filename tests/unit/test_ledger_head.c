@@ -189,6 +189,82 @@ static void steps(void **state)
 	}
 }
 
+/* What is remembered of earlier trees: in order, once each, and thinned where it is dense. */
+static void earlier(void **state)
+{
+	struct checkpoint cp = {.origin = "o"};
+	struct ledger_last last = {.known = false};
+	struct checks c = {0};
+
+	(void)state;
+	cp.size = 10;
+	ledger_last_add(&last, &cp, 1);
+	assert_int_equal(last.earlier_n, 0); /* of nothing nothing is a part */
+	assert_true(ledger_last_move(&last, &cp, 100));
+	assert_int_equal(last.earlier_n, 0);
+	cp.size = 20;
+	cp.root.v[0] = 2;
+	assert_true(ledger_last_move(&last, &cp, 200));
+	assert_int_equal(last.earlier_n, 1);
+	assert_int_equal(last.earlier[0].size, 10);
+	assert_int_equal(last.earlier[0].at, 100);
+	/* Never back, and one time for one tree: the newest. */
+	cp.size = 19;
+	assert_false(ledger_last_move(&last, &cp, 300));
+	cp.size = 20;
+	cp.root.v[0] = 3;
+	assert_false(ledger_last_move(&last, &cp, 300));
+	cp.root.v[0] = 2;
+	assert_true(ledger_last_move(&last, &cp, 150));
+	assert_int_equal(last.at, 200);
+	cp.size = 15;
+	ledger_last_add(&last, &cp, 120);
+	ledger_last_add(&last, &cp, 900);
+	ledger_last_add(&last, &cp, 130);
+	assert_int_equal(last.earlier_n, 2);
+	assert_int_equal(last.earlier[1].at, 900);
+	assert_int_equal(ledger_last_time(&last), 900);
+	/* The same size is not the same tree. */
+	assert_int_equal(ledger_head_step(&last, &cp, NULL, 0, false, &c), HEAD_BEHIND);
+	assert_overall("earlier", &c, CHECK_PASS);
+	cp.root.v[0] = 9;
+	c = (struct checks){0};
+	assert_int_equal(ledger_head_step(&last, &cp, NULL, 0, false, &c), HEAD_REFUSE);
+	assert_only(&c, "ledger.rollback", CHECK_FAIL);
+}
+
+static void earlier_is_thinned(void **state)
+{
+	struct ledger_last last = {.known = false};
+	struct checkpoint cp = {.origin = "o"};
+
+	(void)state;
+	/* A day apart, then a minute apart. */
+	for (uint64_t i = 1; i <= 200; i++) {
+		cp.size = i;
+		assert_true(ledger_last_move(&last, &cp,
+		                             (int64_t)(i <= 30 ? i * 86400 : 30 * 86400 + i * 60)));
+	}
+	assert_int_equal(last.earlier_n, LEDGER_EARLIER_MAX);
+	for (uint32_t i = 0; i < 30; i++)
+		assert_int_equal(last.earlier[i].size, i + 1);
+	for (uint32_t i = 1; i < last.earlier_n; i++)
+		assert_true(last.earlier[i - 1].size < last.earlier[i].size);
+	assert_int_equal(last.earlier[last.earlier_n - 1].size, 199);
+}
+
+static void clock_set_back(void **state)
+{
+	struct ledger_last last = {.known = true, .at = 5000};
+	struct checks c = {0};
+
+	(void)state;
+	ledger_check_clock(&last, 5000 - LEDGER_SKEW, &c);
+	assert_int_equal(c.n, 0);
+	ledger_check_clock(&last, 5000 - LEDGER_SKEW - 1, &c);
+	assert_only(&c, "ledger.clock", CHECK_UNAVAILABLE);
+}
+
 static void other_origin(void **state)
 {
 	struct heads h;
@@ -207,9 +283,10 @@ static void other_origin(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(last_seen_vectors), cmocka_unit_test(fork_vectors),
-	        cmocka_unit_test(first_use),         cmocka_unit_test(steps),
-	        cmocka_unit_test(other_origin),
+	        cmocka_unit_test(last_seen_vectors),  cmocka_unit_test(fork_vectors),
+	        cmocka_unit_test(first_use),          cmocka_unit_test(steps),
+	        cmocka_unit_test(other_origin),       cmocka_unit_test(earlier),
+	        cmocka_unit_test(earlier_is_thinned), cmocka_unit_test(clock_set_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

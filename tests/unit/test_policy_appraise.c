@@ -663,7 +663,7 @@ static void ledger_head(void **state)
 	world_start(&w);
 	passes(&w, "");
 	first = w.head.cp;
-	w.last = (struct ledger_last){true, first};
+	w.last = (struct ledger_last){.known = true, .cp = first};
 	world_judge(&w);
 	expect_pass(&w.v.checks);
 	assert_int_equal(w.head.step, HEAD_SAME);
@@ -675,10 +675,22 @@ static void ledger_head(void **state)
 	assert_string_equal(w.head.cp.origin, LOG_NAME);
 	assert_int_equal(w.head.cp.size, TREE);
 	/* A smaller one than was seen. */
-	w.last = (struct ledger_last){true, first};
+	w.last = (struct ledger_last){.known = true, .cp = first};
 	w.last.cp.size = TREE + 1;
 	world_judge(&w);
 	expect_only(&w.v.checks, "ledger.rollback", CHECK_FAIL);
+	/* The same one, once it was proved to be an earlier state of it. */
+	ledger_last_add(&w.last, &first, 0);
+	world_judge(&w);
+	expect_pass(&w.v.checks);
+	assert_int_equal(w.head.step, HEAD_BEHIND);
+	/* Witnesses vouched for a head at a time that is still to come. */
+	w.last = (struct ledger_last){.known = true, .cp = first, .at = SIM_AT + LEDGER_SKEW + 1};
+	world_judge(&w);
+	expect_only(&w.v.checks, "ledger.clock", CHECK_UNAVAILABLE);
+	w.last.at--;
+	world_judge(&w);
+	expect_pass(&w.v.checks);
 	/* A larger one: usable, but the state stays until it is proved. */
 	w.last.cp.size = TREE - 1;
 	world_judge(&w);

@@ -20,6 +20,8 @@ static void everything(void **state)
 	        "\tpolicy = \"../elsewhere.policy\"\n"
 	        "\tmax-age = \"2d\"\n"
 	        "\turl = \"https://log.example/acme\"\n"
+	        "\trefresh = 1h\n"
+	        "\tca = \"/etc/log.pem\"\n"
 	        "\tfirst-use = refuse\n"
 	        "}\n"
 	        "ledger lax { policy = none.policy  allow-no-quorum = true }\n"
@@ -79,13 +81,17 @@ static void everything(void **state)
 	assert_false(l->allow_no_quorum);
 	assert_int_equal(l->tlog->witnesses, 3);
 	assert_int_equal(p->ledger[1].max_age, 86400);
+	assert_int_equal(l->refresh, 3600);
+	assert_string_equal(l->ca, "/etc/log.pem");
+	assert_int_equal(p->ledger[1].refresh, 300);
+	assert_string_equal(p->ledger[1].ca, "");
 	assert_true(p->ledger[1].allow_no_quorum);
 	assert_false(p->ledger[1].require_known);
 
 	assert_int_equal(p->destinations, 4);
 	d = &p->destination[0];
 	assert_string_equal(d->name, "payments");
-	assert_int_equal(d->where.line, 10);
+	assert_int_equal(d->where.line, 12);
 	assert_int_equal(d->action, POLICY_GATE);
 	assert_int_equal(d->refuse_errno, EACCES);
 	assert_int_equal(d->prefixes, 3);
@@ -412,6 +418,11 @@ static void wrong_top_and_ledger(void **state)
 	        {HEAD "ledger a { policy = acme.policy\nmax-age = 1s }\n",
 	         "a.conf:3: error: max-age: \"1s\" is out of range; it goes from "
 	         "60s to 7d\n"},
+	        {HEAD "ledger a { policy = acme.policy\nrefresh = 4s }\n",
+	         "a.conf:3: error: refresh: \"4s\" is out of range; it goes from "
+	         "5s to 1d\n"},
+	        {HEAD "ledger a { policy = acme.policy\nca = log.pem }\n",
+	         "a.conf:3: error: ca: \"log.pem\" is not an absolute file name\n"},
 	        {HEAD "ledger a { policy = acme.policy\nmax-age = h }\n",
 	         "a.conf:3: error: max-age: \"h\" is not a duration; write a number "
 	         "with a unit: 90s, 30m, 24h, 7d\n"},
