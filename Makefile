@@ -40,7 +40,7 @@ endif
 CPPFLAGS := -I. -I$(O) -Ibuild/gen -D_GNU_SOURCE -DOPENSSL_API_COMPAT=30000 -DOPENSSL_NO_DEPRECATED
 CFLAGS := -std=gnu17 $(OPT) $(WARN) $(HARD) -pthread
 LDFLAGS := -pie -pthread $(LDSAN)
-LIBS := -lssl -lcrypto -ljansson -lcbor -lconfuse -lcurl -lz -lbpf -lmnl -lcap-ng -lseccomp -lkeyutils
+LIBS := -lssl -lcrypto -ljansson -lcbor -lconfuse -lcurl -lz -lhttp_parser -lbpf -lmnl -lcap-ng -lseccomp -lkeyutils
 
 ROOMS := core attest ledger policy keyring transport
 LIBROOMS := $(foreach r,policy keyring transport attest ledger core,$(O)/lib$(r).a)

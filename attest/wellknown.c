@@ -14,26 +14,24 @@
 #include <openssl/evp.h>
 #include "attest/intel.h"
 #include "attest/snp.h"
+#include "attest/wellknown_form.h"
 
-#define PREDICATE "https://tinfoil.sh/predicate/"
-#define ALGORITHM "https://tinfoil.sh/report-data/v1"
-
-enum { HASH_LEN = 32, GZIP = 16, MATERIAL_MAX = 64 };
+enum { HASH_LEN = WELLKNOWN_HASH_LEN, GZIP = 16, MATERIAL_MAX = 64 };
 
 struct work {
 	const struct wellknown_input *in;
 	struct wellknown *out;
 	/* Of the key that the document speaks of. */
 	uint8_t key[HASH_LEN];
+	bool has_nonce; /* its form does */
 	bool covers_nonce;
 };
 
-static const struct {
-	enum tee tee;
-	const char *v2, *v3;
-} platforms[] = {
-        {TEE_SNP, PREDICATE "sev-snp-guest/v2", "https://tinfoil.sh/format/sev-snp-report/v1"},
-        {TEE_TDX, PREDICATE "tdx-guest/v2", "https://tinfoil.sh/format/tdx-quote/v1"},
+const struct wellknown_platform wellknown_platform[WELLKNOWN_PLATFORMS] = {
+        {TEE_SNP, "https://tinfoil.sh/predicate/sev-snp-guest/v2",
+         "https://tinfoil.sh/format/sev-snp-report/v1"},
+        {TEE_TDX, "https://tinfoil.sh/predicate/tdx-guest/v2",
+         "https://tinfoil.sh/format/tdx-quote/v1"},
 };
 
 /* ---------------------------------------------------------------------- members */
@@ -120,9 +118,9 @@ static const char *of_v2(struct work *w, const json_t *doc)
 	const char *format = text(doc, "format");
 	const uint8_t *bears;
 
-	for (size_t i = 0; i < sizeof(platforms) / sizeof(platforms[0]); i++)
-		if (!strcmp(format, platforms[i].v2))
-			out->tee = platforms[i].tee;
+	for (size_t i = 0; i < WELLKNOWN_PLATFORMS; i++)
+		if (!strcmp(format, wellknown_platform[i].v2))
+			out->tee = wellknown_platform[i].tee;
 	if (out->tee == TEE_NONE)
 		return "a format that this build does not read";
 	out->scheme = "tinfoil-v2";
@@ -160,8 +158,7 @@ static bool material_key(struct bytes section, uint8_t key[static HASH_LEN])
 	const char *format = text(doc, "format"), *id, *kind;
 	const json_t *items = json_object_get(doc, "items");
 	unsigned found = 0;
-	bool ok = has(doc, 2) && format &&
-	          !strcmp(format, "https://tinfoil.sh/crypto-material/v1") &&
+	bool ok = has(doc, 2) && format && !strcmp(format, WELLKNOWN_MATERIAL) &&
 	          json_is_array(items) && json_array_size(items) <= MATERIAL_MAX;
 
 	for (size_t i = 0; ok && i < json_array_size(items); i++) {
@@ -173,8 +170,7 @@ static bool material_key(struct bytes section, uint8_t key[static HASH_LEN])
 		if (!ok || strcmp(id, "tls"))
 			continue;
 		found++;
-		ok = !strcmp(kind, "https://tinfoil.sh/key/spki-fp-sha256/v1") &&
-		     hex_member(item, "data", key, HASH_LEN);
+		ok = !strcmp(kind, WELLKNOWN_KEY) && hex_member(item, "data", key, HASH_LEN);
 	}
 	json_decref(doc);
 	return ok && found == 1;
@@ -187,9 +183,9 @@ static bool take_collateral(struct wellknown *out, const json_t *entries)
 		const char *format, *member;
 		bool pem;
 	} known[] = {
-	        {"https://tinfoil.sh/collateral/amd-vcek/v1", "vcek_der_base64", false},
-	        {"https://tinfoil.sh/collateral/amd-vcek/v1", "cert_chain_pem", true},
-	        {"https://tinfoil.sh/collateral/amd-crl/v1", "crl_der_base64", false},
+	        {WELLKNOWN_AMD_VCEK, "vcek_der_base64", false},
+	        {WELLKNOWN_AMD_VCEK, "cert_chain_pem", true},
+	        {WELLKNOWN_AMD_CRL, "crl_der_base64", false},
 	};
 
 	if (!json_is_array(entries))
@@ -220,14 +216,14 @@ static bool take_collateral(struct wellknown *out, const json_t *entries)
 	return true;
 }
 
-static bool v3_report_data(const uint8_t nonce[static HASH_LEN],
-                           const uint8_t material[static HASH_LEN],
-                           const uint8_t devices[static HASH_LEN], uint8_t out[static 64])
+bool wellknown_v3_report_data(const uint8_t nonce[static HASH_LEN],
+                              const uint8_t material[static HASH_LEN],
+                              const uint8_t devices[static HASH_LEN], uint8_t out[static 64])
 {
-	uint8_t all[sizeof(ALGORITHM) - 1 + 3 * (size_t)HASH_LEN], *p = all;
+	uint8_t all[sizeof(WELLKNOWN_ALGORITHM) - 1 + 3 * (size_t)HASH_LEN], *p = all;
 
-	memcpy(p, ALGORITHM, sizeof(ALGORITHM) - 1);
-	p += sizeof(ALGORITHM) - 1;
+	memcpy(p, WELLKNOWN_ALGORITHM, sizeof(WELLKNOWN_ALGORITHM) - 1);
+	p += sizeof(WELLKNOWN_ALGORITHM) - 1;
 	memcpy(p, nonce, HASH_LEN);
 	memcpy(p + HASH_LEN, material, HASH_LEN);
 	memcpy(p + 2 * (size_t)HASH_LEN, devices, HASH_LEN);
@@ -248,13 +244,14 @@ static const char *of_v3(struct work *w, const json_t *doc)
 	const char *wrong = NULL;
 
 	out->scheme = "tinfoil-v3";
-	for (size_t i = 0; format && i < sizeof(platforms) / sizeof(platforms[0]); i++)
-		if (!strcmp(format, platforms[i].v3))
-			out->tee = platforms[i].tee;
+	w->has_nonce = true;
+	for (size_t i = 0; format && i < WELLKNOWN_PLATFORMS; i++)
+		if (!strcmp(format, wellknown_platform[i].v3))
+			out->tee = wellknown_platform[i].tee;
 	if (!has(doc, 6) || !has(challenge, 3) || !has(cpu, 3) || !has(endorsed, 2) ||
 	    out->tee == TEE_NONE)
 		wrong = "members that are missing or not known, or another platform";
-	else if (!algorithm || strcmp(algorithm, ALGORITHM) ||
+	else if (!algorithm || strcmp(algorithm, WELLKNOWN_ALGORITHM) ||
 	         !hex_member(challenge, "nonce", nonce, sizeof(nonce)) ||
 	         !hex_member(challenge, "report_data", said, sizeof(said)))
 		wrong = "a malformed challenge";
@@ -265,7 +262,7 @@ static const char *of_v3(struct work *w, const json_t *doc)
 		wrong = "a section that is not base64, or not of its hash";
 	else if (!material_key(buf_view(&cm), w->key))
 		wrong = "the material names no TLS key, or several";
-	else if (!v3_report_data(nonce, material, devices, out->report_data) ||
+	else if (!wellknown_v3_report_data(nonce, material, devices, out->report_data) ||
 	         memcmp(out->report_data, said, sizeof(said)))
 		wrong = "the report data are not those of its parts";
 	else if (!base64_text(text(cpu, "report_base64"), &out->part[0]) ||
@@ -295,7 +292,7 @@ static const char *read_document(struct work *w)
 	format = text(doc, "format");
 	if (!format)
 		wrong = "not a JSON object that names its format";
-	else if (!strcmp(format, PREDICATE "attestation/v3"))
+	else if (!strcmp(format, WELLKNOWN_V3))
 		wrong = of_v3(w, doc);
 	else
 		wrong = of_v2(w, doc);
@@ -316,6 +313,11 @@ static void check_binding(const struct work *w, struct checks *checks)
 		          "the document names the server's key (%s)", w->out->scheme);
 	if (!w->in->nonce.n)
 		return;
+	if (!w->has_nonce && w->in->nonce_may_lack) {
+		check_add(checks, "wellknown.nonce", CHECK_SKIP,
+		          "%s has none: the evidence may be old", w->out->scheme);
+		return;
+	}
 	check_add(checks, "wellknown.nonce", w->covers_nonce ? CHECK_PASS : CHECK_FAIL, "%s",
 	          w->covers_nonce ? "the report data cover this nonce"
 	                          : "nothing in the document covers the nonce: it may be old");

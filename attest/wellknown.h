@@ -16,13 +16,14 @@
  * The checks, always in this order: wellknown.format, wellknown.key-binding and, if the caller gave
  * a nonce, wellknown.nonce.
  *
- * Sources: tinfoil-go document/, verifier/attestation.
+ * Sources: tinfoil-go document/, verifier/attestation; for what is around a document, tfshim.
  */
 #ifndef KEYGATE_ATTEST_WELLKNOWN_H
 #define KEYGATE_ATTEST_WELLKNOWN_H
 
 #include <stdint.h>
 #include "attest/attest.h"
+#include "attest/http.h"
 #include "core/bytes.h"
 #include "core/verdict.h"
 
@@ -40,6 +41,9 @@ struct wellknown_input {
 	/* SHA-256 of the SubjectPublicKeyInfo of the server's TLS key; NULL: not known. */
 	const uint8_t *spki_sha256;
 	struct bytes nonce; /* WELLKNOWN_NONCE_LEN octets that the server was given; none: empty */
+	/* A document whose form has no nonce passes with its weaker binder, though one was given.
+	 */
+	bool nonce_may_lack;
 };
 
 struct wellknown {
@@ -58,5 +62,46 @@ struct wellknown {
 /* As ratls_open: 0 when out holds evidence to appraise, -EINVAL when there is none. */
 int wellknown_open(const struct wellknown_input *in, struct wellknown *out, struct checks *checks);
 void wellknown_free(struct wellknown *w);
+
+/* ----------------------------------------------------------------- over HTTP */
+
+/* An answer, head and framing included. */
+enum { WELLKNOWN_REPLY_MAX = WELLKNOWN_BODY_MAX + HTTP_HEAD_MAX };
+
+/*
+ * The request for a document, appended to out: with the nonce, and the server's name or address as
+ * it stands in a URL, which may be empty. 0, -EINVAL (a host that is no such thing) or -ENOMEM.
+ */
+int wellknown_request(const char *host, const uint8_t nonce[static WELLKNOWN_NONCE_LEN],
+                      struct buf *out);
+
+/*
+ * Opens a whole answer to it, in->body being all that came. Checks: wellknown.status,
+ * wellknown.type, then those of wellknown_open; wellknown.format alone when it is no HTTP.
+ */
+int wellknown_open_reply(const struct wellknown_input *in, struct wellknown *out,
+                         struct checks *checks);
+
+/* ------------------------------------------------------------- the other side */
+
+/*
+ * What a request line asks for. WELLKNOWN_OTHER: no document, nobody here looks further. Another
+ * query than one nonce in lower-case hex is that too.
+ */
+enum wellknown_asked { WELLKNOWN_OTHER = 0, WELLKNOWN_PLAIN, WELLKNOWN_NONCE };
+enum wellknown_asked wellknown_target(const char *target,
+                                      uint8_t nonce[static WELLKNOWN_NONCE_LEN]);
+
+/* What evidence for this key bears. nonce empty: second version, else third. 0 or -ENOMEM. */
+int wellknown_binding(const uint8_t spki_sha256[static 32], struct bytes nonce,
+                      uint8_t out[static 64]);
+/*
+ * A document, appended to out: evidence with that report data, and in the third version those of
+ * the endorsements that are AMD's certificates and lists. 0, -ENOTSUP (a platform that the formats
+ * have no name for), -EINVAL or -ENOMEM.
+ */
+int wellknown_build(const uint8_t spki_sha256[static 32], struct bytes nonce, enum tee tee,
+                    struct bytes evidence, const struct bytes *endorsements, uint32_t n,
+                    struct buf *out);
 
 #endif
