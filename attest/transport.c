@@ -158,17 +158,50 @@ static int open_ra_tls(const struct attest_wire *w, struct attest_opened *out, s
 	return open_certificate(w, BYTES_NONE, out, c);
 }
 
+/* -------------------------------------------------------------------- documents */
+
+/* Nothing of the request counts here: a document says itself which nonce it is for. */
+static int open_well_known(const struct attest_wire *w, struct attest_opened *out, struct checks *c)
+{
+	struct wellknown *d = &out->document;
+	const struct wellknown_input in = {.body = w->message,
+	                                   .spki_sha256 = out->spki_sha256,
+	                                   .nonce = BYTES_OF(w->context),
+	                                   .nonce_may_lack = true};
+	uint8_t *spki = NULL;
+	size_t n;
+	int ret;
+
+	if (key_of(w->leaf, &spki, &n, out->spki_sha256)) {
+		check_add(c, "wellknown.key-binding", CHECK_FAIL, "the certificate can't be read");
+		return 0;
+	}
+	OPENSSL_free(spki);
+	ret = wellknown_open_reply(&in, d, c);
+	if (ret)
+		return ret == -ENOMEM ? ret : 0;
+	out->binder = d->binder;
+	memcpy(out->report_data, d->report_data, sizeof(out->report_data));
+	snprintf(out->cmw.evidence_type, sizeof(out->cmw.evidence_type), "%s",
+	         attest_media_type(d->tee));
+	out->cmw.evidence = d->evidence;
+	memcpy(out->cmw.endorsements, d->endorsements, sizeof(d->endorsements));
+	out->cmw.endorsements_n = d->endorsements_n;
+	return 0;
+}
+
 /* ----------------------------------------------------------------------- table */
 
 static const struct {
-	const char *name, *binder;
+	const char *name, *binder, *most;
 	int (*open)(const struct attest_wire *w, struct attest_opened *out, struct checks *c);
 } transports[TRANSPORT_MAX] = {
-        [TRANSPORT_NONE] = {"none", "none", NULL},
-        [TRANSPORT_KEYGATE] = {"keygate", "connection", open_keygate},
-        [TRANSPORT_FLASHBOTS] = {"flashbots", "connection", open_flashbots},
-        [TRANSPORT_ATLS] = {"atls", "nonce", open_atls},
-        [TRANSPORT_RA_TLS] = {"ra-tls", "certificate", open_ra_tls},
+        [TRANSPORT_NONE] = {"none", "none", "none", NULL},
+        [TRANSPORT_KEYGATE] = {"keygate", "connection", "connection", open_keygate},
+        [TRANSPORT_FLASHBOTS] = {"flashbots", "connection", "connection", open_flashbots},
+        [TRANSPORT_ATLS] = {"atls", "nonce", "nonce", open_atls},
+        [TRANSPORT_RA_TLS] = {"ra-tls", "certificate", "certificate", open_ra_tls},
+        [TRANSPORT_WELL_KNOWN] = {"well-known", "certificate", "nonce", open_well_known},
 };
 
 const char *attest_transport_name(enum attest_transport t)
@@ -179,6 +212,11 @@ const char *attest_transport_name(enum attest_transport t)
 const char *attest_transport_binder(enum attest_transport t)
 {
 	return transports[(unsigned)t < TRANSPORT_MAX ? t : TRANSPORT_NONE].binder;
+}
+
+const char *attest_transport_binder_most(enum attest_transport t)
+{
+	return transports[(unsigned)t < TRANSPORT_MAX ? t : TRANSPORT_NONE].most;
 }
 
 enum attest_transport attest_transport_from_name(const char *name)
@@ -203,4 +241,5 @@ int attest_open(const struct attest_wire *wire, struct attest_opened *out, struc
 void attest_opened_free(struct attest_opened *o)
 {
 	ratls_free(&o->ratls);
+	wellknown_free(&o->document);
 }

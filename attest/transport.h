@@ -8,6 +8,8 @@
  *   flashbots   flashbots-ratls/1: message after the handshake, bound by the exporter  connection
  *   atls        nonce in ALPN, evidence in a certificate made for the connection       nonce
  *   ra-tls      evidence in the certificate                                            certificate
+ *   well-known  document asked for by HTTP after the handshake, over the TLS key       certificate,
+ *               or over the key and the nonce, by the document's form                  or nonce
  *
  * docs/binders.md says what each does not prove.
  */
@@ -19,6 +21,7 @@
 #include "attest/cmw.h"
 #include "attest/flashbots.h"
 #include "attest/ratls.h"
+#include "attest/wellknown.h"
 #include "core/bytes.h"
 #include "core/verdict.h"
 
@@ -28,23 +31,30 @@ enum attest_transport {
 	TRANSPORT_FLASHBOTS,
 	TRANSPORT_ATLS,
 	TRANSPORT_RA_TLS,
+	TRANSPORT_WELL_KNOWN,
 	TRANSPORT_MAX,
 };
 
 const char *attest_transport_name(enum attest_transport t); /* "keygate" ...; "none" */
 /* TRANSPORT_NONE when unknown. */
 enum attest_transport attest_transport_from_name(const char *name);
-/* "connection", "nonce" or "certificate"; "none" for no transport. */
+/* What all evidence by it is at least bound by: "connection", "nonce" or "certificate"; "none" for
+ * no transport. */
 const char *attest_transport_binder(enum attest_transport t);
+/* The strongest that some of it can have. */
+const char *attest_transport_binder_most(enum attest_transport t);
 
 /* Bytes; of any transport. */
-enum { TRANSPORT_MESSAGE_MAX = AUTHENTICATOR_MAX, TRANSPORT_LEAF_MAX = 65536 };
+enum { TRANSPORT_MESSAGE_MAX = WELLKNOWN_REPLY_MAX, TRANSPORT_LEAF_MAX = 65536 };
+
+_Static_assert((int)TRANSPORT_MESSAGE_MAX >= (int)AUTHENTICATOR_MAX, "room for each message");
 
 /* What went over the wire, and what the client's TLS knows of the connection. */
 struct attest_wire {
 	enum attest_transport transport;
 	struct bytes request; /* as sent; empty where the transport has none */
-	struct bytes message; /* as it came; of atls and ra-tls: the certificate of the handshake */
+	struct bytes message; /* as it came; of atls and ra-tls: the certificate of the handshake;
+	                         of well-known: the whole HTTP answer */
 	struct bytes leaf;    /* DER of the certificate whose key the peer showed to hold */
 	const struct authenticator_keys *keys;    /* keygate */
 	uint8_t exporter[FLASHBOTS_EXPORTER_LEN]; /* flashbots */
@@ -59,8 +69,9 @@ struct attest_opened {
 	struct cmw cmw;  /* good until attest_opened_free, for as long as the message */
 	uint8_t spki_sha256[32];
 	uint8_t report_data[64];
-	int64_t valid_until; /* of the carrier; INT64_MAX where it has no end of its own */
-	struct ratls ratls;  /* what the views of a certificate point into */
+	int64_t valid_until;       /* of the carrier; INT64_MAX where it has no end of its own */
+	struct ratls ratls;        /* what the views of a certificate point into */
+	struct wellknown document; /* and those of a document */
 };
 
 /*

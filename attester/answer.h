@@ -18,12 +18,14 @@ struct answering {
 	enum attest_transport transport;
 	uint8_t selected[256]; /* the protocol to be selected by ALPN ... */
 	size_t selected_n;     /* ... or 0: none */
+	struct buf *early;     /* for what the client sends that is the application's */
 };
 
 struct answer {
 	/* Is a client that offers these protocols (TLS's list, maybe empty) for this transport?
-	 * *selected becomes a view of the one to select. */
+	 * *selected becomes a view of the one to select. NULL: not for what it offers. */
 	bool (*wants)(struct bytes protocols, struct bytes *selected);
+	bool anyone; /* who offers nothing that another transport wants is for this one */
 	/* In the handshake: gives the connection a certificate of its own. 0 or -errno; NULL: the
 	 * process's will do. */
 	int (*certify)(struct answering *a);
@@ -31,7 +33,8 @@ struct answer {
 	int (*exchange)(struct answering *a);
 };
 
-extern const struct answer answer_keygate, answer_flashbots, answer_atls, answer_ra_tls;
+extern const struct answer answer_keygate, answer_flashbots, answer_atls, answer_ra_tls,
+        answer_well_known;
 
 /* True if the list holds this protocol; *out becomes a view of it. */
 bool protocol_offered(struct bytes protocols, const char *name, struct bytes *out);

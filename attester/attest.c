@@ -162,6 +162,7 @@ static const struct answer *const answers[TRANSPORT_MAX] = {
         [TRANSPORT_FLASHBOTS] = &answer_flashbots,
         [TRANSPORT_ATLS] = &answer_atls,
         [TRANSPORT_RA_TLS] = &answer_ra_tls,
+        [TRANSPORT_WELL_KNOWN] = &answer_well_known,
 };
 
 static struct bytes protocols_of(SSL *ssl)
@@ -176,21 +177,27 @@ static struct bytes protocols_of(SSL *ssl)
 	return rd_vec16(&r);
 }
 
-/* The first that is answered here and that the client's protocols are of. */
+/* The first that is answered here and that the client's protocols are of; else the first that takes
+ * anyone. */
 static const struct answer *choose(struct answering *a, struct bytes protocols)
 {
 	struct bytes selected = BYTES_NONE;
 
+	a->transport = TRANSPORT_NONE;
 	for (int t = TRANSPORT_NONE + 1; t < TRANSPORT_MAX; t++) {
-		if (!(a->config->transports & 1u << t) || !answers[t]->wants(protocols, &selected))
+		if (!(a->config->transports & 1u << t))
 			continue;
-		a->transport = (enum attest_transport)t;
-		a->selected_n = selected.n;
-		if (selected.n)
-			memcpy(a->selected, selected.p, selected.n);
-		return answers[t];
+		if (a->transport == TRANSPORT_NONE && answers[t]->anyone)
+			a->transport = (enum attest_transport)t;
+		if (answers[t]->wants && answers[t]->wants(protocols, &selected)) {
+			a->transport = (enum attest_transport)t;
+			break;
+		}
 	}
-	return NULL;
+	a->selected_n = selected.n;
+	if (selected.n)
+		memcpy(a->selected, selected.p, selected.n);
+	return answers[a->transport];
 }
 
 static int on_client_hello(SSL *ssl, int *alert, void *arg)
@@ -225,10 +232,13 @@ void serve_answers(SSL_CTX *ctx)
 	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
 }
 
-int serve_attest(const struct serve_config *c, SSL *ssl, const char **step)
+int serve_attest(const struct serve_config *c, SSL *ssl, struct buf *early, const char **step)
 {
-	struct answering a = {
-	        .config = c, .ssl = ssl, .deadline = now_ms() + SERVE_HANDSHAKE_MS, .step = "tls"};
+	struct answering a = {.config = c,
+	                      .ssl = ssl,
+	                      .deadline = now_ms() + SERVE_HANDSHAKE_MS,
+	                      .step = "tls",
+	                      .early = early};
 	int rc;
 
 	ERR_clear_error();

@@ -127,14 +127,6 @@ static int certify_nonce(struct answering *a)
 
 /* ---------------------------------------------------------------------- ra-tls */
 
-/* Whoever asks for nothing else. */
-static bool wants_certificate(struct bytes protocols, struct bytes *selected)
-{
-	(void)protocols;
-	*selected = BYTES_NONE;
-	return true;
-}
-
 static int certify_key(struct answering *a)
 {
 	return certify(a, BYTES_NONE);
@@ -149,4 +141,4 @@ static int exchange_nothing(struct answering *a)
 const struct answer answer_atls = {
         .wants = wants_nonce, .certify = certify_nonce, .exchange = exchange_nothing};
 const struct answer answer_ra_tls = {
-        .wants = wants_certificate, .certify = certify_key, .exchange = exchange_nothing};
+        .anyone = true, .certify = certify_key, .exchange = exchange_nothing};

@@ -43,8 +43,8 @@ static const struct argp_option serve_options[] = {
         {"listen", 'l', "ADDR:PORT", 0, "Where to accept TLS connections; [ADDR]:PORT for IPv6", 0},
         {"forward", 'f', "ADDR:PORT", 0, "The plain TCP service behind this attester", 0},
         {"transport", 't', "NAME", 0,
-         "How evidence is shown: keygate (the default), flashbots, atls or ra-tls; may be "
-         "repeated, the client chooses",
+         "How evidence is shown: keygate (the default), flashbots, atls, ra-tls or well-known; may "
+         "be repeated, the client chooses",
          0},
         {"name", 'n', "NAME", 0,
          "A service name to answer for; may be repeated. Without it any name is answered", 0},

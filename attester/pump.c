@@ -8,11 +8,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <openssl/err.h>
 #include "attester/pump.h"
 
-enum { PUMP_CHUNK = 65536 };
+enum { PUMP_CHUNK = PUMP_EARLY_MAX };
 
 /* One direction: what was read and not yet written. */
 struct half {
@@ -168,11 +169,18 @@ static int pump_step(struct pump *p)
 	return rc;
 }
 
-int pump_run(SSL *ssl, int service, unsigned idle_s)
+int pump_run(SSL *ssl, int service, struct bytes early, unsigned idle_s)
 {
 	struct pump *p = calloc(1, sizeof(*p));
 	int rc = p ? 0 : -ENOMEM;
 
+	if (p && early.n <= sizeof(p->up.data)) {
+		if (early.n)
+			memcpy(p->up.data, early.p, early.n);
+		p->up.len = early.n;
+	} else if (p) {
+		rc = -EMSGSIZE;
+	}
 	if (p) {
 		p->ssl = ssl;
 		p->tls = SSL_get_fd(ssl);

@@ -8,11 +8,15 @@
 #define KEYGATE_ATTESTER_PUMP_H
 
 #include <openssl/ssl.h>
+#include "core/bytes.h"
+
+enum { PUMP_EARLY_MAX = 65536 };
 
 /*
- * 0 when both sides closed cleanly; -errno otherwise: the caller resets both sides. -ETIMEDOUT
- * when no byte moved for idle_s seconds; 0 waits for ever.
+ * early: what came from the TLS side before, for the service; a copy is taken, at most
+ * PUMP_EARLY_MAX bytes (-EMSGSIZE). 0 when both sides closed cleanly; -errno otherwise: the caller
+ * resets both sides. -ETIMEDOUT when no byte moved for idle_s seconds; 0 waits for ever.
  */
-int pump_run(SSL *ssl, int service, unsigned idle_s);
+int pump_run(SSL *ssl, int service, struct bytes early, unsigned idle_s);
 
 #endif

@@ -108,6 +108,7 @@ static void reset_on_close(int fd)
 static void serve_one(struct connection *c)
 {
 	const char *step = "tls";
+	struct buf early = buf_make(SERVE_EARLY_MAX);
 	SSL *ssl = SSL_new(c->tls);
 	int service = -1, one = 1, rc = -ENOMEM;
 
@@ -119,7 +120,7 @@ static void serve_one(struct connection *c)
 	}
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
-	rc = serve_attest(c->config, ssl, &step);
+	rc = serve_attest(c->config, ssl, &early, &step);
 	if (rc)
 		goto out;
 	step = "service";
@@ -130,8 +131,9 @@ static void serve_one(struct connection *c)
 	}
 	setsockopt(service, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	step = "relay";
-	rc = pump_run(ssl, service, c->config->idle_s);
+	rc = pump_run(ssl, service, buf_view(&early), c->config->idle_s);
 out:
+	buf_free(&early);
 	if (rc) {
 		fprintf(stderr, "event: connection-failed, step: %s, error: %s\n", step,
 		        strerror(-rc));

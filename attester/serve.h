@@ -54,10 +54,13 @@ int serve_listen(const struct serve_config *c);
 /* Accepts until *stop is non-zero (checked once a second). 0 or -errno. */
 int serve_run(const struct serve_config *c, SSL_CTX *tls, int listener, const volatile int *stop);
 
+enum { SERVE_EARLY_MAX = HTTP_HEAD_MAX };
+
 /*
  * One connection's first half: TLS handshake and evidence. The connection is ready to carry the
- * application's bytes when it returns 0. Public for the tests.
+ * application's bytes when it returns 0; those that came already are in early, which has room for
+ * SERVE_EARLY_MAX. Public for the tests.
  */
-int serve_attest(const struct serve_config *c, SSL *ssl, const char **step);
+int serve_attest(const struct serve_config *c, SSL *ssl, struct buf *early, const char **step);
 
 #endif

@@ -53,7 +53,7 @@ static bool make_stanza(const struct probe *p, struct buf *out)
 	        .port = p->target.port,
 	        .server_name = p->server_name,
 	        .transport = attest_transport_name(p->transport),
-	        .binder = attest_transport_binder(p->transport),
+	        .binder = binder_of(p),
 	        .spki_sha256 = p->shown.spki_sha256,
 	        .claims = &p->claims,
 	        .ledger = p->logged ? p->ledger_path : NULL,

@@ -117,15 +117,18 @@ static const struct policy_key destination_keys[] = {
          "itself and everything stronger; a verdict that rests on less than `connection` says so "
          "(a loosening).",
          read_binder},
-        {"transport", KEY_GATE, "`keygate`, `flashbots`, `atls` or `ra-tls`", "`keygate`",
-         "keygate",
+        {"transport", KEY_GATE, "`keygate`, `flashbots`, `atls`, `ra-tls` or `well-known`",
+         "`keygate`", "keygate",
          "How the destination shows its evidence on the connection. `keygate`: by an exported "
          "authenticator after the handshake, as `keygate-attester` does (protocol `keygate/1`). "
          "`flashbots`: by a message after the handshake that is bound by the TLS exporter "
          "(protocol `flashbots-ratls/1`). `atls`: in a certificate made for a nonce in the "
-         "handshake (binder `nonce`). `ra-tls`: in its certificate (binder `certificate`). A "
-         "transport that can't give what `binder` demands is an error: write the weaker `binder`, "
-         "a loosening, and pin `server-key` then.",
+         "handshake (binder `nonce`). `ra-tls`: in its certificate (binder `certificate`). "
+         "`well-known`: in the attestation document that it serves by HTTP at "
+         "`/.well-known/tinfoil-attestation` (binder `certificate`, or `nonce` where the document "
+         "covers the nonce that was sent; say `binder = nonce` to take no other). A transport that "
+         "can't give what `binder` demands is an error: write the weaker `binder`, a loosening, "
+         "and pin `server-key` then.",
          read_transport},
         {"ledger", KEY_MUST_GATE | KEY_GATE, "name of a ledger block, or `none`", NULL, "\"acme\"",
          "The transparency ledger whose statement must name the peer's measurement. `none` means "

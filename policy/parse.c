@@ -340,16 +340,16 @@ static void check_measurements(struct policy_reader *r)
 /* What a transport can't give must not be demanded of it: every connection would be refused. */
 static void check_transport(struct policy_reader *r)
 {
-	const char *is = attest_transport_binder(r->d->transport);
+	const char *most = attest_transport_binder_most(r->d->transport);
 	uint32_t line = given(r, "transport");
 
-	if (policy_binder_from_name(is) < r->d->binder)
+	if (policy_binder_from_name(most) < r->d->binder)
 		policy_error(
 		        r, line ? line : r->where.line,
 		        "transport = %s can't satisfy binder = %s; write binder = %s, a loosening "
 		        "that every verdict names, or take a stronger transport",
 		        attest_transport_name(r->d->transport), policy_binder_name(r->d->binder),
-		        is);
+		        attest_transport_binder(r->d->transport));
 }
 
 static void check_gate(struct policy_reader *r)

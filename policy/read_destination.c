@@ -223,7 +223,7 @@ void read_transport(struct policy_reader *r, const struct policy_value *v)
 	enum attest_transport t = attest_transport_from_name(v->text);
 
 	if (t == TRANSPORT_NONE)
-		policy_unexpected(r, v, "keygate, flashbots, atls or ra-tls");
+		policy_unexpected(r, v, "keygate, flashbots, atls, ra-tls or well-known");
 	else
 		r->d->transport = t;
 }

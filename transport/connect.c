@@ -349,6 +349,7 @@ static const struct exchange *const exchanges[TRANSPORT_MAX] = {
         [TRANSPORT_FLASHBOTS] = &exchange_flashbots,
         [TRANSPORT_ATLS] = &exchange_atls,
         [TRANSPORT_RA_TLS] = &exchange_ra_tls,
+        [TRANSPORT_WELL_KNOWN] = &exchange_well_known,
 };
 
 /* Not a byte goes out, no close_notify, and the socket stays open: SSL_set_fd does not own it. */

@@ -42,7 +42,8 @@ struct exchange {
 	int (*run)(struct conversation *c);
 };
 
-extern const struct exchange exchange_keygate, exchange_flashbots, exchange_atls, exchange_ra_tls;
+extern const struct exchange exchange_keygate, exchange_flashbots, exchange_atls, exchange_ra_tls,
+        exchange_well_known;
 
 void exchange_offer(struct buf *alpn, const char *name);
 

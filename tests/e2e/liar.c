@@ -72,13 +72,11 @@ static int address(char *text, struct sockaddr_storage *out, socklen_t *len)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {{"listen", 1, NULL, 'l'},
-	                                        {"forward", 1, NULL, 'f'},
-	                                        {"simulate-tee", 1, NULL, 's'},
-	                                        {"measure", 1, NULL, 'm'},
-	                                        {"leaf", 1, NULL, 'L'},
-	                                        {"proof", 1, NULL, 'P'},
-	                                        {0}};
+	static const struct option options[] = {
+	        {"listen", 1, NULL, 'l'},       {"forward", 1, NULL, 'f'},
+	        {"simulate-tee", 1, NULL, 's'}, {"measure", 1, NULL, 'm'},
+	        {"leaf", 1, NULL, 'L'},         {"proof", 1, NULL, 'P'},
+	        {"transport", 1, NULL, 't'},    {0}};
 	struct liar l = {.mode = MODES,
 	                 .lock = PTHREAD_MUTEX_INITIALIZER,
 	                 .first = buf_make(EVIDENCE_REPORT_MAX)};
@@ -107,6 +105,8 @@ int main(int argc, char **argv)
 			c.leaf = optarg;
 		else if (opt == 'P')
 			c.proof = optarg;
+		else if (opt == 't')
+			c.transports = 1u << attest_transport_from_name(optarg);
 	}
 	if (l.mode == MODES || rc || evidence_sim_open(sim, measured, &l.honest, &step)) {
 		fprintf(stderr, "liar: %s\n", step);

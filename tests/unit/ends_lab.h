@@ -6,6 +6,7 @@
 #ifndef KEYGATE_TESTS_ENDS_LAB_H
 #define KEYGATE_TESTS_ENDS_LAB_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -23,6 +24,7 @@
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include "attest/attest.h"
+#include "attest/pki.h"
 #include "attest/transport.h"
 #include "attester/serve.h"
 #include "attester/sim_snp.h"
@@ -99,6 +101,8 @@ static inline int lab_listen(struct sockaddr_storage *at)
 
 struct server {
 	SSL_CTX *tls;
+	/* Of well-known: knows the second version of the document alone, as older servers do. */
+	bool old_document;
 	struct serve_config config;
 	struct sockaddr_storage at;
 	int listener;
@@ -110,14 +114,94 @@ struct server {
 	char heard[64];       /* and what it hears, until the client has ended */
 };
 
+/* A server's handshake that leaves ALPN alone, with the key of this context. */
+static inline SSL *lab_plain_tls(SSL_CTX *of, int fd)
+{
+	SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
+	SSL *ssl;
+
+	SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION);
+	SSL_CTX_set_num_tickets(tls, 0);
+	assert_int_equal(SSL_CTX_use_certificate(tls, SSL_CTX_get0_certificate(of)), 1);
+	assert_int_equal(SSL_CTX_use_PrivateKey(tls, SSL_CTX_get0_privatekey(of)), 1);
+	ssl = SSL_new(tls);
+	SSL_set_fd(ssl, fd);
+	SSL_CTX_free(tls);
+	return ssl;
+}
+
+/* Until the end of its head. */
+static inline int lab_read_request(SSL *ssl, char *out, size_t cap)
+{
+	size_t at = 0;
+
+	do {
+		int n = SSL_read(ssl, out + at, (int)(cap - 1 - at));
+
+		if (n <= 0)
+			return -EPIPE;
+		at += (size_t)n;
+		out[at] = '\0';
+	} while (!strstr(out, "\r\n\r\n"));
+	return 0;
+}
+
+/* A document with evidence over this key and nonce; none: the second version. */
+static inline void lab_document(const struct evidence_source *source, const uint8_t key[static 32],
+                                struct bytes nonce, struct buf *out)
+{
+	struct evidence e;
+	struct bytes chain;
+	uint8_t data[64];
+
+	evidence_init(&e);
+	assert_int_equal(wellknown_binding(key, nonce, data), 0);
+	assert_int_equal(source->evidence(source->ctx, data, &e), 0);
+	chain = buf_view(&e.endorsement[0]);
+	assert_int_equal(wellknown_build(key, nonce, e.tee, buf_view(&e.report), &chain,
+	                                 e.endorsements, out),
+	                 0);
+	evidence_free(&e);
+}
+
+static inline int lab_serve_old(struct server *s, SSL *ssl)
+{
+	struct buf document = buf_make(1 << 18), answer = buf_make(1 << 18);
+	char request[2048];
+	uint8_t key[32];
+	int rc = SSL_accept(ssl) == 1 ? lab_read_request(ssl, request, sizeof(request)) : -EPROTO;
+
+	assert_int_equal(pki_spki_sha256(SSL_get_certificate(ssl), key), 0);
+	lab_document(s->config.source, key, BYTES_NONE, &document);
+	buf_printf(&answer,
+	           "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
+	           "\r\n",
+	           document.n);
+	buf_bytes(&answer, buf_view(&document));
+	if (rc == 0 && SSL_write(ssl, answer.p, (int)answer.n) != (int)answer.n)
+		rc = -EPIPE;
+	buf_free(&document);
+	buf_free(&answer);
+	return rc;
+}
+
 static inline void *lab_serve(void *arg)
 {
 	struct server *s = arg;
 	int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC), n = 0;
-	SSL *ssl = SSL_new(s->tls);
+	struct buf early = buf_make(SERVE_EARLY_MAX);
+	SSL *ssl;
 
-	SSL_set_fd(ssl, fd);
-	s->rc = serve_attest(&s->config, ssl, &s->step);
+	if (s->old_document) {
+		ssl = lab_plain_tls(s->tls, fd);
+		s->rc = lab_serve_old(s, ssl);
+	} else {
+		ssl = SSL_new(s->tls);
+		SSL_set_fd(ssl, fd);
+		s->rc = serve_attest(&s->config, ssl, &early, &s->step);
+	}
+	assert_int_equal(early.n, 0);
+	buf_free(&early);
 	if (s->rc == 0 && s->greeting)
 		SSL_write(ssl, s->greeting, (int)strlen(s->greeting));
 	if (s->rc == 0)

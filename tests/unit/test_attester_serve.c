@@ -141,6 +141,7 @@ struct server {
 	struct serve_config config;
 	const char *step;
 	bool then_write; /* the service speaks first */
+	struct buf early;
 };
 
 static void *serve(void *arg)
@@ -149,7 +150,8 @@ static void *serve(void *arg)
 	SSL *ssl = SSL_new(s->ctx);
 
 	SSL_set_fd(ssl, s->fd);
-	s->rc = serve_attest(&s->config, ssl, &s->step);
+	s->early = buf_make(SERVE_EARLY_MAX);
+	s->rc = serve_attest(&s->config, ssl, &s->early, &s->step);
 	if (s->rc == 0 && s->then_write)
 		SSL_write(ssl, "first", 5);
 	SSL_free(ssl);
@@ -231,6 +233,7 @@ static void end(struct server *s, struct client *c, pthread_t t)
 	SSL_CTX_free(s->ctx);
 	buf_free(&c->request);
 	buf_free(&c->answer);
+	buf_free(&s->early);
 }
 
 static void test_answers_with_evidence_bound_to_the_connection(void **state)
@@ -350,10 +353,11 @@ static void *idle_pump(void *arg)
 	int service[2];
 
 	SSL_set_fd(ssl, s->fd);
-	s->rc = serve_attest(&s->config, ssl, &s->step);
+	s->early = buf_make(SERVE_EARLY_MAX);
+	s->rc = serve_attest(&s->config, ssl, &s->early, &s->step);
 	if (s->rc == 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, service) == 0) {
 		fcntl(s->fd, F_SETFL, O_NONBLOCK);
-		s->rc = pump_run(ssl, service[0], 1);
+		s->rc = pump_run(ssl, service[0], BYTES_NONE, 1);
 		close(service[0]);
 		close(service[1]);
 	}

@@ -53,8 +53,10 @@ static struct policy *policy_of(enum attest_transport t, const char *more)
 	           "anchor second { tee = snp file = second.pem }\n"
 	           "destination d { address = 192.0.2.1 port = 443 action = gate tee = snp\n"
 	           "anchor = {first, second} ledger = none measurement = \"snp:%s\"\n"
-	           "server-name = service.test\ntransport = %s\nbinder = %s\n%s }\n",
-	           world.measurement, attest_transport_name(t), attest_transport_binder(t), more);
+	           "server-name = service.test\ntransport = %s\n%s%s\n%s }\n",
+	           world.measurement, attest_transport_name(t),
+	           strstr(more, "binder") ? "" : "binder = ",
+	           strstr(more, "binder") ? "" : attest_transport_binder(t), more);
 	file.text = buf_view(&text);
 	if (policy_parse(&file, 1, load, NULL, time(NULL), &p, &issues))
 		fail_msg("%s", issues.v[0].text);
@@ -128,14 +130,16 @@ static void expect_verdict(const struct client *c, const char *more, const char 
 
 struct attacker {
 	enum attest_transport transport;
+	bool old_document; /* that of the second version, which nothing keeps him from showing */
 	const struct client *victim; /* whose nonce he sees on the wire; NULL: not yet */
 	struct buf recorded;         /* of the genuine server's evidence */
 };
 
 /* The genuine server, asked by whoever likes. */
-static void ask_genuine(enum attest_transport t, const uint8_t context[static 32], struct buf *out)
+static void ask_genuine(const struct attacker *a, const uint8_t context[static 32], struct buf *out)
 {
-	struct server s = {.tls = world.tls};
+	enum attest_transport t = a->transport;
+	struct server s = {.tls = world.tls, .old_document = a->old_document};
 	struct client c;
 	struct attest_wire wire;
 	struct attest_opened o;
@@ -170,7 +174,7 @@ static int relay(void *ctx, const uint8_t report_data[static 64], struct evidenc
 {
 	struct attacker *a = ctx;
 
-	ask_genuine(a->transport, a->victim->to.context, &a->recorded);
+	ask_genuine(a, a->victim->to.context, &a->recorded);
 	return replay(ctx, report_data, out);
 }
 
@@ -188,15 +192,17 @@ static SSL_CTX *with_leaked_key(void)
 }
 
 /* The victim connects to the attacker. */
-static void attack(struct client *c, enum attest_transport t,
+static void attack(struct client *c,
                    int (*evidence)(void *, const uint8_t[static 64], struct evidence *),
                    struct attacker *a)
 {
 	const struct evidence_source source = {.evidence = evidence, .ctx = a};
-	struct server s = {.tls = with_leaked_key(), .config.source = &source};
+	struct server s = {.tls = with_leaked_key(),
+	                   .old_document = a->old_document,
+	                   .config.source = &source};
 
-	server_start(&s, 1u << t);
-	client_start(c, t, &s.at);
+	server_start(&s, 1u << a->transport);
+	client_start(c, a->transport, &s.at);
 	a->victim = c;
 	client_connect(c, NULL);
 	shutdown(c->fd, SHUT_RDWR);
@@ -208,11 +214,14 @@ static void attack(struct client *c, enum attest_transport t,
 static const struct {
 	enum attest_transport transport;
 	const char *replay, *relay; /* what stops it; NULL: nothing */
+	bool old_document;
 } table[] = {
-        {TRANSPORT_KEYGATE, "snp.report-data", "snp.report-data"},
-        {TRANSPORT_FLASHBOTS, "snp.report-data", "snp.report-data"},
-        {TRANSPORT_ATLS, "snp.report-data", NULL},
-        {TRANSPORT_RA_TLS, NULL, NULL},
+        {TRANSPORT_KEYGATE, "snp.report-data", "snp.report-data", false},
+        {TRANSPORT_FLASHBOTS, "snp.report-data", "snp.report-data", false},
+        {TRANSPORT_ATLS, "snp.report-data", NULL, false},
+        {TRANSPORT_RA_TLS, NULL, NULL, false},
+        {TRANSPORT_WELL_KNOWN, "snp.report-data", NULL, false},
+        {TRANSPORT_WELL_KNOWN, NULL, NULL, true},
 };
 
 enum { ROWS = sizeof(table) / sizeof(table[0]) };
@@ -220,11 +229,13 @@ enum { ROWS = sizeof(table) / sizeof(table[0]) };
 static void every_transport_is_in_the_table(void **state)
 {
 	(void)state;
-	assert_int_equal(ROWS, TRANSPORT_MAX - 1);
+	assert_int_equal(table[ROWS - 1].transport, TRANSPORT_MAX - 1);
 	for (size_t i = 0; i < ROWS; i++) {
-		const char *binder = attest_transport_binder(table[i].transport);
+		const char *binder = table[i].old_document
+		                             ? attest_transport_binder(table[i].transport)
+		                             : attest_transport_binder_most(table[i].transport);
 
-		assert_int_equal(table[i].transport, i + 1);
+		assert_int_equal(table[i].transport, i + 1 - table[i].old_document);
 		assert_int_equal(!table[i].replay, !strcmp(binder, "certificate"));
 		assert_int_equal(!table[i].relay, strcmp(binder, "connection") != 0);
 	}
@@ -240,7 +251,7 @@ static void honest(void **state)
 	hex_encode(BYTES_OF(world.chip_id), chip);
 	snprintf(pins, sizeof(pins), "server-key = \"sha256:%s\" chip-id = \"%s\"", key, chip);
 	for (size_t i = 0; i < ROWS; i++) {
-		struct server s = {.tls = world.tls};
+		struct server s = {.tls = world.tls, .old_document = table[i].old_document};
 		struct client c;
 
 		SSL_CTX_up_ref(world.tls);
@@ -259,14 +270,18 @@ static void replayed(void **state)
 	(void)state;
 	for (size_t i = 0; i < ROWS; i++) {
 		struct attacker a = {.transport = table[i].transport,
+		                     .old_document = table[i].old_document,
 		                     .recorded = buf_make(EVIDENCE_REPORT_MAX)};
 		uint8_t context[32];
 		struct client c;
 
 		RAND_bytes(context, sizeof(context));
-		ask_genuine(a.transport, context, &a.recorded);
-		attack(&c, a.transport, replay, &a);
+		ask_genuine(&a, context, &a.recorded);
+		attack(&c, replay, &a);
 		expect_verdict(&c, "", table[i].replay);
+		/* What the administrator can do about it. */
+		if (a.old_document)
+			expect_verdict(&c, "binder = nonce", "policy.binder");
 		client_end(&c);
 		buf_free(&a.recorded);
 	}
@@ -282,10 +297,11 @@ static void relayed(void **state)
 	snprintf(pins, sizeof(pins), "server-key = \"sha256:%s\" chip-id = \"%s\"", key, chip);
 	for (size_t i = 0; i < ROWS; i++) {
 		struct attacker a = {.transport = table[i].transport,
+		                     .old_document = table[i].old_document,
 		                     .recorded = buf_make(EVIDENCE_REPORT_MAX)};
 		struct client c;
 
-		attack(&c, a.transport, relay, &a);
+		attack(&c, relay, &a);
 		expect_verdict(&c, "", table[i].relay);
 		/* Key and machine are the genuine ones: pins are no help against this. */
 		expect_verdict(&c, pins, table[i].relay);
@@ -305,7 +321,8 @@ static void diverted(void **state)
 	hex_encode(BYTES_OF(world.chip_id), hex);
 	snprintf(chip_id, sizeof(chip_id), "chip-id = \"%s\"", hex);
 	for (size_t i = 0; i < ROWS; i++) {
-		struct server s = {.config.source = &world.second};
+		struct server s = {.config.source = &world.second,
+		                   .old_document = table[i].old_document};
 		struct client c;
 
 		server_start(&s, 1u << table[i].transport);

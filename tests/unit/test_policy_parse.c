@@ -596,7 +596,12 @@ static void wrong_destination(void **state)
 	         "a.conf:3: error: refuse-with: \"ENOENT\" is not one of ECONNREFUSED, "
 	         "EACCES, EPERM, ENETUNREACH, EHOSTUNREACH, ETIMEDOUT\n"},
 	        {GATE("transport = http\n"),
-	         "a.conf:9: error: transport: \"http\" is not keygate, flashbots, atls or ra-tls\n"},
+	         "a.conf:9: error: transport: \"http\" is not keygate, flashbots, atls, "
+	         "ra-tls or well-known\n"},
+	        {GATE("transport = well-known\n"),
+	         "a.conf:9: error: transport = well-known can't satisfy binder = connection; write "
+	         "binder = certificate, a loosening that every verdict names, or take a stronger "
+	         "transport\n"},
 	        {GATE("transport = ra-tls\n"),
 	         "a.conf:9: error: transport = ra-tls can't satisfy binder = connection; write "
 	         "binder = certificate, a loosening that every verdict names, or take a stronger "
