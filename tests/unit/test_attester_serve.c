@@ -271,6 +271,87 @@ static void test_answers_with_evidence_bound_to_the_connection(void **state)
 	assert_int_equal(s.rc, 0);
 }
 
+/* The client's appraisal of a quote and what came with it. */
+static enum check_status appraise_tdx(const struct cmw *cmw, const uint8_t data[static 64],
+                                      struct bytes root, struct claims *claims,
+                                      struct checks *checks)
+{
+	struct attest_input in = {.type = attest_tee_from_media_type(cmw->evidence_type),
+	                          .evidence = cmw->evidence,
+	                          .endorsements_n = cmw->endorsements_n,
+	                          .anchors = {root},
+	                          .anchors_n = root.n ? 1 : 0,
+	                          .at = time(NULL),
+	                          .check_report_data = true,
+	                          .require_crl = true};
+
+	memcpy(in.endorsements, cmw->endorsements, sizeof(cmw->endorsements));
+	memcpy(in.report_data, data, sizeof(in.report_data));
+	memset(checks, 0, sizeof(*checks));
+	assert_int_equal(attest_appraise(&in, claims, checks), 0);
+	return checks_overall(checks);
+}
+
+/* A quote with its collateral holds at the client, for this connection and under its anchor only.
+ */
+static void judge_tdx(const struct client *c, struct bytes root)
+{
+	struct authenticator a;
+	struct checks checks = {0};
+	struct claims claims;
+	struct measurements m;
+	struct cmw cmw;
+	uint8_t data[64];
+
+	assert_int_equal(authenticator_verify(&c->keys, buf_view(&c->request), buf_view(&c->answer),
+	                                      &a, &checks),
+	                 0);
+	assert_int_equal(checks_overall(&checks), CHECK_PASS);
+	assert_int_equal(cmw_parse(a.cmw, &cmw), 0);
+	assert_string_equal(cmw.evidence_type, attest_media_type(TEE_TDX));
+	assert_int_equal(attest_binding(BINDING_SERVER, a.spki, c->keys.attestation, c->context,
+	                                bytes_str("service.test"), data),
+	                 0);
+	assert_int_equal(appraise_tdx(&cmw, data, root, &claims, &checks), CHECK_PASS);
+	assert_string_equal(claims.tcb_status, "UpToDate");
+	assert_int_equal(evidence_sim_measure(TEE_TDX, in_base("code"), &m), 0);
+	for (uint32_t i = 0; i < m.n; i++) {
+		const struct measurement *is = measurement_find(&claims.measurements, m.v[i].name);
+
+		assert_non_null(is);
+		assert_memory_equal(is->value, m.v[i].value, m.v[i].len);
+	}
+	assert_int_not_equal(appraise_tdx(&cmw, data, BYTES_NONE, &claims, &checks), CHECK_PASS);
+	assert_int_not_equal(checks_find(&checks, "tdx.pck-chain")->status, CHECK_PASS);
+	data[0] ^= 1;
+	assert_int_equal(appraise_tdx(&cmw, data, root, &claims, &checks), CHECK_FAIL);
+	assert_string_equal(checks_first(&checks, CHECK_FAIL)->id, "tdx.report-data");
+}
+
+static void test_answers_with_a_quote(void **state)
+{
+	struct evidence_source tdx;
+	struct server s = {.config.source = &tdx};
+	struct client c;
+	const char *step;
+	uint8_t *root = NULL;
+	size_t n;
+	pthread_t t;
+
+	(void)state;
+	assert_int_equal(evidence_sim_init(in_base("tdx"), TEE_TDX, time(NULL), &step), 0);
+	assert_int_equal(evidence_sim_open(in_base("tdx"), in_base("code"), &tdx, &step), 0);
+	assert_int_equal(file_read(in_base("tdx/anchor.pem"), 65536, &root, &n), 0);
+	begin(&s, &c, &t);
+	client_tls(&c, AUTHENTICATOR_ALPN);
+	ask(&c, "service.test");
+	judge_tdx(&c, (struct bytes){root, n});
+	end(&s, &c, t);
+	assert_int_equal(s.rc, 0);
+	evidence_sim_close(&tdx);
+	free(root);
+}
+
 static int refuse(void *ctx, const uint8_t report_data[static 64], struct evidence *out)
 {
 	(void)ctx;
@@ -391,6 +472,72 @@ static void test_an_idle_connection_is_given_up(void **state)
 	buf_free(&c.answer);
 }
 
+struct pumping {
+	SSL_CTX *tls;
+	int fd, service, rc;
+};
+
+static void *pump_early(void *arg)
+{
+	struct pumping *p = arg;
+	SSL *ssl = SSL_new(p->tls);
+	const char *step;
+	struct serve_config config = {.source = &source, .transports = 1u << TRANSPORT_WELL_KNOWN};
+	struct buf early = buf_make(SERVE_EARLY_MAX);
+
+	SSL_set_fd(ssl, p->fd);
+	fcntl(p->fd, F_SETFL, O_NONBLOCK);
+	p->rc = serve_attest(&config, ssl, &early, &step);
+	if (p->rc == 0)
+		p->rc = pump_run(ssl, p->service, buf_view(&early), 5);
+	buf_free(&early);
+	SSL_free(ssl);
+	close(p->fd);
+	return NULL;
+}
+
+/* What was read to see whose it is reaches the service first, and whole. */
+static void test_the_service_gets_what_came_early(void **state)
+{
+	static const char says[] = "POST /upload HTTP/1.1\r\n\r\n";
+	struct pumping p;
+	struct client c = {0};
+	char got[64] = "";
+	pthread_t t;
+	int pair[2], service[2];
+	size_t n = 0;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, service), 0);
+	fcntl(service[0], F_SETFL, O_NONBLOCK);
+	p = (struct pumping){serve_tls_context("test"), pair[0], service[0], 0};
+	c.fd = pair[1];
+	assert_int_equal(pthread_create(&t, NULL, pump_early, &p), 0);
+	client_tls(&c, "http/1.1");
+	assert_int_equal(SSL_connect(c.ssl), 1);
+	assert_int_equal(SSL_write(c.ssl, says, 10), 10);
+	assert_int_equal(SSL_write(c.ssl, says + 10, (int)strlen(says) - 10), strlen(says) - 10);
+	while (n < strlen(says)) {
+		ssize_t now = read(service[1], got + n, sizeof(got) - 1 - n);
+
+		assert_true(now > 0);
+		n += (size_t)now;
+	}
+	assert_string_equal(got, says);
+	assert_int_equal(write(service[1], "stored", 6), 6);
+	assert_int_equal(SSL_read(c.ssl, got, 6), 6);
+	SSL_shutdown(c.ssl);
+	close(service[1]);
+	pthread_join(t, NULL);
+	assert_int_equal(p.rc, 0);
+	close(service[0]);
+	close(c.fd);
+	SSL_free(c.ssl);
+	SSL_CTX_free(c.ctx);
+	SSL_CTX_free(p.tls);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -398,11 +545,13 @@ int main(void)
 	        cmocka_unit_test(test_an_existing_platform_is_not_written_over),
 	        cmocka_unit_test(test_no_configfs_is_no_device),
 	        cmocka_unit_test(test_answers_with_evidence_bound_to_the_connection),
+	        cmocka_unit_test(test_answers_with_a_quote),
 	        cmocka_unit_test(test_declines_without_evidence),
 	        cmocka_unit_test(test_declines_a_name_that_is_not_its_own),
 	        cmocka_unit_test(test_refuses_another_protocol),
 	        cmocka_unit_test(test_refuses_what_is_no_request),
 	        cmocka_unit_test(test_an_idle_connection_is_given_up),
+	        cmocka_unit_test(test_the_service_gets_what_came_early),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

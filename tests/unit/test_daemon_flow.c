@@ -42,6 +42,7 @@ static const struct msg_appraise *appraising(uint64_t id)
 	m->destination = 77;
 	m->generation = 77;
 	m->at = 77;
+	m->transport = TRANSPORT_RA_TLS;
 	memset(m->context, 0x77, sizeof(m->context));
 	strcpy(m->server_name, "elsewhere.example");
 	from_relay(MSG_APPRAISE, id, fd);
@@ -204,6 +205,7 @@ static void test_gate_fills_its_own_record(void **state)
 	assert_memory_equal(m->context, s->context, 32);
 	assert_false(bytes_all_zero(m->context, 32));
 	assert_string_equal(m->server_name, "");
+	assert_int_equal(m->transport, TRANSPORT_KEYGATE);
 }
 
 static void test_nonces_differ(void **state)

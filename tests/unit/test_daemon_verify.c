@@ -470,6 +470,37 @@ static void test_relay_lies_about_the_request(void **state)
 	expect_refusal("verify.request");
 }
 
+/* Evidence that holds, by a transport that gate did not ask for: another one opens it, or none. */
+static void test_the_transport_is_gates(void **state)
+{
+	static const char *const refusing[TRANSPORT_MAX] = {
+	        [TRANSPORT_NONE] = "verify.request",
+	        [TRANSPORT_FLASHBOTS] = "flashbots.format",
+	        [TRANSPORT_ATLS] = "ratls.format",
+	        [TRANSPORT_RA_TLS] = "ratls.format",
+	        [TRANSPORT_WELL_KNOWN] =
+	                "wellknown.key-binding", /* no certificate of the handshake came */
+	};
+
+	(void)state;
+	for (uint32_t t = 0; t < TRANSPORT_MAX; t++) {
+		s.m.transport = t;
+		if (t == TRANSPORT_KEYGATE)
+			continue;
+		appraise();
+		assert_false(verdict_passed(&v.verdict, SIM_AT));
+		assert_string_equal(checks_first(&v.verdict.checks, CHECK_FAIL)->id, refusing[t]);
+		/* Nothing of the evidence was looked at. */
+		assert_null(checks_find(&v.verdict.checks, "snp.signature"));
+	}
+	s.m.transport = TRANSPORT_MAX;
+	expect_refusal("verify.request");
+	s.m.transport = UINT32_MAX;
+	expect_refusal("verify.request");
+	s.m.transport = TRANSPORT_KEYGATE;
+	passes(HEAD_FIRST);
+}
+
 static void test_relay_lies_about_lengths(void **state)
 {
 	uint32_t request = (uint32_t)s.request.n;
@@ -803,6 +834,7 @@ int main(void)
 	        T(test_only_the_policy_in_force),
 	        T(test_a_bad_bundle_changes_nothing),
 	        T(test_relay_lies_about_the_request),
+	        T(test_the_transport_is_gates),
 	        T(test_relay_lies_about_lengths),
 	        T(test_peer_tampers),
 	        T(test_no_wrapper),
