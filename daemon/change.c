@@ -119,6 +119,20 @@ static void add_identity(struct sum *s, const struct policy_destination *d)
 	}
 }
 
+static void add_withdrawn(struct sum *s, const struct policy_destination *d)
+{
+	ADD(s, d->denieds);
+	for (uint32_t i = 0; i < d->denieds; i++) {
+		const struct policy_denied *x = &d->denied[i];
+
+		ADD(s, x->kind);
+		add_registers(s, &x->measurement, 1);
+		add(s, x->hash, sizeof(x->hash));
+	}
+	add_text(s, d->min_version, sizeof(d->min_version));
+	ADD(s, d->renewed_within);
+}
+
 static void add_tcb(struct sum *s, const struct policy_destination *d)
 {
 	ADD(s, d->tcb_floors);
@@ -178,6 +192,7 @@ int policy_set_digest(const struct policy *p, uint32_t destination, uint8_t out[
 	add_where_to(&s, d);
 	add_rules(&s, d);
 	add_identity(&s, d);
+	add_withdrawn(&s, d);
 	add_tcb(&s, d);
 	add_ledger(&s, p, d->ledger);
 	add_anchors(&s, p, d);

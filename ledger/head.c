@@ -105,6 +105,26 @@ int64_t ledger_last_time(const struct ledger_last *last)
 	return t;
 }
 
+static void bound(uint64_t size, int64_t at, uint64_t index, int64_t *after, int64_t *before)
+{
+	if (!at)
+		return;
+	if (size <= index && at > *after)
+		*after = at;
+	if (size > index && (!*before || at < *before))
+		*before = at;
+}
+
+void ledger_published_between(const struct ledger_last *last, uint64_t index, int64_t *after,
+                              int64_t *before)
+{
+	*after = *before = 0;
+	for (uint32_t i = 0; i < last->earlier_n; i++)
+		bound(last->earlier[i].size, last->earlier[i].at, index, after, before);
+	if (last->known)
+		bound(last->cp.size, last->at, index, after, before);
+}
+
 /* -------------------------------------------------------------------- rule */
 
 void ledger_check_clock(const struct ledger_last *last, int64_t at, struct checks *checks)

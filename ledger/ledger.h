@@ -288,6 +288,14 @@ enum head_step {
 };
 
 /*
+ * When the leaf of this index was published, as far as the known heads tell: *after is the newest
+ * time at which a quorum vouched for a head that does not hold it yet, *before the oldest of one
+ * that does; 0: no such head is known. Witnesses vouch for the largest tree that they were shown,
+ * and nobody's own word about a time is taken.
+ */
+void ledger_published_between(const struct ledger_last *last, uint64_t index, int64_t *after,
+                              int64_t *before);
+/*
  * Appends ledger.clock, as UNAVAILABLE, when `at` is before the time at which a quorum vouched for
  * what was accepted: then the clock was set back, and what is old would look fresh.
  */

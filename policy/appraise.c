@@ -27,6 +27,7 @@ struct appraisal {
 	struct claims claims;
 	bool evidence_holds;
 	struct statement statement;
+	struct ledger_last last; /* of the log that the proof is of */
 	bool statement_holds;
 };
 
@@ -368,6 +369,7 @@ static int check_head(struct appraisal *a, const struct policy_ledger *l,
 
 	if (last)
 		last(ctx, head->cp.origin, &seen);
+	a->last = seen;
 	out->cp = head->cp;
 	out->at = head->quorum_at;
 	ledger_check_clock(&seen, a->at, &made);
@@ -384,6 +386,7 @@ static int check_proof(struct appraisal *a, const struct policy_ledger *l, polic
 	/* Without witnesses nobody says how old a head is. */
 	struct ledger_time time = {.at = a->at, .max_age = witnessed ? l->max_age : -1};
 	struct ledger_head head = {0};
+	struct tlog_proof proof;
 	struct checks made = {0};
 	int rc = ledger_verify_proof(cmw->proof, cmw->leaf, l->tlog, &time, &head, &made);
 
@@ -396,6 +399,8 @@ static int check_proof(struct appraisal *a, const struct policy_ledger *l, polic
 	verdict_limit(a->v, head.fresh_until);
 	if (check_head(a, l, &head, last, ctx, out))
 		return 0;
+	if (!ledger_proof_parse(cmw->proof, &proof))
+		policy_check_renewed(a->d, &a->last, proof.index, a->at, a->v);
 	memset(&made, 0, sizeof(made));
 	rc = ledger_statement_parse(cmw->leaf, a->at, &a->statement, &made);
 	if (rc == -ENOMEM)
@@ -498,6 +503,18 @@ static void check_registers(struct appraisal *a)
 		                       a->d->ledger >= 0 && !a->statement_holds, a->v);
 }
 
+/* What the policy takes back of what is logged or listed. */
+static void check_withdrawn(struct appraisal *a)
+{
+	const struct statement *s = a->statement_holds ? &a->statement : NULL;
+	struct hash leaf = {{0}};
+
+	if (s)
+		ledger_leaf_hash(a->shown->cmw.leaf, &leaf);
+	policy_check_denied(a->d, a->evidence_holds ? &a->claims : NULL, s, &leaf, a->v);
+	policy_check_version(a->d, s, a->v);
+}
+
 /* ------------------------------------------------------------------------- whole */
 
 int policy_appraise(const struct policy *p, uint32_t destination,
@@ -521,6 +538,7 @@ int policy_appraise(const struct policy *p, uint32_t destination,
 	rc = check_ledger(&a, last, ctx, head);
 	if (rc)
 		return rc;
+	check_withdrawn(&a);
 	check_measurement(&a);
 	check_registers(&a);
 	verdict_limit(v, at > INT64_MAX - a.d->lease ? INT64_MAX : at + a.d->lease);

@@ -39,4 +39,26 @@ bool policy_register_is(const struct claims *c, const struct measurement *want);
 bool policy_register_listed(const struct policy_measurement *list, uint32_t n,
                             const struct claims *c, const char *name);
 
+/*
+ * The next three append nothing where the policy demands nothing of it. policy.denied: c and s are
+ * NULL unless the evidence and the statement hold; leaf is the statement's.
+ */
+void policy_check_denied(const struct policy_destination *d, const struct claims *c,
+                         const struct statement *s, const struct hash *leaf, struct verdict *v);
+/* policy.version: s NULL when there is no statement that holds. */
+void policy_check_version(const struct policy_destination *d, const struct statement *s,
+                          struct verdict *v);
+/*
+ * policy.renewed: whether the leaf of this index was published lately, by the heads that are known
+ * of its log. Limits the verdict.
+ */
+void policy_check_renewed(const struct policy_destination *d, const struct ledger_last *last,
+                          uint64_t index, int64_t at, struct verdict *v);
+/*
+ * Versions are numbers with dots between them, compared one by one; what is missing is 0, "-" and
+ * what follows comes before the same without, "+" and what follows means nothing. False when one of
+ * the two is none. *out: < 0, 0, > 0.
+ */
+bool policy_version_compare(const char *a, const char *b, int *out);
+
 #endif

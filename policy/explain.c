@@ -95,6 +95,19 @@ static void explain_ledger(const struct policy *p, const struct policy_destinati
 	buf_str(out, l->require_known ? ", continuing a head already known\n" : "\n");
 }
 
+static void explain_withdrawn(const struct policy_destination *d, struct buf *out)
+{
+	if (d->denieds)
+		buf_printf(out, "denied: %u measurements, statements or subjects\n", d->denieds);
+	if (d->min_version[0])
+		buf_printf(out, "version of the statement: at least %s\n", d->min_version);
+	if (!d->renewed_within)
+		return;
+	buf_str(out, "statement: published within ");
+	put_duration(out, d->renewed_within);
+	buf_str(out, ", by heads that were seen\n");
+}
+
 static void explain_registers(const struct policy_destination *d, struct buf *out)
 {
 	for (uint32_t i = 0; i < d->pins; i++) {
@@ -241,6 +254,7 @@ void policy_explain(const struct policy *p, uint32_t destination, struct buf *ou
 	if (d->server_name[0])
 		buf_printf(out, "server name: %s\n", d->server_name);
 	explain_ledger(p, d, out);
+	explain_withdrawn(d, out);
 	explain_identity(d, out);
 	explain_platform(p, d, out);
 	buf_str(out, "session: at most ");

@@ -143,6 +143,29 @@ static const struct policy_key destination_keys[] = {
          "platform may be left out where `tee` names only one that has so many digits. With a ledger "
          "as well, both must hold: the measurement is in this list and in the logged statement.",
          read_measurement},
+        {"deny", KEY_LIST | KEY_GATE, "list of `platform:`, `leaf:` or `subject:` and hexadecimal",
+         "none", "{\"leaf:<64 hexadecimal digits>\"}",
+         "What is accepted no longer, whatever ledger and lists say: launch measurements, as in "
+         "`measurement`; logged statements, by their leaf hash (RFC 6962), which `keygate verify "
+         "proof` prints; and subjects of statements, by their SHA-256. At most 4096 with those of "
+         "`deny-file`. A reload that adds one ends the destination's live sessions.",
+         read_deny},
+        {"deny-file", KEY_LIST | KEY_GATE, "list of files", "none", "{\"withdrawn.list\"}",
+         "Files with more of `deny`, an entry a line; `#` begins a comment. Several destinations can "
+         "name one file. A relative name is relative to the file that holds this block.",
+         read_deny_file},
+        {"min-version", KEY_GATE, "version, numbers with dots between them", "none", "\"1.4.0\"",
+         "The lowest `version` that the ledger's statement may have. Numbers are compared one by one, "
+         "and one that is missing is 0; `1.4.0-rc1` comes before `1.4.0`, and what follows a `+` means "
+         "nothing. A version that is not of this form is refused.",
+         read_min_version},
+        {"renewed-within", KEY_GATE, "duration, 1h to 365d", "none", "\"7d\"",
+         "How long ago the ledger's statement may have been published, so that who stops appending "
+         "it anew withdraws it. The time is not the statement's own word: a head of the log that "
+         "witnesses vouched for within this time must not have held it yet. keygate knows those heads "
+         "that it saw itself, so on a host that has only begun to follow the log the statement can't be "
+         "judged until it is appended once more. The verdict ends with this time.",
+         read_renewed_within},
         {"register", KEY_LIST | KEY_GATE, "list of `name=hexadecimal`",
          "zero, or what the ledger's statement says",
          "{\"tdx.mrconfigid=<96 hexadecimal digits>\"}",

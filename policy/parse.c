@@ -151,6 +151,7 @@ static void open_destination(struct policy_reader *r)
 	r->d->binder = BINDER_CONNECTION;
 	r->d->transport = TRANSPORT_KEYGATE;
 	r->d->ledger = -1;
+	r->denieds_cap = 0;
 	r->d->require_crl = true;
 	r->d->lease = HOUR;
 	r->prefixes_cap = 0;
@@ -544,6 +545,7 @@ void policy_free(struct policy *p)
 		free(p->destination[i].prefix);
 		free(p->destination[i].measurement);
 		free(p->destination[i].pin);
+		free(p->destination[i].denied);
 	}
 	for (uint32_t i = 0; i < p->ledgers; i++)
 		free(p->ledger[i].tlog);

@@ -25,6 +25,8 @@ enum {
 	POLICY_PORTS_MAX = 16,
 	POLICY_LIST_MAX = 64,
 	POLICY_FLOORS_MAX = 48,
+	POLICY_DENIED_MAX = 4096,
+	POLICY_DENY_FILE_MAX = 1 << 20,
 	POLICY_UNPINNED_MAX = 16, /* so that one line of a verdict can name them all */
 	POLICY_FILE_MAX = 4 << 20,
 	POLICY_ANCHOR_FILE_MAX = 65536,
@@ -79,6 +81,15 @@ struct policy_tcb_floor {
 	uint16_t svn;
 };
 
+enum policy_denied_kind { DENIED_NOTHING = 0, DENIED_MEASUREMENT, DENIED_LEAF, DENIED_SUBJECT };
+
+/* What is accepted no longer, whatever the ledger says. */
+struct policy_denied {
+	enum policy_denied_kind kind;
+	struct policy_measurement measurement; /* a launch measurement */
+	uint8_t hash[32];                      /* of the leaf (RFC 6962), or the subject's */
+};
+
 /* A `ledger "name" { ... }` block. */
 struct policy_ledger {
 	char name[POLICY_NAME_MAX];
@@ -112,6 +123,10 @@ struct policy_destination {
 	int32_t ledger; /* index into policy.ledger; -1: "none", a named loosening */
 	struct policy_measurement *measurement; /* owned; local list of launch measurements */
 	uint32_t measurements;
+	struct policy_denied *denied; /* owned */
+	uint32_t denieds;
+	char min_version[64];           /* empty: none is demanded */
+	int64_t renewed_within;         /* seconds; 0: not demanded */
 	struct policy_measurement *pin; /* owned; registers by value, several of one: any of them */
 	uint32_t pins;
 	/* Registers of code or configuration that need not be zero or pinned: a loosening. */
@@ -298,7 +313,8 @@ struct policy_head_update {
  * attest/, of ledger/ and policy/'s own (policy.binder, policy.server-key, policy.tee,
  * policy.chip, policy.host-data, policy.tcb-floor, policy.tcb-status, policy.tcb-date,
  * policy.vmpl, policy.platform, policy.guest-policy, policy.attributes, policy.ledger,
- * policy.measurement, policy.registers), then seals it. last is the last-seen head of the
+ * policy.denied, policy.version, policy.renewed, policy.measurement, policy.registers), then seals
+ * it. last is the last-seen head of the
  * destination's ledger for the checkpoint's origin, looked up through `last`.
  */
 typedef void (*policy_last_fn)(void *ctx, const char *origin, struct ledger_last *out);

@@ -104,8 +104,7 @@ static char *resolve(const struct policy_reader *r, const char *name)
 	return path;
 }
 
-/* True with *path and *content (both freed by the caller); else an issue. */
-static bool load(struct policy_reader *r, const struct policy_value *v, size_t max, char **path,
+bool policy_load(struct policy_reader *r, const struct policy_value *v, size_t max, char **path,
                  uint8_t **content, size_t *n)
 {
 	int rc;
@@ -147,7 +146,7 @@ void read_ledger_policy(struct policy_reader *r, const struct policy_value *v)
 		r->no_memory = true;
 		return;
 	}
-	if (!load(r, v, TLOG_POLICY_MAX, &path, &content, &n)) {
+	if (!policy_load(r, v, TLOG_POLICY_MAX, &path, &content, &n)) {
 		free(tlog);
 		return;
 	}
@@ -277,7 +276,7 @@ void read_anchor_file(struct policy_reader *r, const struct policy_value *v)
 	char *path;
 	size_t n;
 
-	if (!load(r, v, POLICY_ANCHOR_FILE_MAX, &path, &content, &n))
+	if (!policy_load(r, v, POLICY_ANCHOR_FILE_MAX, &path, &content, &n))
 		return;
 	r->a->content = (struct bytes){content, n};
 	check_anchor(r, v, path, r->a->content);

@@ -56,6 +56,7 @@ struct policy_reader {
 	uint32_t prefixes_cap;
 	uint32_t measurements_cap;
 	uint32_t pins_cap;
+	uint32_t denieds_cap;
 	struct policy_ledger *l;
 	struct policy_anchor *a;
 	struct policy_source *s;
@@ -134,6 +135,23 @@ void read_anchor_file(struct policy_reader *r, const struct policy_value *v);
 void read_source_url(struct policy_reader *r, const struct policy_value *v);
 void read_source_refresh(struct policy_reader *r, const struct policy_value *v);
 void read_source_ca(struct policy_reader *r, const struct policy_value *v);
+/*
+ * A file that the value names, relative to the one that is being read. True with *path and *content
+ * (both freed by the caller); else an issue.
+ */
+bool policy_load(struct policy_reader *r, const struct policy_value *v, size_t max, char **path,
+                 uint8_t **content, size_t *n);
+/*
+ * "tdx:HEX", or HEX alone: a launch measurement, whose tee is then TEE_NONE. The platforms that it
+ * can be of, as bits; 0: it is none.
+ */
+uint32_t policy_take_launch(const char *text, struct policy_measurement *out);
+
+void read_deny(struct policy_reader *r, const struct policy_value *v);
+void read_deny_file(struct policy_reader *r, const struct policy_value *v);
+void read_min_version(struct policy_reader *r, const struct policy_value *v);
+void read_renewed_within(struct policy_reader *r, const struct policy_value *v);
+
 /* A prefix that paths are appended to, with its slash, into out; else an issue. */
 void policy_take_prefix(struct policy_reader *r, const struct policy_value *v, char *out,
                         size_t cap);

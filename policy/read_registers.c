@@ -118,8 +118,8 @@ static uint32_t tees_of_launch(size_t len)
 	return tees;
 }
 
-/* "tdx:HEX"; or HEX, whose platform the block's end will tell. The platforms that it can be of. */
-static uint32_t take_launch(const char *text, struct policy_measurement *out)
+/* Of HEX alone the block's end will tell the platform. */
+uint32_t policy_take_launch(const char *text, struct policy_measurement *out)
 {
 	const char *colon = strchr(text, ':');
 	struct register_name launch = {.tee = TEE_NONE};
@@ -145,7 +145,7 @@ void read_measurement(struct policy_reader *r, const struct policy_value *v)
 {
 	struct policy_destination *d = r->d;
 	struct policy_measurement m = {.tee = TEE_NONE};
-	uint32_t tees = take_launch(v->text, &m);
+	uint32_t tees = policy_take_launch(v->text, &m);
 	struct policy_late *l;
 
 	if (!tees) {

@@ -99,6 +99,8 @@ static MAYBE_UNUSED void put_tlog_policy(struct buf *out, const char *quorum)
 	buf_printf(out, "\ngroup two 2 w0 w1 w2\nquorum %s\n", quorum);
 }
 
+#define ONES "1111111111111111111111111111111111111111111111111111111111111111"
+
 /* What most policies of the tests refer to. */
 static MAYBE_UNUSED void files_make(struct files *f)
 {
@@ -114,6 +116,11 @@ static MAYBE_UNUSED void files_make(struct files *f)
 	buf_reset(&text);
 	put_tlog_policy(&text, "none");
 	files_add(f, DIR "policy.d/none.policy", buf_view(&text));
+	files_add(f, DIR "policy.d/withdrawn.list",
+	          bytes_str("# of the spring\n\n subject:" ONES " # this one\r\nleaf:" ONES "\n"
+	                    "snp:" ONES "11111111111111111111111111111111"));
+	files_add(f, DIR "policy.d/bad.list", bytes_str("leaf:" ONES "\nleaf:1\n"));
+	files_add(f, DIR "policy.d/binary.list", (struct bytes){(const uint8_t *)"#\0", 2});
 	files_add(f, DIR "policy.d/nolog.policy", bytes_str("quorum none\n"));
 	files_add(f, DIR "policy.d/bad.policy",
 	          bytes_str("# a log would come here\nquorum maybe\n"));

@@ -1111,7 +1111,10 @@ static void test_policy_stays(void **state)
 static void test_policy_withdrawn(void **state)
 {
 	static const char *const texts[] = {
-	        GATE("lease = 9m\n"),                                       /* changed */
+	        GATE("lease = 9m\n"), /* changed */
+	        GATE("lease = 10m\ndeny = {\"leaf:" ONES "\"}\n"),
+	        GATE("lease = 10m\nmin-version = 2\n"),
+	        GATE("lease = 10m\nrenewed-within = 1d\n"),
 	        GATE_HEAD "destination e {\n" GATE_MUST "lease = 10m\n}\n", /* another name */
 	        GATE_HEAD,                                                  /* gone */
 	        /* another one comes first */

@@ -253,6 +253,36 @@ static void earlier_is_thinned(void **state)
 	assert_int_equal(last.earlier[last.earlier_n - 1].size, 199);
 }
 
+/* A leaf is from between a head that does not hold it and one that does. */
+static void published(void **state)
+{
+	struct ledger_last last = {.known = true,
+	                           .cp = {.size = 30},
+	                           .at = 300,
+	                           .earlier_n = 3,
+	                           .earlier = {{.size = 10, .at = 100},
+	                                       {.size = 15, .at = 0},
+	                                       {.size = 20, .at = 200}}};
+	static const struct {
+		uint64_t index;
+		int64_t after, before;
+	} cases[] = {{9, 0, 100},    {10, 100, 200}, {14, 100, 200}, {19, 100, 200},
+	             {20, 200, 300}, {29, 200, 300}, {30, 300, 0}};
+	int64_t after, before;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ledger_published_between(&last, cases[i].index, &after, &before);
+		assert_int_equal(after, cases[i].after);
+		assert_int_equal(before, cases[i].before);
+	}
+	last.known = false;
+	last.earlier_n = 0;
+	ledger_published_between(&last, 5, &after, &before);
+	assert_int_equal(after, 0);
+	assert_int_equal(before, 0);
+}
+
 static void clock_set_back(void **state)
 {
 	struct ledger_last last = {.known = true, .at = 5000};
@@ -287,6 +317,7 @@ int main(void)
 	        cmocka_unit_test(first_use),          cmocka_unit_test(steps),
 	        cmocka_unit_test(other_origin),       cmocka_unit_test(earlier),
 	        cmocka_unit_test(earlier_is_thinned), cmocka_unit_test(clock_set_back),
+	        cmocka_unit_test(published),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

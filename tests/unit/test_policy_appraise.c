@@ -740,6 +740,103 @@ static void ledger_loosened(void **state)
 	"111111111111111111111111111111111111111111111111" \
 	"111111111111111111111111111111111111111111111112"
 
+static void versions(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		int cmp;
+	} good[] = {{"1", "1", 0},
+	            {"1.4", "1.4.0", 0},
+	            {"1.4.0", "1.10.0", -1},
+	            {"2", "1.99", 1},
+	            {"1.4.0-rc1", "1.4.0", -1},
+	            {"1.4.0-rc1", "1.3.9", 1},
+	            {"1.4.0+abc", "1.4", 0},
+	            {"18446744073709551615", "1", 1},
+	            {"1", "1.0.1", -1}};
+	static const char *const bad[] = {"v1", "one", "1..2", "1.",
+	                                  ".1", "1 2", "1.2x", "18446744073709551616"};
+	int cmp;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_true(policy_version_compare(good[i].a, good[i].b, &cmp));
+		assert_int_equal(cmp, good[i].cmp);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(policy_version_compare(bad[i], "1.0.0.0.0", &cmp));
+}
+
+/* What is logged and listed, and denied all the same. */
+static void denied(void **state)
+{
+	char hex[97], more[512];
+	struct hash leaf;
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	hex_encode((struct bytes){w.report + SNP_OFF_MEASUREMENT, 48}, hex);
+	snprintf(more, sizeof(more), "ledger = acme deny = {\"snp:%s\"}", hex);
+	refused(&w, more, "policy.denied", CHECK_FAIL, "the measurement");
+	world_start(&w);
+	ledger_leaf_hash(buf_view(&w.log.leaf), &leaf);
+	hex_encode(BYTES_OF(leaf.v), hex);
+	snprintf(more, sizeof(more), "ledger = acme deny = {\"leaf:%s\"}", hex);
+	refused(&w, more, "policy.denied", CHECK_FAIL, "the logged statement");
+	world_start(&w);
+	snprintf(more, sizeof(more), "ledger = acme deny = {\"subject:%064d\"}", 1);
+	refused(&w, more, "policy.denied", CHECK_FAIL, "subject");
+	/* Others. */
+	world_start(&w);
+	hex[0] = hex[0] == 'f' ? 'e' : 'f';
+	snprintf(more, sizeof(more),
+	         "ledger = acme deny = {\"leaf:%s\", \"subject:%064d\", \"snp:%096d\"}", hex, 2, 3);
+	passes(&w, more);
+	world_free(&w);
+}
+
+static void version_floor(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	refused(&w, "ledger = acme min-version = 1.0.1", "policy.version", CHECK_FAIL, "1");
+	world_start(&w);
+	passes(&w, "ledger = acme min-version = 1.0");
+	world_free(&w);
+}
+
+/* Heads that were seen say when a leaf was published. */
+static void renewed(void **state)
+{
+	static const char more[] = "ledger = acme renewed-within = 7d";
+	const int64_t day = 86400;
+	struct world w;
+
+	(void)state;
+	/* Nothing is known of the log. */
+	world_start(&w);
+	refused(&w, more, "policy.renewed", CHECK_UNAVAILABLE, "");
+	/* A head of three days ago does not hold it yet: the verdict ends when that is too old. */
+	world_start(&w);
+	w.last = (struct ledger_last){.known = true, .cp = {.origin = LOG_NAME, .size = INDEX}};
+	w.last.at = SIM_AT - 7 * day + 60;
+	passes(&w, more);
+	assert_int_equal(w.v.valid_until, SIM_AT + 60);
+	/* One of eight days ago: it can be older than seven, or not. */
+	w.last.at = SIM_AT - 8 * day;
+	world_judge(&w);
+	expect_only(&w.v.checks, "policy.renewed", CHECK_UNAVAILABLE);
+	world_free(&w);
+	/* One of eight days ago that holds it. */
+	world_start(&w);
+	w.last = (struct ledger_last){.known = true, .cp = {.origin = LOG_NAME, .size = INDEX + 1}};
+	w.last.at = SIM_AT - 8 * day;
+	refused(&w, more, "policy.renewed", CHECK_FAIL, "not renewed");
+}
+
 static void measurement(void **state)
 {
 	struct world w;
@@ -1358,6 +1455,10 @@ int main(void)
 	        cmocka_unit_test(ledger_refuses),
 	        cmocka_unit_test(ledger_head),
 	        cmocka_unit_test(ledger_loosened),
+	        cmocka_unit_test(versions),
+	        cmocka_unit_test(denied),
+	        cmocka_unit_test(version_floor),
+	        cmocka_unit_test(renewed),
 	        cmocka_unit_test(measurement),
 	        cmocka_unit_test(tcb_status),
 	        cmocka_unit_test(tcb_advisories),

@@ -418,6 +418,28 @@ static void wrong_top_and_ledger(void **state)
 	        {HEAD "ledger a { policy = acme.policy\nmax-age = 1s }\n",
 	         "a.conf:3: error: max-age: \"1s\" is out of range; it goes from "
 	         "60s to 7d\n"},
+	        {GATE("deny = {\"leaf:11\"}\n"),
+	         "a.conf:9: error: deny: \"leaf:11\" is not what can be denied: "
+	         "\"snp:<launch measurement>\" and so on, \"leaf:<64 digits>\" or "
+	         "\"subject:<64 digits>\", in hexadecimal\n"},
+	        {GATE("deny = {\"" ONES "11111111111111111111111111111111\"}\n"),
+	         "a.conf:9: error: deny: \"" ONES "\" is not what can be denied: "
+	         "\"snp:<launch measurement>\" and so on, \"leaf:<64 digits>\" or "
+	         "\"subject:<64 digits>\", in hexadecimal\n"},
+	        {GATE("deny-file = {bad.list}\n"),
+	         "a.conf:9: error: deny-file: " DIR "policy.d/bad.list:2: \"leaf:1\" can't be "
+	         "denied\n"},
+	        {GATE("deny-file = {binary.list}\n"),
+	         "a.conf:9: error: deny-file: " DIR "policy.d/binary.list is not text\n"},
+	        {GATE("min-version = 1.4-rc1\n"),
+	         "a.conf:9: error: min-version: \"1.4-rc1\" is not a version: numbers with dots "
+	         "between them, like \"1.4.0\"\n"},
+	        {GATE("min-version = 1..4\n"),
+	         "a.conf:9: error: min-version: \"1..4\" is not a version: numbers with dots "
+	         "between them, like \"1.4.0\"\n"},
+	        {GATE("renewed-within = 59m\n"),
+	         "a.conf:9: error: renewed-within: \"59m\" is out of range; it goes from 3600s to "
+	         "365d\n"},
 	        {HEAD "ledger a { policy = acme.policy\nrefresh = 4s }\n",
 	         "a.conf:3: error: refresh: \"4s\" is out of range; it goes from "
 	         "5s to 1d\n"},
@@ -1248,9 +1270,31 @@ static void collateral_sources(void **state)
 	policy_free(p);
 }
 
+static void withdrawn(void **state)
+{
+	struct policy *p =
+	        parse_good(GATE("deny = {\"leaf:" ONES "\"}\ndeny-file = withdrawn.list\n"
+	                        "min-version = 1.4\nrenewed-within = 7d\n"));
+	const struct policy_destination *d = &p->destination[0];
+
+	(void)state;
+	assert_int_equal(d->denieds, 4);
+	assert_int_equal(d->denied[0].kind, DENIED_LEAF);
+	assert_int_equal(d->denied[1].kind, DENIED_SUBJECT);
+	assert_int_equal(d->denied[1].hash[31], 0x11);
+	assert_int_equal(d->denied[2].kind, DENIED_LEAF);
+	assert_int_equal(d->denied[3].kind, DENIED_MEASUREMENT);
+	assert_int_equal(d->denied[3].measurement.tee, TEE_SNP);
+	assert_int_equal(d->denied[3].measurement.m.len, 48);
+	assert_string_equal(d->min_version, "1.4");
+	assert_int_equal(d->renewed_within, 7 * 86400);
+	policy_free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(withdrawn),
 	        cmocka_unit_test(everything),
 	        cmocka_unit_test(defaults),
 	        cmocka_unit_test(server_name_of_name),
