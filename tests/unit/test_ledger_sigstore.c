@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sigstore bundles: real ones and what becomes of them when one thing is wrong, and those of a log
+ * and a publisher of our own for what no real one shows.
+ */
+#include "tests/unit/ledger_vectors.h"
+
+#include <errno.h>
+#include <openssl/x509.h>
+#include "ledger/sigstore.h"
+
+#define CONFORMANCE "sigstore/conformance/"
+#define TINFOIL     "sigstore/tinfoil/"
+#define GOOD_ROOT   "sigstore/trust/6494e21ea73f.trusted_root.json"
+#define GITHUB      "https://token.actions.githubusercontent.com"
+#define BEACON \
+	"https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/.github/" \
+	"workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main"
+#define DIGEST "5ed9d5c942528ec2eeb759919827f1bc2183c6810f80225a52147dd4020c12a0"
+
+/* Exactly this check refuses; NULL: none does. */
+static void expect(const struct checks *c, const char *id)
+{
+	char full[CHECK_ID_MAX];
+
+	snprintf(full, sizeof(full), "%s", id ? id : "");
+	assert_false(c->overflow);
+	for (uint32_t i = 0; i < c->n; i++)
+		if (c->v[i].status == CHECK_FAIL && strcmp(c->v[i].id, full) != 0)
+			fail_msg("refused by %s (%s), wanted %s", c->v[i].id, c->v[i].detail, full);
+	if (id)
+		assert_true(checks_find(c, id) && checks_find(c, id)->status == CHECK_FAIL);
+	else
+		assert_int_equal(checks_overall(c), CHECK_PASS);
+}
+
+static void identity_of(struct sigstore_identity *i, const char *issuer, const char *san,
+                        const char *predicate)
+{
+	memset(i, 0, sizeof(*i));
+	snprintf(i->issuer, sizeof(i->issuer), "%s", issuer);
+	snprintf(i->san, sizeof(i->san), "%s", san);
+	snprintf(i->predicate_type, sizeof(i->predicate_type), "%s", predicate);
+}
+
+static void judge(struct bytes bundle, const char *root_name, const struct sigstore_identity *id,
+                  const struct sigstore_artifact *artifact, int64_t at, struct checks *checks)
+{
+	struct bytes text = vector_read(root_name);
+	struct sigstore_root *root = NULL;
+	struct sigstore_result result;
+
+	memset(checks, 0, sizeof(*checks));
+	if (!sigstore_root_parse(text, &root, checks))
+		assert_int_equal(sigstore_verify(bundle, root, id, artifact, at, &result, checks),
+		                 0);
+	sigstore_root_free(root);
+	bytes_done(text);
+}
+
+/* -------------------------------------------------------------------- real */
+
+struct real {
+	const char *bundle, *root;
+	const char *issuer, *san, *repository, *ref, *predicate;
+	int64_t at;
+	const char *id; /* that refuses; NULL: none */
+};
+
+static const struct real artifacts[] = {
+        {"happy-path-v0.3", NULL, GITHUB, BEACON, "", "", "", VERDICT_FOREVER, NULL},
+        {"happy-path-v0.3", NULL, GITHUB, "https://github.com/sigstore-conformance/*",
+         "sigstore-conformance/extremely-dangerous-public-oidc-beacon", "refs/heads/*", "",
+         VERDICT_FOREVER, NULL},
+        {"happy-path-v0.3", NULL, GITHUB, BEACON, "", "", "", 1710869186 - 301, "sigstore.time"},
+        {"happy-path-v0.3", NULL, GITHUB, BEACON, "", "", "", 1710869186 - 300, NULL},
+        {"happy-path-v0.3", NULL, GITHUB "/", BEACON, "", "", "", VERDICT_FOREVER,
+         "sigstore.issuer"},
+        {"happy-path-v0.3", NULL, "", BEACON, "", "", "", VERDICT_FOREVER, "sigstore.issuer"},
+        {"happy-path-v0.3", NULL, GITHUB, "https://github.com/someone/*", "", "", "",
+         VERDICT_FOREVER, "sigstore.san"},
+        {"happy-path-v0.3", NULL, GITHUB, "", "", "", "", VERDICT_FOREVER, "sigstore.san"},
+        {"happy-path-v0.3", NULL, GITHUB, BEACON, "sigstore-conformance/another", "", "",
+         VERDICT_FOREVER, "sigstore.repository"},
+        {"happy-path-v0.3", NULL, GITHUB, BEACON, "", "refs/tags/*", "", VERDICT_FOREVER,
+         "sigstore.ref"},
+        {"happy-path-v0.3", NULL, GITHUB, BEACON, "", "", "https://slsa.dev/provenance/v1",
+         VERDICT_FOREVER, "sigstore.predicate-type"},
+        {"happy-path-v0.2", NULL, GITHUB, BEACON, "", "", "https://slsa.dev/provenance/v1",
+         VERDICT_FOREVER, "sigstore.format"},
+        {"bundle-negative-log-index_fail", NULL, GITHUB, BEACON, "", "", "", VERDICT_FOREVER,
+         "sigstore.format"},
+        {"bundle-from-wrong-instance_fail", NULL, GITHUB, BEACON, "", "", "", VERDICT_FOREVER,
+         "sigstore.log"},
+        {"set-invalid-signature_fail", NULL, GITHUB, BEACON, "", "", "", VERDICT_FOREVER,
+         "sigstore.set"},
+        {"invalid-checkpoint-signature_fail", NULL, GITHUB, BEACON, "", "", "", VERDICT_FOREVER,
+         "sigstore.checkpoint"},
+        {"inclusion-proof-corrupted-hash_fail", NULL, GITHUB, BEACON, "", "", "", VERDICT_FOREVER,
+         "sigstore.inclusion"},
+        {"dsse-mismatch-envelope_fail", NULL, GITHUB, BEACON, "", "", "", VERDICT_FOREVER,
+         "sigstore.body"},
+        {"managed-key-no-key_fail", NULL, GITHUB, BEACON, "", "", "", VERDICT_FOREVER,
+         "sigstore.key"},
+        {"invalid-ct-key_fail", "f779f7740f78", GITHUB, BEACON, "", "", "", VERDICT_FOREVER,
+         "sigstore.sct"},
+        {"trust-root-tlog-missing-validity-start_fail", "49b2f22851c4", GITHUB, BEACON, "", "", "",
+         VERDICT_FOREVER, "sigstore.trusted-root"},
+        {"rekor2-timestamp-with-embedded-cert", "ed6a9cf4e7c2", GITHUB, BEACON, "", "", "",
+         VERDICT_FOREVER, NULL},
+        {"rekor2-timestamp-outside-trust-root-tsa-validity_fail", "3ab725db23d6", GITHUB, BEACON,
+         "", "", "", VERDICT_FOREVER, "sigstore.timestamp"},
+};
+
+static void run_real(const struct real *r, const char *bundle, const char *root,
+                     const struct sigstore_artifact *artifact)
+{
+	struct sigstore_identity id;
+	struct checks checks;
+	struct bytes b = vector_read(bundle);
+
+	identity_of(&id, r->issuer, r->san, r->predicate);
+	snprintf(id.repository, sizeof(id.repository), "%s", r->repository);
+	snprintf(id.ref, sizeof(id.ref), "%s", r->ref);
+	judge(b, root, &id, artifact, r->at, &checks);
+	bytes_done(b);
+	printf("%s: %s\n", r->bundle, r->id ? r->id : "pass");
+	expect(&checks, r->id);
+}
+
+static void test_one_thing_wrong(void **state)
+{
+	struct sigstore_artifact artifact = {0};
+	char bundle[256], root[256];
+
+	(void)state;
+	need_vectors(GOOD_ROOT);
+	artifact.content = vector_read(CONFORMANCE "a.txt");
+	for (size_t i = 0; i < sizeof(artifacts) / sizeof(artifacts[0]); i++) {
+		const struct real *r = &artifacts[i];
+
+		snprintf(bundle, sizeof(bundle), CONFORMANCE "%s.sigstore.json", r->bundle);
+		snprintf(root, sizeof(root), "sigstore/trust/%s.trusted_root.json",
+		         r->root ? r->root : "6494e21ea73f");
+		run_real(r, bundle, root, &artifact);
+	}
+	bytes_done(artifact.content);
+}
+
+static const struct real statements[] = {
+        {"379429eb41a4", "5ed8bb572733", GITHUB, "*", "", "", RELEASE_TINFOIL_MULTI,
+         VERDICT_FOREVER, NULL},
+        {"92ba59cce59e", "5ed8bb572733", GITHUB, "*", "", "", RELEASE_TINFOIL_MULTI,
+         VERDICT_FOREVER, "sigstore.time"},
+        {"eb54169f70b7", "d197ca65d176", GITHUB, "*", "", "", RELEASE_TINFOIL_MULTI,
+         VERDICT_FOREVER, "sigstore.certificate"},
+        {"a90e8f3056d6", "7c1639c4917b", GITHUB, "*", "", "", RELEASE_TINFOIL_MULTI,
+         VERDICT_FOREVER, "sigstore.sct"},
+        {"56ec9ea080a1", "4a1f9c191593", GITHUB, "*", "", "refs/*", RELEASE_TINFOIL_MULTI,
+         VERDICT_FOREVER, "sigstore.ref"},
+        {"981af55cd4d2", "da10ccad1fd4", GITHUB, "*", "", "", RELEASE_TINFOIL_MULTI,
+         VERDICT_FOREVER, "sigstore.statement"},
+        {"de074942a372", "99056d13c989", GITHUB, "*", "", "", RELEASE_TINFOIL_MULTI,
+         VERDICT_FOREVER, "sigstore.predicate-type"},
+        {"53d907496c9e", "f3700e95dc72", GITHUB, "*", "", "", RELEASE_TINFOIL_MULTI,
+         VERDICT_FOREVER, "sigstore.predicate"},
+};
+
+static void test_statements(void **state)
+{
+	struct sigstore_artifact artifact = {.has_sha256 = true};
+	char bundle[256], root[256];
+
+	(void)state;
+	need_vectors(GOOD_ROOT);
+	assert_int_equal(hex_decode(bytes_str(DIGEST), artifact.sha256, HASH_LEN), 0);
+	for (size_t i = 0; i < sizeof(statements) / sizeof(statements[0]); i++) {
+		const struct real *r = &statements[i];
+
+		snprintf(bundle, sizeof(bundle), TINFOIL "bundle-%s.json", r->bundle);
+		snprintf(root, sizeof(root), TINFOIL "trust-%s.json", r->root);
+		run_real(r, bundle, root, &artifact);
+	}
+	artifact.sha256[0] ^= 1;
+	struct real other = statements[0];
+
+	other.id = "sigstore.artifact";
+	run_real(&other, TINFOIL "bundle-379429eb41a4.json", TINFOIL "trust-5ed8bb572733.json",
+	         &artifact);
+}
+
+/* Nothing of a real bundle can be cut off or changed without being refused. */
+static void test_cut_and_flipped(void **state)
+{
+	enum { STEP = 31 };
+	struct sigstore_artifact artifact = {0};
+	struct sigstore_identity id;
+	struct sigstore_result result;
+	struct sigstore_root *root;
+	struct checks checks = {0};
+	struct bytes text, b;
+	uint8_t *p;
+
+	(void)state;
+	need_vectors(GOOD_ROOT);
+	identity_of(&id, GITHUB, BEACON, "");
+	artifact.content = vector_read(CONFORMANCE "a.txt");
+	text = vector_read(GOOD_ROOT);
+	assert_int_equal(sigstore_root_parse(text, &root, &checks), 0);
+	b = vector_read(CONFORMANCE "happy-path-v0.3.sigstore.json");
+	p = malloc(b.n);
+	assert_non_null(p);
+	for (size_t i = 0; i < b.n; i += STEP) {
+		memset(&checks, 0, sizeof(checks));
+		assert_int_equal(sigstore_verify((struct bytes){b.p, i}, root, &id, &artifact,
+		                                 VERDICT_FOREVER, &result, &checks),
+		                 0);
+		assert_int_equal(checks_overall(&checks), CHECK_FAIL);
+		memcpy(p, b.p, b.n);
+		p[i] ^= 1;
+		memset(&checks, 0, sizeof(checks));
+		assert_int_equal(sigstore_verify((struct bytes){p, b.n}, root, &id, &artifact,
+		                                 VERDICT_FOREVER, &result, &checks),
+		                 0);
+		if (checks_overall(&checks) == CHECK_PASS)
+			fail_msg("byte %zu changed, and it passes", i);
+	}
+	for (size_t i = 0; i < text.n; i += STEP) {
+		struct sigstore_root *cut = NULL;
+
+		memset(&checks, 0, sizeof(checks));
+		assert_int_equal(sigstore_root_parse((struct bytes){text.p, i}, &cut, &checks),
+		                 -EINVAL);
+	}
+	free(p);
+	bytes_done(b);
+	bytes_done(text);
+	bytes_done(artifact.content);
+	sigstore_root_free(root);
+}
+
+/* --------------------------------------------------------------------- own */
+
+#define OWN_STATEMENT \
+	"{\"_type\":\"" STATEMENT_TYPE "\",\"subject\":[{\"name\":\"x\",\"digest\":{\"sha256\":" \
+	"\"" DIGEST "\"}}],\"predicateType\":\"" STATEMENT_PREDICATE "\",\"predicate\":{" \
+	"\"version\":\"1\",\"not_after\":1800000000,\"snp_measurement\":\"" \
+	"11111111111111111111111111111111111111111111111111111111111111111111111111111111" \
+	"1111111111111111\"}}"
+
+/* A log with one entry, and a publisher with a key. */
+struct own {
+	EVP_PKEY *log, *key;
+	char root[1024];
+	struct buf bundle;
+};
+
+static char *b64(struct bytes v)
+{
+	char *out = malloc(base64_encoded_len(v.n) + 1);
+
+	assert_non_null(out);
+	base64_encode(v, out);
+	return out;
+}
+
+static struct bytes spki(EVP_PKEY *key)
+{
+	uint8_t *der = NULL;
+	int n = i2d_PUBKEY(key, &der);
+
+	assert_true(n > 0);
+	return (struct bytes){der, (size_t)n};
+}
+
+static void own_root(struct own *o)
+{
+	struct bytes der = spki(o->log);
+	char *key = b64(der);
+
+	snprintf(
+	        o->root, sizeof(o->root),
+	        "{\"mediaType\":\"application/vnd.dev.sigstore.trustedroot+json;version=0.1\","
+	        "\"tlogs\":[{\"baseUrl\":\"https://log.example\",\"publicKey\":{\"rawBytes\":\"%s\","
+	        "\"keyDetails\":\"PKIX_ED25519\",\"validFor\":{\"start\":\"2025-01-01T00:00:00Z\"}},"
+	        "\"logId\":{\"keyId\":\"AQID\"}}]}",
+	        key);
+	free(key);
+	OPENSSL_free((void *)(uintptr_t)der.p);
+}
+
+static void sign(EVP_PKEY *key, struct bytes m, uint8_t *sig, size_t *n)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	assert_int_equal(EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, key), 1);
+	assert_int_equal(EVP_DigestSign(ctx, sig, n, m.p, m.n), 1);
+	EVP_MD_CTX_free(ctx);
+}
+
+/* What the publisher signed and what is logged are two things, so that they can differ. */
+static void own_bundle(struct own *o, const char *payload, const char *signed_payload)
+{
+	static const char type[] = "application/vnd.in-toto+json";
+	struct buf pae = buf_make(65536), body = buf_make(65536), note = buf_make(65536);
+	uint8_t sig[256], digest[HASH_LEN];
+	size_t sig_n = sizeof(sig);
+	struct bytes der = spki(o->key);
+	struct checkpoint cp = {.origin = "log.example", .size = 1};
+	char *b64s[6];
+
+	buf_printf(&pae, "DSSEv1 %zu %s %zu %s", strlen(type), type, strlen(signed_payload),
+	           signed_payload);
+	sign(o->key, buf_view(&pae), sig, &sig_n);
+	buf_reset(&pae);
+	buf_printf(&pae, "DSSEv1 %zu %s %zu %s", strlen(type), type, strlen(payload), payload);
+	EVP_Digest(pae.p, pae.n, digest, NULL, EVP_sha256(), NULL);
+	b64s[0] = b64(BYTES_OF(digest));
+	b64s[1] = b64((struct bytes){sig, sig_n});
+	b64s[2] = b64(der);
+	buf_printf(&body,
+	           "{\"apiVersion\":\"0.0.2\",\"kind\":\"hashedrekord\",\"spec\":{"
+	           "\"hashedRekordV002\":{\"data\":{\"algorithm\":\"SHA2_256\",\"digest\":\"%s\"},"
+	           "\"signature\":{\"content\":\"%s\",\"verifier\":{\"publicKey\":{\"rawBytes\":"
+	           "\"%s\"}}}}}}",
+	           b64s[0], b64s[1], b64s[2]);
+	ledger_leaf_hash(buf_view(&body), &cp.root);
+	assert_int_equal(ledger_checkpoint_format(&cp, &note), 0);
+	assert_int_equal(ledger_note_sign(&note, "log.example", o->log), 0);
+	b64s[3] = b64(buf_view(&body));
+	b64s[4] = b64(bytes_str(payload));
+	buf_u8(&note, 0);
+	buf_reset(&o->bundle);
+	buf_printf(&o->bundle,
+	           "{\"mediaType\":\"application/vnd.dev.sigstore.bundle.v0.3+json\","
+	           "\"verificationMaterial\":{\"publicKey\":{\"hint\":\"\"},\"tlogEntries\":[{"
+	           "\"logIndex\":\"0\",\"logId\":{\"keyId\":\"AQID\"},\"kindVersion\":{\"kind\":"
+	           "\"hashedrekord\",\"version\":\"0.0.2\"},\"inclusionProof\":{\"checkpoint\":{"
+	           "\"envelope\":\"");
+	for (const char *p = (const char *)note.p; *p; p++)
+		buf_printf(&o->bundle, *p == '\n' ? "\\n" : "%c", *p);
+	buf_printf(&o->bundle,
+	           "\"}},\"canonicalizedBody\":\"%s\"}]},\"dsseEnvelope\":{\"payload\":\"%s\","
+	           "\"payloadType\":\"%s\",\"signatures\":[{\"sig\":\"%s\"}]}}",
+	           b64s[3], b64s[4], type, b64s[1]);
+	assert_false(o->bundle.bad || body.bad || note.bad);
+	for (size_t i = 0; i < 5; i++)
+		free(b64s[i]);
+	OPENSSL_free((void *)(uintptr_t)der.p);
+	buf_free(&pae);
+	buf_free(&body);
+	buf_free(&note);
+}
+
+static void own_judge(struct own *o, int64_t at, const char *id, struct sigstore_result *result)
+{
+	struct sigstore_identity who = {0};
+	struct sigstore_artifact any = {0};
+	struct sigstore_root *root = NULL;
+	struct checks checks = {0};
+	struct bytes der = spki(o->key);
+
+	who.key = der;
+	assert_int_equal(sigstore_root_parse(bytes_str(o->root), &root, &checks), 0);
+	assert_int_equal(
+	        sigstore_verify(buf_view(&o->bundle), root, &who, &any, at, result, &checks), 0);
+	sigstore_root_free(root);
+	OPENSSL_free((void *)(uintptr_t)der.p);
+	expect(&checks, id);
+}
+
+static void test_own(void **state)
+{
+	struct own o = {.bundle = buf_make(SIGSTORE_BUNDLE_MAX)};
+	struct sigstore_result result;
+
+	(void)state;
+	o.log = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+	o.key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+	own_root(&o);
+	own_bundle(&o, OWN_STATEMENT, OWN_STATEMENT);
+	own_judge(&o, 1799999999, NULL, &result);
+	assert_int_equal(result.statement.tees, 1);
+	assert_string_equal(result.statement.tee[0].tee, "snp");
+	own_judge(&o, 1800000000, "ledger.expired", &result);
+	/* Before the log is trusted. */
+	own_judge(&o, 1, "sigstore.log", &result);
+	/* Logged as it is, but something else was signed. */
+	own_bundle(&o, OWN_STATEMENT, "{}");
+	own_judge(&o, 1799999999, "sigstore.signature", &result);
+	own_bundle(&o, "{}", "{}");
+	own_judge(&o, 1799999999, "sigstore.statement", &result);
+	EVP_PKEY_free(o.log);
+	EVP_PKEY_free(o.key);
+	buf_free(&o.bundle);
+}
+
+static void test_patterns(void **state)
+{
+	static const struct {
+		const char *pattern, *text;
+		bool is;
+	} rows[] = {
+	        {"", "", true},
+	        {"", "a", false},
+	        {"a", "", false},
+	        {"*", "", true},
+	        {"*", "abc", true},
+	        {"a*c", "abbc", true},
+	        {"a*c", "abbd", false},
+	        {"*b*", "abc", true},
+	        {"refs/tags/*", "refs/tags/", true},
+	        {"a", "ab", false},
+	        {"ab", "a", false},
+	        {"*.x", "a.x.y", false},
+	        {"a?c", "abc", false},
+	        {"*aab", "aaaab", true},
+	        {"A", "a", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_int_equal(sigstore_pattern_matches(rows[i].pattern, rows[i].text),
+		                 rows[i].is);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(test_one_thing_wrong), cmocka_unit_test(test_statements),
+	        cmocka_unit_test(test_cut_and_flipped), cmocka_unit_test(test_own),
+	        cmocka_unit_test(test_patterns),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
