@@ -25,6 +25,7 @@ int cmd_verify_checkpoint(int argc, char **argv);
 int cmd_verify_inclusion(int argc, char **argv);
 int cmd_verify_consistency(int argc, char **argv);
 int cmd_verify_proof(int argc, char **argv);
+int cmd_verify_bundle(int argc, char **argv);
 int cmd_policy_check(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_status(int argc, char **argv);

@@ -23,6 +23,7 @@ static const struct command commands[] = {
         {"verify", "inclusion", cmd_verify_inclusion, "is a leaf in a tree"},
         {"verify", "consistency", cmd_verify_consistency, "is one tree a prefix of another"},
         {"verify", "proof", cmd_verify_proof, "judge a tlog-proof and its leaf"},
+        {"verify", "bundle", cmd_verify_bundle, "judge a Sigstore bundle"},
         {"policy", "check", cmd_policy_check, "say what is wrong with policy files"},
         {NULL, "explain", cmd_explain, "which rule decides for HOST:PORT, and what came of it"},
         {NULL, "probe", cmd_probe, "what evidence HOST:PORT shows, and a policy that admits it"},
