@@ -391,7 +391,9 @@ const char *flow_suite_name(uint16_t suite)
 
 static void went_live(struct gate *g, struct session *s, const struct keyring_released *r)
 {
-	const struct msg_live m = {.until = r->until};
+	const struct msg_live m = {.until = r->until,
+	                           .rekey_records =
+	                                   g->selftest[SELFTEST_REKEY].ok ? REKEY_RECORDS : 0};
 
 	s->serial = r->serial;
 	s->ring = r->ring;
@@ -419,19 +421,27 @@ static int leads_to(int fd, const char *peer)
 	return strcmp(text, peer) ? -EXDEV : 0;
 }
 
+/* False is fatal: a key would go into a socket that gate did not make for this session. */
+static bool is_its_socket(struct gate *g, const struct session *s, int fd)
+{
+	uint64_t cookie = 0;
+
+	if (!cookie_of(fd, &cookie) && cookie == s->cookie)
+		return true;
+	gate_fatal(g, "relay handed in another socket than the one of session %llu",
+	           (unsigned long long)s->id);
+	return false;
+}
+
 static void on_release(struct gate *g, struct session *s, struct msg_release *m, int fd)
 {
 	struct keyring_released r;
 	const char *step = "release.secrets";
-	uint64_t cookie = 0;
 	char peer[64];
 	int ret;
 
-	if (cookie_of(fd, &cookie) || cookie != s->cookie) {
-		gate_fatal(g, "relay handed in another socket than the one of session %llu",
-		           (unsigned long long)s->id);
+	if (!is_its_socket(g, s, fd))
 		return;
-	}
 	record_peer(&s->dst, peer);
 	ret = leads_to(fd, peer);
 	if (ret == -EXDEV) {
@@ -466,6 +476,50 @@ static void on_release(struct gate *g, struct session *s, struct msg_release *m,
 		end(g, s, step, strerror(-ret), s->verdict);
 	else
 		went_live(g, s, &r);
+}
+
+/* -------------------------------------------------------------------- rekey */
+
+static void rekey_failed(struct gate *g, struct session *s, int err)
+{
+	if (err == -EKEYEXPIRED) {
+		g->count.lease_over++;
+		end(g, s, "session.lease-over", "", s->verdict);
+	} else if (err == -EKEYREVOKED || err == -ENOKEY) {
+		g->count.revoked++;
+		end(g, s, "session.revoked", err == -ENOKEY ? "the key is gone" : "", s->verdict);
+	} else {
+		end(g, s, "session.rekey", strerror(-err), s->verdict);
+	}
+}
+
+/* relay has sent a KeyUpdate, or received one: what follows is under the next key. */
+static void on_rekey(struct gate *g, struct session *s, const struct msg_rekey *m, int fd)
+{
+	struct keyring_rekey rq = {.fd = fd,
+	                           .serial = s->serial,
+	                           .suite = s->suite,
+	                           .direction = (enum keyring_direction)m->direction};
+	int64_t left = s->until - gate_now();
+	int ret = -EKEYEXPIRED;
+
+	if (!is_its_socket(g, s, fd))
+		return;
+	if (m->direction > KEYRING_TX || !g->selftest[SELFTEST_REKEY].ok) {
+		gate_fatal(g, "relay asked for a key that session %llu can't have",
+		           (unsigned long long)s->id);
+		return;
+	}
+	if (left > 0) {
+		rq.left = left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
+		ret = keyring_rekey(&rq);
+	}
+	if (ret) {
+		rekey_failed(g, s, ret);
+		return;
+	}
+	s->rekeys[rq.direction]++;
+	(void)gate_send(g, ROLE_RELAY, MSG_REKEYED, s->id, m, -1);
 }
 
 /* ------------------------------------------------------------------- closed */
@@ -612,7 +666,9 @@ void flow_from_relay(struct gate *g, const struct msg_head *head, int fd)
 		on_appraise(g, s, &g->in->appraise, fd);
 	else if (type == MSG_RELEASE)
 		on_release(g, s, &g->in->release, fd);
-	else
+	else if (type == MSG_REKEY)
+		on_rekey(g, s, &g->in->rekey, fd);
+	else if (type == MSG_CLOSED)
 		on_closed(g, s, &g->in->closed);
 }
 

@@ -47,6 +47,9 @@ enum {
 	VERIFY_HUNG_MS = 30000, /* on one question; then verify will not answer any more */
 	HANDOVER_MS = 10000,
 	CLOSING_MS = 30000,
+	/* Of one key; the next comes long before the limit, since the peer needs time for its own.
+	 */
+	REKEY_RECORDS = KEYRING_RECORDS_MAX / 2,
 	LINGER_S = 120, /* a closed session's last bytes may take this long; as TCP orphans do */
 	LINGER_MAX = 16384,
 	PROBE_S = 30, /* for connect, handshake and evidence of a probe */

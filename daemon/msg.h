@@ -14,6 +14,10 @@
  *   gate   -> relay   HANDOVER  verdict passed and state is on disk: give the secrets
  *   relay  -> gate    RELEASE   secrets, record counts, the socket
  *   gate   -> relay   LIVE      keys are in the kernel: relay
+ *   relay  -> gate    REKEY     a KeyUpdate went out or came in: the next key of that direction
+ *   gate   -> relay   REKEYED   it is in the kernel: go on in that direction
+ *   gate   -> relay   LOOK      what has a live session carried?
+ *   relay  -> gate    LOOKED    payload bytes, and the socket to ask the kernel about
  *   gate   -> relay   CUT       end this session now: reset both sides
  *   relay  -> gate    CLOSED    the session is over; counts and why
  *   gate   -> relay   LISTEN    a listener to accept on (marked as ours)
@@ -32,8 +36,9 @@
  * parses nothing that came from the network. relay and verify and fetch run as an unprivileged
  * user. relay sees hostile TLS; verify sees hostile evidence and proofs; a verdict comes only from
  * verify, over verify's own socket, so a compromised relay can't talk itself into a release.
- * Secrets cross once, in RELEASE, both ends wipe. Any role's death ends keygated: the kernel half
- * then refuses.
+ * Secrets cross once, in RELEASE, both ends wipe; for a rekey relay hands in the socket and gate
+ * does the rest, so no secret crosses at all. Any role's death ends keygated: the kernel half then
+ * refuses.
  */
 #ifndef KEYGATE_DAEMON_MSG_H
 #define KEYGATE_DAEMON_MSG_H
@@ -71,6 +76,10 @@ enum msg_type {
 	MSG_COLLATERAL_DONE,
 	MSG_FETCH,
 	MSG_FETCHED,
+	MSG_REKEY,
+	MSG_REKEYED,
+	MSG_LOOK,
+	MSG_LOOKED,
 	MSG_MAX,
 };
 
@@ -130,6 +139,17 @@ struct msg_release { /* + descriptor: the connected socket, a duplicate */
 
 struct msg_live {
 	int64_t until;
+	/* Of one key, after which the next is due. 0: this kernel replaces no keys. */
+	uint64_t rekey_records;
+};
+
+struct msg_rekey {          /* REKEY: + descriptor: the connected socket, a duplicate */
+	uint32_t direction; /* enum keyring_direction */
+};
+
+struct msg_looked { /* + descriptor: the same */
+	uint64_t app_to_peer;
+	uint64_t peer_to_app;
 };
 
 struct msg_cut {
@@ -259,6 +279,8 @@ union msg_any {
 	struct msg_verdict verdict;
 	struct msg_release release;
 	struct msg_live live;
+	struct msg_rekey rekey;
+	struct msg_looked looked;
 	struct msg_cut cut;
 	struct msg_closed closed;
 	struct msg_policy_done policy_done;

@@ -31,6 +31,9 @@
  *    killed. Only a session whose directions both ended in order closes them softly. So an app
  *    never takes a cut for an end.
  *
+ *  - A direction that needs its next key has asked gate for it and waits like any other, but for
+ *    gate's REKEYED. Until that comes, nothing is written under the old key, or read.
+ *
  * Before LIVE nothing is written to the peer after the request for evidence, and nothing of the
  * app is read: its bytes wait in the socket. At LIVE the kernel is asked whether it encrypts.
  */
@@ -283,8 +286,18 @@ static int on_session(struct relay *r, struct relay_session *s, uint32_t type, i
 		return ret;
 	case MSG_LIVE:
 		ret = in_state(s, RELAY_RELEASING);
+		if (ret)
+			return ret;
+		s->rekey_records = r->msg.live.rekey_records;
+		s->control.can_update = s->rekey_records != 0;
+		r->opening -= relay_session_live(s);
+		return 0;
+	case MSG_REKEYED:
+		return relay_session_rekeyed(s, r->msg.rekey.direction);
+	case MSG_LOOK:
+		ret = in_state(s, RELAY_LIVE);
 		if (!ret)
-			r->opening -= relay_session_live(s);
+			relay_session_start(s, &s->control_task, relay_session_look);
 		return ret;
 	default:
 		if (fd >= 0)

@@ -63,21 +63,37 @@ int relay_tls_attest(const struct relay_upstream *u, struct keyring_secrets *sec
 /* Zero ends the session. */
 enum relay_take {
 	TAKE_BAD = 0,
-	TAKE_DATA,    /* deliver it */
-	TAKE_NOTHING, /* nothing to deliver, go on */
-	TAKE_CLOSED,  /* close_notify */
+	TAKE_DATA,        /* deliver it */
+	TAKE_NOTHING,     /* nothing to deliver, go on */
+	TAKE_CLOSED,      /* close_notify */
+	TAKE_UPDATE,      /* KeyUpdate: nothing more can be read under this key */
+	TAKE_UPDATE_BOTH, /* the same, and the peer asks for one in return */
 };
 
-/* A handshake message that may reach over several records. */
+enum {
+	RELAY_UPDATES = 32,        /* KeyUpdates that may come in a row */
+	RELAY_UPDATE_RECORDS = 64, /* that earn one more, */
+	RELAY_UPDATE_MS = 1000,    /* or so long a time */
+};
+
+/* A handshake message that may reach over several records; and how many KeyUpdates came. */
 struct relay_control {
 	uint8_t head[4];
 	uint8_t head_n;
 	uint32_t skip;
+	bool can_update; /* the kernel replaces keys */
+	uint8_t updates; /* of RELAY_UPDATES, not earned back */
+	uint64_t earned_ms;
 };
 
 /* What to do about one record of this type from the peer. *f is filled for TAKE_BAD. */
 enum relay_take relay_record_take(struct relay_control *c, uint8_t type, struct bytes record,
                                   struct failure *f);
+/*
+ * Does one more KeyUpdate fit, when so many records came under the key that it ends? Each makes
+ * work for gate, which has other sessions.
+ */
+bool relay_update_admit(struct relay_control *c, uint64_t records, uint64_t now_ms);
 /* Counts a copied transfer of n bytes; false when the key may protect no more. */
 bool relay_record_count(uint64_t *records, size_t n);
 
@@ -100,12 +116,20 @@ enum {
 	DONE_FROM_APP = 8,
 	DONE_FROM_PEER = 16,
 	DONE_ALL = DONE_FROM_APP | DONE_FROM_PEER,
+	WAIT_TX_KEY = 32, /* gate was asked for the next key of that direction */
+	WAIT_RX_KEY = 64,
+};
+
+/* A KeyUpdate that is to be sent before any more data. */
+enum {
+	UPDATE_SEND = 1,
+	UPDATE_ASK = 2, /* and the peer is asked for its own */
 };
 
 /* One direction; touched by its own task only. */
 struct relay_flow {
-	uint64_t bytes;
-	uint64_t records; /* of the key of this direction */
+	_Atomic uint64_t bytes; /* read by anyone */
+	uint64_t records;       /* of the key of this direction */
 };
 
 struct relay_session {
@@ -135,7 +159,10 @@ struct relay_session {
 	uint16_t suite;
 	struct relay_flow from_app, from_peer;
 	struct relay_control control;
-	uint8_t *held; /* bytes that the app did not take yet */
+	uint64_t rekey_records; /* of one key, after which the next is due; 0: there is none */
+	atomic_uint update;     /* UPDATE_*; of the task that sends */
+	bool asked;             /* of the task that receives: for the peer's next key */
+	uint8_t *held;          /* bytes that the app did not take yet */
 	size_t held_at, held_n;
 
 	struct relay_task control_task, app_task, peer_task;
@@ -161,6 +188,17 @@ void relay_session_release(void *session);
 /* After LIVE, in the loop. False when it is over instead. */
 bool relay_session_live(struct relay_session *s);
 void relay_session_free(struct relay_session *s);
+/* UPDATE_*: from the direction that receives, for the one that sends, which need not be at work. */
+void relay_session_update(struct relay_session *s, unsigned update);
+/*
+ * The end of a task that needs its direction's next key: what it wants. When gate has installed it,
+ * a new task goes on; the caller touches nothing of s any more but to end its own.
+ */
+uint32_t relay_session_rekey(struct relay_session *s, enum keyring_direction d);
+/* From gate: go on. -EPROTO when that direction did not ask. */
+int relay_session_rekeyed(struct relay_session *s, uint32_t direction);
+/* Tells gate what it has carried. */
+void relay_session_look(void *session);
 
 /* ------------------------------------------------------------- relay_pump.c */
 

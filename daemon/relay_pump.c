@@ -28,6 +28,8 @@ enum {
 	TLS_SET_TYPE = 1, /* linux/tls.h names them, and clashes with OpenSSL's names */
 	TLS_GET_TYPE = 2,
 	ALERT = 21,
+	HANDSHAKE = 22,
+	KEY_UPDATE = 24,
 	CHUNK = 65536,
 	SHARE = 256 * 1024, /* of one dispatch */
 };
@@ -77,15 +79,14 @@ static bool send_data(struct relay_session *s, struct iovec left)
 	return true;
 }
 
-static uint32_t close_towards_peer(struct relay_session *s)
+/* A record that is not data. False when the session has ended by it. */
+static bool send_control(struct relay_session *s, uint8_t type, struct iovec record)
 {
-	uint8_t close_notify[2] = {1, 0};
 	union {
 		struct cmsghdr align;
 		char space[CMSG_SPACE(1)];
 	} control = {0};
-	struct iovec iov = {close_notify, sizeof(close_notify)};
-	struct msghdr m = {.msg_iov = &iov,
+	struct msghdr m = {.msg_iov = &record,
 	                   .msg_iovlen = 1,
 	                   .msg_control = control.space,
 	                   .msg_controllen = sizeof(control.space)};
@@ -94,8 +95,15 @@ static uint32_t close_towards_peer(struct relay_session *s)
 	c->cmsg_level = SOL_TLS;
 	c->cmsg_type = TLS_SET_TYPE;
 	c->cmsg_len = CMSG_LEN(1);
-	*CMSG_DATA(c) = ALERT;
-	if (!send_limited(s, &m))
+	*CMSG_DATA(c) = type;
+	return send_limited(s, &m) != 0;
+}
+
+static uint32_t close_towards_peer(struct relay_session *s)
+{
+	uint8_t close_notify[2] = {1, 0};
+
+	if (!send_control(s, ALERT, (struct iovec){close_notify, sizeof(close_notify)}))
 		return 0;
 	if (shutdown(s->up, SHUT_WR)) {
 		peer_failed(s, errno);
@@ -104,9 +112,35 @@ static uint32_t close_towards_peer(struct relay_session *s)
 	return DONE_FROM_APP;
 }
 
+/* Is a KeyUpdate due before any more data? UPDATE_*. */
+static unsigned update_due(struct relay_session *s)
+{
+	unsigned update = atomic_exchange(&s->update, 0);
+
+	if (s->rekey_records && s->from_app.records >= s->rekey_records)
+		update |= UPDATE_SEND;
+	return update;
+}
+
+/* RFC 8446 section 4.6.3: after this record the old key is never used again. */
+static uint32_t update_key(struct relay_session *s, unsigned update)
+{
+	uint8_t m[5] = {KEY_UPDATE, 0, 0, 1, update & UPDATE_ASK ? 1 : 0};
+
+	if (!send_control(s, HANDSHAKE, (struct iovec){m, sizeof(m)}))
+		return 0;
+	s->from_app.records = 0;
+	return relay_session_rekey(s, KEYRING_TX);
+}
+
 static uint32_t from_app(struct relay_session *s, uint8_t chunk[static CHUNK])
 {
 	for (size_t moved = 0; moved < SHARE;) {
+		unsigned update = update_due(s);
+
+		if (update)
+			return update_key(s, update);
+
 		ssize_t n = recv(s->app, chunk, CHUNK, MSG_DONTWAIT);
 
 		if (n < 0 && errno == EAGAIN)
@@ -260,6 +294,31 @@ static uint32_t close_towards_app(struct relay_session *s)
 	return DONE_FROM_PEER;
 }
 
+/* The peer's old key has ended; nothing can be read until the next is in place. */
+static uint32_t peer_updated(struct relay_session *s, bool both)
+{
+	if (!relay_update_admit(&s->control, s->from_peer.records, transport_now_ms())) {
+		relay_session_end(s, "relay.key-update",
+		                  "%u KeyUpdates with next to nothing between",
+		                  (unsigned)RELAY_UPDATES);
+		return 0;
+	}
+	s->from_peer.records = 0;
+	s->asked = false;
+	if (both)
+		relay_session_update(s, UPDATE_SEND);
+	return relay_session_rekey(s, KEYRING_RX);
+}
+
+/* In time before the limit the peer is asked to update; it does with its next data. */
+static void ask_in_time(struct relay_session *s)
+{
+	if (!s->rekey_records || s->asked || s->from_peer.records < s->rekey_records)
+		return;
+	s->asked = true;
+	relay_session_update(s, UPDATE_SEND | UPDATE_ASK);
+}
+
 static uint32_t take(struct relay_session *s, uint8_t type, const uint8_t *p, size_t n)
 {
 	struct failure why;
@@ -269,6 +328,7 @@ static uint32_t take(struct relay_session *s, uint8_t type, const uint8_t *p, si
 		                  (unsigned long long)s->from_peer.records);
 		return 0;
 	}
+	ask_in_time(s);
 	switch (relay_record_take(&s->control, type, (struct bytes){p, n}, &why)) {
 	case TAKE_BAD:
 		break;
@@ -278,6 +338,10 @@ static uint32_t take(struct relay_session *s, uint8_t type, const uint8_t *p, si
 		return WANT_PEER_IN;
 	case TAKE_CLOSED:
 		return close_towards_app(s);
+	case TAKE_UPDATE:
+		return peer_updated(s, false);
+	case TAKE_UPDATE_BOTH:
+		return peer_updated(s, true);
 	}
 	relay_session_end(s, why.code, "%s", why.detail);
 	return 0;

@@ -13,6 +13,7 @@ enum {
 	ALERT_CLOSE_NOTIFY = 0,
 	MSG_NEW_SESSION_TICKET = 4,
 	MSG_KEY_UPDATE = 24,
+	UPDATE_REQUESTED = 1,
 	/* Its fields at their longest: lifetime, age, nonce, ticket, extensions. */
 	TICKET_MAX = 4 + 4 + 1 + 255 + 2 + 65535 + 2 + 65534,
 };
@@ -20,6 +21,13 @@ enum {
 static enum relay_take bad(struct failure *f, const char *what)
 {
 	failure_set(f, "relay.record", "%s", what);
+	return TAKE_BAD;
+}
+
+static enum relay_take no_update(struct failure *f)
+{
+	failure_set(f, "relay.key-update",
+	            "the peer updated its key, and this kernel can't replace keys");
 	return TAKE_BAD;
 }
 
@@ -36,8 +44,9 @@ static enum relay_take take_message(struct relay_control *c, struct failure *f)
 		c->skip = len;
 		return TAKE_NOTHING;
 	case MSG_KEY_UPDATE:
-		failure_set(f, "relay.key-update", "the peer asked for a KeyUpdate");
-		return TAKE_BAD;
+		if (c->can_update)
+			return bad(f, "a KeyUpdate that is not a record of its own");
+		return no_update(f);
 	default:
 		failure_set(f, "relay.record", "handshake message %u on a live session",
 		            c->head[0]);
@@ -45,11 +54,27 @@ static enum relay_take take_message(struct relay_control *c, struct failure *f)
 	}
 }
 
-/* All of the record: older kernels look at its first byte only, and a KeyUpdate may follow. */
+/*
+ * The kernel holds back what follows a KeyUpdate only when a record begins with one. So it must be
+ * a record of its own, whole: as all senders make it, and the next key's data can't slip in
+ * between.
+ */
+static enum relay_take take_update(const struct relay_control *c, struct bytes r, struct failure *f)
+{
+	if (!c->can_update)
+		return no_update(f);
+	if (r.n != 5 || r.p[1] || r.p[2] || r.p[3] != 1 || r.p[4] > UPDATE_REQUESTED)
+		return bad(f, "a malformed KeyUpdate, or not a record of its own");
+	return r.p[4] == UPDATE_REQUESTED ? TAKE_UPDATE_BOTH : TAKE_UPDATE;
+}
+
+/* All of the record: the kernel looks at its first byte only, and a KeyUpdate may follow. */
 static enum relay_take take_handshake(struct relay_control *c, struct bytes r, struct failure *f)
 {
 	if (!r.n)
 		return bad(f, "an empty handshake record");
+	if (!c->skip && !c->head_n && r.p[0] == MSG_KEY_UPDATE)
+		return take_update(c, r, f);
 	for (size_t at = 0; at < r.n;) {
 		if (c->skip) {
 			size_t n = r.n - at < c->skip ? r.n - at : c->skip;
@@ -91,6 +116,21 @@ enum relay_take relay_record_take(struct relay_control *c, uint8_t type, struct 
 		failure_set(f, "relay.record", "a record of type %u", type);
 		return TAKE_BAD;
 	}
+}
+
+bool relay_update_admit(struct relay_control *c, uint64_t records, uint64_t now_ms)
+{
+	uint64_t earned = records / RELAY_UPDATE_RECORDS;
+
+	if (c->earned_ms && now_ms > c->earned_ms)
+		earned += (now_ms - c->earned_ms) / RELAY_UPDATE_MS;
+	if (earned || !c->earned_ms)
+		c->earned_ms = now_ms;
+	c->updates -= earned < c->updates ? (uint8_t)earned : c->updates;
+	if (c->updates == RELAY_UPDATES)
+		return false;
+	c->updates++;
+	return true;
 }
 
 /*

@@ -209,11 +209,90 @@ bool relay_session_start(struct relay_session *s, struct relay_task *t, void (*f
 	return true;
 }
 
+static void app_task(void *session)
+{
+	relay_session_done(session, relay_pump_app(session));
+}
+
+static void peer_task(void *session)
+{
+	relay_session_done(session, relay_pump_peer(session));
+}
+
+/* With the lock held: a KeyUpdate is due and nobody is at it. The caller posts the task. */
+static bool take_update_locked(struct relay_session *s)
+{
+	if (s->over || !(s->wants & WANT_APP_IN) || !atomic_load(&s->update))
+		return false;
+	s->wants &= ~(uint32_t)WANT_APP_IN;
+	s->busy++;
+	s->app_task.fn = app_task;
+	return true;
+}
+
+void relay_session_update(struct relay_session *s, unsigned update)
+{
+	bool go;
+
+	atomic_fetch_or(&s->update, update);
+	pthread_mutex_lock(&s->lock);
+	go = take_update_locked(s);
+	pthread_mutex_unlock(&s->lock);
+	if (go)
+		relay_pool_post(s->relay->pool, &s->app_task);
+}
+
+uint32_t relay_session_rekey(struct relay_session *s, enum keyring_direction d)
+{
+	struct msg_rekey m = {.direction = d};
+	int ret;
+
+	/* First: the answer may be there before this task is over. */
+	pthread_mutex_lock(&s->lock);
+	s->wants |= d == KEYRING_TX ? WAIT_TX_KEY : WAIT_RX_KEY;
+	pthread_mutex_unlock(&s->lock);
+	ret = msg_send(s->relay->gate, MSG_REKEY, s->id, &m, s->up);
+	if (ret)
+		relay_session_end(s, "session.resources", "asking for the next key: %s",
+		                  strerror(-ret));
+	return 0;
+}
+
+int relay_session_rekeyed(struct relay_session *s, uint32_t direction)
+{
+	bool tx = direction == KEYRING_TX, fits;
+	uint32_t bit = tx ? WAIT_TX_KEY : WAIT_RX_KEY;
+
+	pthread_mutex_lock(&s->lock);
+	fits = s->over || s->wants & bit;
+	s->wants &= ~bit;
+	pthread_mutex_unlock(&s->lock);
+	if (!fits)
+		return -EPROTO;
+	if (tx)
+		relay_session_start(s, &s->app_task, app_task);
+	else
+		relay_session_start(s, &s->peer_task, peer_task);
+	return 0;
+}
+
+void relay_session_look(void *session)
+{
+	struct relay_session *s = session;
+	struct msg_looked m = {.app_to_peer = atomic_load(&s->from_app.bytes),
+	                       .peer_to_app = atomic_load(&s->from_peer.bytes)};
+	int ret = msg_send(s->relay->gate, MSG_LOOKED, s->id, &m, s->up);
+
+	if (ret)
+		relay_session_end(s, "session.resources", "telling gate: %s", strerror(-ret));
+	relay_session_done(s, 0);
+}
+
 void relay_session_done(struct relay_session *s, uint32_t wants)
 {
 	static const struct failure clean_end = {"session.end", "both sides closed"};
 	static const struct failure no_epoll = {"session.resources", "epoll"};
-	bool last;
+	bool last, again;
 
 	pthread_mutex_lock(&s->lock);
 	s->busy--;
@@ -227,20 +306,13 @@ void relay_session_done(struct relay_session *s, uint32_t wants)
 	if (!s->over && (((wants & (WANT_APP_IN | WANT_APP_OUT | DONE_FROM_APP)) && arm(s, true)) ||
 	                 ((wants & (WANT_PEER_IN | DONE_FROM_PEER)) && arm(s, false))))
 		end_locked(s, &no_epoll);
+	again = take_update_locked(s);
 	last = last_locked(s);
 	pthread_mutex_unlock(&s->lock);
+	if (again)
+		relay_pool_post(s->relay->pool, &s->app_task);
 	if (last)
 		finish(s);
-}
-
-static void app_task(void *session)
-{
-	relay_session_done(session, relay_pump_app(session));
-}
-
-static void peer_task(void *session)
-{
-	relay_session_done(session, relay_pump_peer(session));
 }
 
 static int socket_error(int fd)

@@ -29,7 +29,7 @@ static const struct suite {
 	const char *id;
 	uint16_t cipher;
 	socklen_t len;
-} suites[SELFTESTS] = {
+} suites[SELFTEST_REKEY] = {
         {"ktls.aes-128-gcm", TLS_CIPHER_AES_GCM_128, sizeof(struct tls12_crypto_info_aes_gcm_128)},
         {"ktls.aes-256-gcm", TLS_CIPHER_AES_GCM_256, sizeof(struct tls12_crypto_info_aes_gcm_256)},
         {"ktls.chacha20-poly1305", TLS_CIPHER_CHACHA20_POLY1305,
@@ -60,20 +60,32 @@ static int tcp_pair(int out[static 2], const char **step)
 	return ret;
 }
 
-static int set_keys(int fd, int direction, const struct suite *s)
+static int set_keys(int fd, int direction, const struct suite *s, int fill)
 {
 	union crypto_info info;
 
-	memset(&info, 0x5a, sizeof(info));
+	memset(&info, fill, sizeof(info));
 	info.head.version = TLS_1_3_VERSION;
 	info.head.cipher_type = s->cipher;
 	return setsockopt(fd, SOL_TLS, direction, &info, s->len) ? -errno : 0;
 }
 
-static int through(const int fd[static 2], const struct suite *s, const char **step)
+enum { OLD_KEY = 0x5a, NEW_KEY = 0xa5 };
+
+static int one_record(const int fd[static 2])
 {
 	static const char text[] = "through the kernel and back";
 	char got[sizeof(text)] = {0};
+
+	if (send(fd[0], text, sizeof(text), MSG_NOSIGNAL) != sizeof(text))
+		return -errno;
+	if (recv(fd[1], got, sizeof(got), MSG_WAITALL) != sizeof(got))
+		return -errno;
+	return memcmp(got, text, sizeof(text)) ? -EBADMSG : 0;
+}
+
+static int through(const int fd[static 2], const struct suite *s, const char **step)
+{
 	int ret;
 
 	for (int i = 0; i < 2; i++) {
@@ -82,19 +94,96 @@ static int through(const int fd[static 2], const struct suite *s, const char **s
 			return -errno;
 	}
 	*step = "TLS_RX";
-	ret = set_keys(fd[1], TLS_RX, s);
+	ret = set_keys(fd[1], TLS_RX, s, OLD_KEY);
 	if (ret)
 		return ret;
 	*step = "TLS_TX";
-	ret = set_keys(fd[0], TLS_TX, s);
+	ret = set_keys(fd[0], TLS_TX, s, OLD_KEY);
 	if (ret)
 		return ret;
 	*step = "a record";
-	if (send(fd[0], text, sizeof(text), MSG_NOSIGNAL) != sizeof(text))
+	return one_record(fd);
+}
+
+/* A KeyUpdate (RFC 8446 section 4.6.3) out, and whether what arrives is one. */
+static int key_update(const int fd[static 2])
+{
+	uint8_t update[5] = {24, 0, 0, 1, 0}, got[16] = {0};
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(1)];
+	} control = {0};
+	struct iovec iov = {update, sizeof(update)};
+	struct msghdr m = {.msg_iov = &iov,
+	                   .msg_iovlen = 1,
+	                   .msg_control = control.space,
+	                   .msg_controllen = sizeof(control.space)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	c->cmsg_level = SOL_TLS;
+	c->cmsg_type = TLS_SET_RECORD_TYPE;
+	c->cmsg_len = CMSG_LEN(1);
+	*CMSG_DATA(c) = 22;
+	if (sendmsg(fd[0], &m, MSG_NOSIGNAL) != sizeof(update))
 		return -errno;
-	if (recv(fd[1], got, sizeof(got), MSG_WAITALL) != sizeof(got))
+	iov = (struct iovec){got, sizeof(got)};
+	m.msg_controllen = sizeof(control.space);
+
+	ssize_t n = recvmsg(fd[1], &m, 0);
+
+	if (n < 0)
 		return -errno;
-	return memcmp(got, text, sizeof(text)) ? -EBADMSG : 0;
+	return n != sizeof(update) || memcmp(got, update, sizeof(update)) ? -EBADMSG : 0;
+}
+
+static int rekey(const int fd[static 2], const struct suite *s, const char **step)
+{
+	int ret = through(fd, s, step);
+
+	if (ret)
+		return ret;
+	*step = "a KeyUpdate";
+	ret = key_update(fd);
+	if (!ret) {
+		*step = "the next TLS_TX";
+		ret = set_keys(fd[0], TLS_TX, s, NEW_KEY);
+	}
+	if (!ret) {
+		*step = "the next TLS_RX";
+		ret = set_keys(fd[1], TLS_RX, s, NEW_KEY);
+	}
+	if (!ret) {
+		*step = "a record under the next key";
+		ret = one_record(fd);
+	}
+	return ret;
+}
+
+/* Of all suites: the kernel may know one cipher's rekey and not another's. */
+static void run_rekey(struct selftest *out)
+{
+	const char *step = NULL;
+	int ret = 0;
+
+	for (size_t i = 0; i < SELFTEST_REKEY && !ret; i++) {
+		int fd[2] = {-1, -1};
+
+		ret = tcp_pair(fd, &step);
+		if (!ret)
+			ret = rekey(fd, &suites[i], &step);
+		for (int k = 0; k < 2; k++) {
+			if (fd[k] >= 0)
+				close(fd[k]);
+		}
+	}
+	out->id = "ktls.rekey";
+	out->ok = !ret;
+	if (!ret)
+		snprintf(out->detail, sizeof(out->detail), "keys replaced after a KeyUpdate");
+	else
+		snprintf(out->detail, sizeof(out->detail),
+		         "%s: %s; sessions end at a KeyUpdate and before their keys are used up",
+		         step, strerror(-ret));
 }
 
 static void run_one(const struct suite *s, struct selftest *out)
@@ -122,9 +211,10 @@ bool selftest_run(struct selftest out[static SELFTESTS])
 {
 	bool ok = true;
 
-	for (size_t i = 0; i < SELFTESTS; i++) {
+	for (size_t i = 0; i < SELFTEST_REKEY; i++) {
 		run_one(&suites[i], &out[i]);
 		ok &= out[i].ok;
 	}
+	run_rekey(&out[SELFTEST_REKEY]);
 	return ok;
 }

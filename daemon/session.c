@@ -131,6 +131,9 @@ enum session_move session_from_relay(const struct session *s, enum msg_type type
 		return only_in(s, SESSION_CONNECTING);
 	case MSG_RELEASE:
 		return only_in(s, SESSION_HANDOVER);
+	case MSG_REKEY:
+	case MSG_LOOKED:
+		return only_in(s, SESSION_LIVE);
 	case MSG_CLOSED:
 		return MOVE_DO;
 	default:

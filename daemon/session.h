@@ -66,6 +66,7 @@ struct session {
 	int32_t serial, ring;
 	int64_t released_at, until;
 	uint64_t lease_end_ns; /* CLOCK_BOOTTIME; the kernel's end of the lease */
+	uint32_t rekeys[2];    /* by enum keyring_direction */
 	/* Why it ends; empty until then. */
 	char code[CHECK_ID_MAX];
 };

@@ -41,6 +41,9 @@ union keyring_info {
 int keyring_derive(const struct keyring_cipher *c, const uint8_t *secret, uint64_t seq,
                    union keyring_info *out);
 
+/* The secret that follows (RFC 8446 section 7.2), in its place. 0, or -EIO with it wiped. */
+int keyring_next_secret(const struct keyring_cipher *c, uint8_t *secret);
+
 /* direction: TLS_RX or TLS_TX. 0 or -errno. */
 int keyring_install(int fd, int direction, const struct keyring_cipher *c,
                     const union keyring_info *info);

@@ -6,9 +6,9 @@
  *
  * Rings: "keygate" in the process keyring of the process that opened it (it ends with the
  * process: fail closed), under it one ring a destination ("keygate:NAME"), in it one user key a
- * session ("keygate:NAME:PEER:SESSION", the session in hex). Possessor may view, read, search; the
- * owner (root) may view and revoke; nobody else anything. A process keyring belongs to the threads
- * that share the credentials of the one that made it: open and release from one thread.
+ * session ("keygate:NAME:PEER:SESSION", the session in hex). Possessor may view, read, search,
+ * update; the owner (root) may view and revoke; nobody else anything. A process keyring belongs to
+ * the threads that share the credentials of the one that made it: open and release from one thread.
  */
 #ifndef KEYGATE_KEYRING_KEYRING_H
 #define KEYGATE_KEYRING_KEYRING_H
@@ -103,6 +103,31 @@ struct keyring_released {
 int keyring_release(struct keyring *k, const struct verdict *v, const struct keyring_request *rq,
                     struct keyring_released *out, const char **step);
 
+enum keyring_direction { KEYRING_RX = 0, KEYRING_TX };
+
+struct keyring_rekey {
+	int fd;         /* of the session; stays the caller's */
+	int32_t serial; /* its key */
+	uint16_t suite;
+	enum keyring_direction direction;
+	uint32_t left; /* seconds until the lease ends, not 0 */
+};
+
+/*
+ * The next key of one direction after a KeyUpdate (RFC 8446 section 7.2), from the secret in the
+ * session's key: read back, while the key is valid; the next secret into the key; its record key
+ * into the kernel's TLS, from record 0; wipe. On failure the key is revoked: the peer and the
+ * kernel disagree about the record key then, and the session must end. -EKEYREVOKED, -EKEYEXPIRED,
+ * -ENOKEY; -EBADMSG (what the key holds is no session's); -EBUSY (this kernel can't); -errno.
+ */
+int keyring_rekey(const struct keyring_rekey *rq);
+
+/*
+ * How many records each direction has used of its present key, by the kernel's own count. 0 or
+ * -errno.
+ */
+int keyring_records(int fd, uint16_t suite, uint64_t *sent, uint64_t *received);
+
 enum keyring_state { KEYRING_GONE = 0, KEYRING_REVOKED, KEYRING_EXPIRED, KEYRING_VALID };
 enum keyring_state keyring_state(int32_t serial);
 int keyring_revoke(int32_t serial);
@@ -120,6 +145,7 @@ struct keyring_syscalls {
 	int32_t (*add_key)(const char *type, const char *desc, const void *payload, size_t n,
 	                   int32_t ring);
 	long (*keyctl)(int cmd, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
+	int64_t (*key_left)(int32_t serial); /* as keyring_line_left */
 };
 /* NULL restores the real ones. For tests. */
 void keyring_set_syscalls(const struct keyring_syscalls *t);

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <keyutils.h>
 #include <stdio.h>
+#include <string.h>
 #include "keyring/internal.h"
 #include "keyring/ring.h"
 
@@ -20,9 +21,10 @@ enum {
 	/* keyctl(1) shows a ring only to whom it may search; what it then finds guards itself. */
 	RING_PERM = KEY_POS_VIEW | KEY_POS_READ | KEY_POS_WRITE | KEY_POS_SEARCH | KEY_USR_VIEW |
 	            KEY_USR_READ | KEY_USR_SEARCH,
-	/* READ for possessors is implied by SEARCH; named all the same. */
-	KEY_PERM = KEY_POS_VIEW | KEY_POS_READ | KEY_POS_SEARCH | KEY_POS_SETATTR | KEY_USR_VIEW |
-	           KEY_USR_SETATTR,
+	/* READ for possessors is implied by SEARCH; named all the same. WRITE is for the update of
+	 * a rekey. */
+	KEY_PERM = KEY_POS_VIEW | KEY_POS_READ | KEY_POS_WRITE | KEY_POS_SEARCH | KEY_POS_SETATTR |
+	           KEY_USR_VIEW | KEY_USR_SETATTR,
 };
 
 static long ctl(int cmd, int32_t a, unsigned long b, unsigned long c, unsigned long d)
@@ -91,6 +93,52 @@ int keyring_add(int32_t ring, const char *desc, const void *payload, size_t n, u
 	}
 	*out = serial;
 	return 0;
+}
+
+/*
+ * The fields of /proc/keys (keyrings(7)): serial in hex, flags, usage, timeout. The timeout is
+ * rounded down to its unit.
+ */
+int64_t keyring_line_left(const char *line, int32_t serial)
+{
+	static const struct {
+		char unit;
+		uint32_t seconds;
+	} units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 604800}};
+	unsigned found, amount;
+	char text[16], unit, end;
+
+	if (sscanf(line, "%x %*8s %*u %15s", &found, text) != 2 || found != (unsigned)serial)
+		return -1;
+	if (!strcmp(text, "perm"))
+		return UINT32_MAX;
+	if (!strcmp(text, "expd"))
+		return 0;
+	if (sscanf(text, "%u%c%c", &amount, &unit, &end) != 2)
+		return -1;
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (unit == units[i].unit)
+			return (int64_t)amount * units[i].seconds;
+	}
+	return -1;
+}
+
+/* The kernel takes the timeout off a key that it updates. */
+int keyring_update(int32_t serial, const void *payload, size_t n, uint32_t timeout)
+{
+	int64_t left = keyring_sys->key_left(serial);
+	int ret = 0;
+
+	if (left <= 0)
+		return left ? -ENOKEY : -EKEYEXPIRED;
+	if (ctl(KEYCTL_UPDATE, serial, (unsigned long)payload, n, 0) < 0)
+		return -errno;
+	if (ctl(KEYCTL_SET_TIMEOUT, serial, left < timeout ? (unsigned long)left : timeout, 0, 0) <
+	    0) {
+		ret = -errno;
+		keyring_revoke(serial);
+	}
+	return ret;
 }
 
 enum keyring_state keyring_state(int32_t serial)

@@ -17,4 +17,16 @@ int keyring_ring(const struct keyring *k, const char *destination, int32_t *out)
 int keyring_add(int32_t ring, const char *desc, const void *payload, size_t n, uint32_t timeout,
                 int32_t *out);
 
+/*
+ * Replaces a valid key's payload; it ends after timeout seconds then, or when it would have ended
+ * anyway if that is sooner. 0 or -errno; a key whose timeout can't be set again is revoked.
+ */
+int keyring_update(int32_t serial, const void *payload, size_t n, uint32_t timeout);
+
+/*
+ * Seconds at least until a key ends, from a line of /proc/keys; UINT32_MAX for never, 0 when it is
+ * over, -1 when the line is of another key or no such line.
+ */
+int64_t keyring_line_left(const char *line, int32_t serial);
+
 #endif

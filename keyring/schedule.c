@@ -106,3 +106,22 @@ int keyring_derive(const struct keyring_cipher *c, const uint8_t *secret, uint64
 	secret_wipe(iv, sizeof(iv));
 	return ret;
 }
+
+int keyring_next_secret(const struct keyring_cipher *c, uint8_t *secret)
+{
+	uint8_t next[KEYRING_SECRET_MAX];
+	EVP_KDF *kdf = EVP_KDF_fetch(NULL, OSSL_KDF_NAME_TLS1_3_KDF, NULL);
+	EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
+	int ret = -EIO;
+
+	if (ctx && expand_label(ctx, c, secret, "traffic upd", next, c->secret_len)) {
+		memcpy(secret, next, c->secret_len);
+		ret = 0;
+	} else {
+		secret_wipe(secret, c->secret_len);
+	}
+	EVP_KDF_CTX_free(ctx);
+	EVP_KDF_free(kdf);
+	secret_wipe(next, sizeof(next));
+	return ret;
+}

@@ -257,13 +257,22 @@ static MAYBE_UNUSED long fake_keyctl(int cmd, unsigned long a, unsigned long b, 
 	case KEYCTL_UNLINK:
 		ring.unlinked = true;
 		return 0;
+	case KEYCTL_READ:
+		errno = ring.error;
+		memset((void *)b, 0x5e, 64); /* fill_secrets' length */
+		return ring.error ? -1 : 64;
 	default:
 		return 0;
 	}
 }
 
+static MAYBE_UNUSED int64_t fake_key_left(int32_t serial)
+{
+	return serial == KEY ? 600 : -1;
+}
+
 static const struct keyring_syscalls fake = {fake_setsockopt, fake_getsockopt, fake_add_key,
-                                             fake_keyctl};
+                                             fake_keyctl, fake_key_left};
 
 /* ------------------------------------------------------------------------ the gate */
 

@@ -193,6 +193,95 @@ static void test_the_whole_way(void **state)
 	assert_false(g->failed);
 }
 
+static void rekey(uint64_t id, uint32_t direction)
+{
+	memset(g->in, 0, sizeof(*g->in));
+	g->in->rekey.direction = direction;
+	from_relay(MSG_REKEY, id, up_fd);
+}
+
+static void test_rekeys_each_direction(void **state)
+{
+	const struct session *s;
+
+	(void)state;
+	g->selftest[SELFTEST_REKEY].ok = true;
+	handing_over(1);
+	fill_secrets(&g->in->release.secrets);
+	from_relay(MSG_RELEASE, 1, up_fd);
+	assert_int_equal(((const struct msg_live *)sent(relay, MSG_LIVE))->rekey_records,
+	                 KEYRING_RECORDS_MAX / 2);
+	rekey(1, KEYRING_RX);
+	assert_int_equal(((const struct msg_rekey *)sent(relay, MSG_REKEYED))->direction,
+	                 KEYRING_RX);
+	rekey(1, KEYRING_TX);
+	assert_int_equal(((const struct msg_rekey *)sent(relay, MSG_REKEYED))->direction,
+	                 KEYRING_TX);
+	s = session_find(&g->sessions, 1);
+	assert_int_equal(s->state, SESSION_LIVE);
+	assert_int_equal(s->rekeys[KEYRING_RX], 1);
+	assert_int_equal(s->rekeys[KEYRING_TX], 1);
+	assert_false(g->failed);
+}
+
+static void test_no_rekey_where_the_kernel_cant(void **state)
+{
+	(void)state;
+	handing_over(1);
+	fill_secrets(&g->in->release.secrets);
+	from_relay(MSG_RELEASE, 1, up_fd);
+	assert_int_equal(((const struct msg_live *)sent(relay, MSG_LIVE))->rekey_records, 0);
+	rekey(1, KEYRING_RX);
+	expect_fatal();
+}
+
+static void test_a_rekey_that_fails_ends_it(void **state)
+{
+	static const struct {
+		int key, ktls;
+		const char *code;
+	} all[] = {{EKEYREVOKED, 0, "session.revoked"},
+	           {ENOKEY, 0, "session.revoked"},
+	           {EKEYEXPIRED, 0, "session.lease-over"},
+	           {0, EBUSY, "session.rekey"}};
+
+	(void)state;
+	g->selftest[SELFTEST_REKEY].ok = true;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		live(i + 1);
+		ring.revoked = false;
+		ring.error = all[i].key;
+		ring.ktls = all[i].ktls;
+		rekey(i + 1, KEYRING_TX);
+		expect_cut(i + 1, all[i].code);
+		assert_true(ring.revoked);
+		ring.error = ring.ktls = 0;
+	}
+	assert_false(g->failed);
+}
+
+static void test_a_rekey_of_another_socket_is_fatal(void **state)
+{
+	int other = socket(AF_INET, SOCK_STREAM, 0);
+
+	(void)state;
+	g->selftest[SELFTEST_REKEY].ok = true;
+	live(1);
+	memset(g->in, 0, sizeof(*g->in));
+	from_relay(MSG_REKEY, 1, other);
+	close(other);
+	expect_fatal();
+}
+
+static void test_a_rekey_of_no_direction_is_fatal(void **state)
+{
+	(void)state;
+	g->selftest[SELFTEST_REKEY].ok = true;
+	live(1);
+	rekey(1, KEYRING_TX + 1);
+	expect_fatal();
+}
+
 static void test_gate_fills_its_own_record(void **state)
 {
 	const struct msg_appraise *m = appraising(1);
@@ -1192,6 +1281,11 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
 	        T(test_the_whole_way),
+	        T(test_rekeys_each_direction),
+	        T(test_no_rekey_where_the_kernel_cant),
+	        T(test_a_rekey_that_fails_ends_it),
+	        T(test_a_rekey_of_another_socket_is_fatal),
+	        T(test_a_rekey_of_no_direction_is_fatal),
 	        T(test_gate_fills_its_own_record),
 	        T(test_nonces_differ),
 	        T(test_a_clean_end_lets_the_tail_out),

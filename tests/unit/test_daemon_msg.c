@@ -84,7 +84,8 @@ static void assert_malformed(const void *p, size_t len, unsigned fds)
 static bool wants_fd(enum msg_type t)
 {
 	return t == MSG_LISTEN || t == MSG_CONNECT || t == MSG_APPRAISE || t == MSG_RELEASE ||
-	       t == MSG_POLICY || t == MSG_ADVANCE || t == MSG_COLLATERAL;
+	       t == MSG_POLICY || t == MSG_ADVANCE || t == MSG_COLLATERAL || t == MSG_REKEY ||
+	       t == MSG_LOOKED;
 }
 
 static void every_type_there_and_back(void **state)

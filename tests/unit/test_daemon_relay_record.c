@@ -111,6 +111,50 @@ static void key_updates(void **state)
 	assert_bad(take(22, behind + 7, 3), "relay.key-update");
 }
 
+/* On a kernel that can: by itself, whole, with one of the two values, and nothing in between. */
+static void key_updates_followed(void **state)
+{
+	static const char *const bad[] = {"\x18\0\0\1\2", "\x18\0\0\2\0", "\x18\0\1\1\0",
+	                                  "\x18\1\0\1\0"};
+
+	(void)state;
+	control.can_update = true;
+	assert_int_equal(take(22, "\x18\0\0\1\0", 5), TAKE_UPDATE);
+	assert_int_equal(take(22, "\x18\0\0\1\1", 5), TAKE_UPDATE_BOTH);
+	assert_int_equal(take(23, "x", 1), TAKE_DATA);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_bad(take(22, bad[i], 5), "relay.record");
+	assert_bad(take(22, "\x18\0\0\1", 4), "relay.record");
+	assert_bad(take(22, "\x18", 1), "relay.record");
+	assert_bad(take(22, "\x18\0\0\1\0\4", 6), "relay.record");
+	assert_bad(take(22, "\4\0\0\1x\x18\0\0\1\0", 10), "relay.record");
+	setup(state);
+	control.can_update = true;
+	/* Not one inside a ticket. */
+	assert_int_equal(take(22, "\4\0\0\6", 4), TAKE_NOTHING);
+	assert_int_equal(take(22, "\x18\0\0\1\0", 5), TAKE_NOTHING);
+}
+
+static void updates_are_bounded(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < RELAY_UPDATES; i++)
+		assert_true(relay_update_admit(&control, 0, 5000));
+	assert_false(relay_update_admit(&control, 0, 5000));
+	assert_false(relay_update_admit(&control, RELAY_UPDATE_RECORDS - 1, 5000));
+	assert_true(relay_update_admit(&control, RELAY_UPDATE_RECORDS, 5000));
+	assert_false(relay_update_admit(&control, 0, 5000 + RELAY_UPDATE_MS - 1));
+	assert_true(relay_update_admit(&control, 0, 5000 + RELAY_UPDATE_MS));
+	assert_false(relay_update_admit(&control, 0, 5000 + RELAY_UPDATE_MS));
+	/* What is earned is not hoarded beyond the start. */
+	for (unsigned i = 0; i < RELAY_UPDATES; i++)
+		assert_true(relay_update_admit(&control, i ? 0 : UINT64_MAX, 10000));
+	assert_false(relay_update_admit(&control, 0, 10000));
+	/* As many as one likes, with records between. */
+	for (unsigned i = 0; i < 1000; i++)
+		assert_true(relay_update_admit(&control, 1000, 10000));
+}
+
 static void other_messages(void **state)
 {
 	(void)state;
@@ -161,8 +205,9 @@ static void limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        T(data),        T(alerts),      T(other_types),    T(tickets), T(fragments),
-	        T(interrupted), T(key_updates), T(other_messages), T(counts),  T(limit),
+	        T(data),      T(alerts),      T(other_types),          T(tickets),
+	        T(fragments), T(interrupted), T(key_updates),          T(other_messages),
+	        T(counts),    T(limit),       T(key_updates_followed), T(updates_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@
 #include "core/codes.h"
 #include "daemon/relay.h"
 #include "daemon/role.h"
+#include "daemon/selftest.h"
 #include "keyring/keyring.h"
 #include "relay_lab.h"
 
@@ -37,6 +38,8 @@ static struct child *relay; /* the one of this test */
 static struct keyring keyring;
 static struct msg_head head;
 static union msg_any msg;
+static uint64_t rekey_records; /* what gate says at LIVE; 0 where the kernel can't */
+static bool can_rekey;
 static int msg_fd;
 
 static void spawn(enum who w)
@@ -188,6 +191,27 @@ static void peer_send(SSL *ssl, uint64_t n)
 	}
 }
 
+/* The same, and it reads what is sent meanwhile, as a peer must that is asked for a KeyUpdate. */
+static void peer_send_answering(SSL *ssl, uint64_t n)
+{
+	uint8_t chunk[16384];
+
+	for (uint64_t at = 0; at < n; at += sizeof(chunk)) {
+		size_t len = n - at < sizeof(chunk) ? n - at : sizeof(chunk);
+
+		fill(chunk, len, at);
+		if (SSL_write(ssl, chunk, (int)len) <= 0)
+			return;
+		if (ready(SSL_get_fd(ssl), 0)) {
+			int flags = fcntl(SSL_get_fd(ssl), F_GETFL);
+
+			fcntl(SSL_get_fd(ssl), F_SETFL, flags | O_NONBLOCK);
+			SSL_read(ssl, &(char){0}, 1);
+			fcntl(SSL_get_fd(ssl), F_SETFL, flags);
+		}
+	}
+}
+
 /* Until close_notify, or n bytes. */
 static void peer_receive(struct peer *p, SSL *ssl, uint64_t n)
 {
@@ -278,6 +302,7 @@ static void assert_peer_got(const struct peer *p, uint64_t n)
 struct session {
 	uint64_t id;
 	int app;
+	uint16_t suite;
 	struct keyring_released key;
 };
 
@@ -319,6 +344,8 @@ static void to_live(struct session *s, struct peer *p)
 	s->id = to_handover(p);
 	tell(MSG_HANDOVER, s->id, NULL, -1);
 	assert_int_equal(expect(MSG_RELEASE), s->id);
+	uint16_t suite = msg.release.secrets.suite;
+
 	verdict_init(&v, "db", time(NULL));
 	check_add(&v.checks, "auth.finished", CHECK_PASS, "for the test");
 	verdict_seal(&v);
@@ -335,7 +362,11 @@ static void to_live(struct session *s, struct peer *p)
 	if (keyring_release(&keyring, &v, &rq, &s->key, &step))
 		fail_msg("%s", step);
 	close(msg_fd);
-	tell(MSG_LIVE, s->id, &(struct msg_live){.until = s->key.until}, -1);
+	s->suite = suite;
+	tell(MSG_LIVE, s->id,
+	     &(struct msg_live){.until = s->key.until,
+	                        .rekey_records = can_rekey ? rekey_records : 0},
+	     -1);
 }
 
 static struct session open_session(struct peer *p, void (*serve)(struct peer *, SSL *))
@@ -352,7 +383,63 @@ static int setup(void **state)
 {
 	(void)state;
 	relay = &child[USUAL];
+	rekey_records = KEYRING_RECORDS_MAX / 2;
 	return 0;
+}
+
+/* --------------------------------------------------------------- gate, for rekeys */
+
+/* Does what gate does until the session closes, which is left for the test to look at. */
+struct rekeyer {
+	pthread_t thread;
+	const struct session *s;
+	unsigned n[2];
+	int err;
+};
+
+static void *rekeyer_main(void *arg)
+{
+	struct rekeyer *k = arg;
+
+	while (ready(relay->gate, 300000)) {
+		struct msg_head h;
+		union msg_any m;
+		int fd = -1;
+
+		if (recv(relay->gate, &h, sizeof(h), MSG_PEEK) != sizeof(h) || h.type != MSG_REKEY)
+			break;
+		k->err = msg_recv(relay->gate, &h, &m, sizeof(m), &fd);
+		if (k->err)
+			break;
+
+		const struct keyring_rekey rq = {.fd = fd,
+		                                 .serial = k->s->key.serial,
+		                                 .suite = k->s->suite,
+		                                 .direction =
+		                                         (enum keyring_direction)m.rekey.direction,
+		                                 .left = 600};
+
+		k->err = keyring_rekey(&rq);
+		close(fd);
+		if (k->err)
+			break;
+		k->n[rq.direction]++;
+		k->err = msg_send(relay->gate, MSG_REKEYED, h.session, &m.rekey, -1);
+	}
+	return NULL;
+}
+
+static void rekeyer_start(struct rekeyer *k, const struct session *s)
+{
+	k->s = s;
+	assert_int_equal(pthread_create(&k->thread, NULL, rekeyer_main, k), 0);
+}
+
+static void rekeyer_join(struct rekeyer *k)
+{
+	pthread_join(k->thread, NULL);
+	if (k->err)
+		fail_msg("rekey: %s", strerror(-k->err));
 }
 
 /* ------------------------------------------------------------------------ tests */
@@ -649,7 +736,13 @@ static void key_update(void **state)
 {
 	(void)state;
 	struct peer p = {0};
+	bool can = can_rekey;
+
+	can_rekey = false; /* as gate tells it where the kernel can't */
+
 	struct session s = open_session(&p, serve_key_update);
+
+	can_rekey = can;
 
 	app_send(s.app, 100, 100);
 	atomic_store(&p.go, true);
@@ -659,6 +752,177 @@ static void key_update(void **state)
 	assert_int_equal(msg.closed.peer_to_app, 0);
 	peer_join(&p);
 	assert_false(p.closed);
+}
+
+/* Each of its updates asks for one in return; what follows comes through, both ways. */
+static void serve_key_updates(struct peer *p, SSL *ssl)
+{
+	uint8_t chunk[1000];
+
+	for (int i = 0; i < 20; i++) {
+		SSL_key_update(ssl,
+		               i % 2 ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED);
+		SSL_do_handshake(ssl);
+		if (i % 3 == 0) {
+			SSL_new_session_ticket(ssl);
+			SSL_do_handshake(ssl);
+		}
+		fill(chunk, sizeof(chunk), (uint64_t)i * sizeof(chunk));
+		SSL_write(ssl, chunk, sizeof(chunk));
+	}
+	SSL_shutdown(ssl);
+	peer_receive(p, ssl, UINT64_MAX);
+}
+
+static void key_updates_by_the_peer(void **state)
+{
+	(void)state;
+	static const char *const suites[] = {"TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256",
+	                                     "TLS_CHACHA20_POLY1305_SHA256"};
+
+	if (!can_rekey)
+		skip();
+	for (size_t i = 0; i < 3; i++) {
+		struct peer p = {.suite = suites[i]};
+		struct session s = open_session(&p, serve_key_updates);
+		struct rekeyer k = {0};
+
+		rekeyer_start(&k, &s);
+		app_send(s.app, 5000, 5000);
+		assert_app_gets(s.app, 20000);
+		lab_sleep_ms(200); /* the last one asked for comes back while nothing is sent */
+		app_send(s.app, 0, 1);
+		close(s.app);
+		rekeyer_join(&k);
+		expect_end(s.id, 5000, 20000);
+		peer_join(&p);
+		assert_peer_got(&p, 5000);
+		assert_int_equal(k.n[KEYRING_RX], 20);
+		assert_in_range(k.n[KEYRING_TX], 1,
+		                10); /* several asked for may be answered by one */
+	}
+}
+
+/* KEYGATE_REKEY_MIB for more than an everyday run has time for. */
+static uint64_t rekey_bytes(void)
+{
+	const char *mib = getenv("KEYGATE_REKEY_MIB");
+
+	return (mib ? strtoull(mib, NULL, 10) : 32) * MIB;
+}
+
+static void serve_rekeyed_upload(struct peer *p, SSL *ssl)
+{
+	peer_receive(p, ssl, UINT64_MAX);
+	SSL_shutdown(ssl);
+}
+
+static void serve_rekeyed_download(struct peer *p, SSL *ssl)
+{
+	peer_send_answering(ssl, rekey_bytes());
+	SSL_shutdown(ssl);
+	peer_receive(p, ssl, UINT64_MAX);
+}
+
+/* By its own limit, in both directions, as KEYRING_RECORDS_MAX / 2 would have it in a long life. */
+static void a_key_each_thousand_records(void **state)
+{
+	(void)state;
+	uint64_t n = rekey_bytes(), records = n / 16384;
+	struct peer p = {0};
+	struct rekeyer k = {0};
+
+	if (!can_rekey)
+		skip();
+	rekey_records = 1000;
+
+	struct session s = open_session(&p, serve_rekeyed_upload);
+
+	rekeyer_start(&k, &s);
+	app_send(s.app, n, 65536);
+	shutdown(s.app, SHUT_WR);
+	assert_app_gets(s.app, 0);
+	close(s.app);
+	rekeyer_join(&k);
+	expect_end(s.id, n, 0);
+	peer_join(&p);
+	assert_peer_got(&p, n);
+	printf("up:   %llu bytes, %u keys\n", (unsigned long long)n, k.n[KEYRING_TX]);
+	assert_true(k.n[KEYRING_TX] >= records / 1004 && k.n[KEYRING_RX] == 0);
+
+	memset(&p, 0, sizeof(p));
+	memset(&k, 0, sizeof(k));
+	s = open_session(&p, serve_rekeyed_download);
+	rekeyer_start(&k, &s);
+	assert_app_gets(s.app, n);
+	close(s.app);
+	rekeyer_join(&k);
+	expect_end(s.id, 0, n);
+	peer_join(&p);
+	printf("down: %llu bytes, %u keys, asked for with %u\n", (unsigned long long)n,
+	       k.n[KEYRING_RX], k.n[KEYRING_TX]);
+	/* The peer takes its time to answer; it is asked once a key. */
+	assert_true(k.n[KEYRING_RX] >= 1 && k.n[KEYRING_RX] <= k.n[KEYRING_TX]);
+}
+
+/* A revoked key gives no next one. */
+static void a_revoked_key_is_not_followed(void **state)
+{
+	(void)state;
+	struct peer p = {0};
+	int fd;
+
+	if (!can_rekey)
+		skip();
+
+	struct session s = open_session(&p, serve_key_updates);
+
+	assert_int_equal(expect(MSG_REKEY), s.id);
+	fd = msg_fd;
+	assert_int_equal(keyring_revoke(s.key.serial), 0);
+	assert_int_equal(keyring_rekey(&(struct keyring_rekey){.fd = fd,
+	                                                       .serial = s.key.serial,
+	                                                       .suite = s.suite,
+	                                                       .direction = KEYRING_RX,
+	                                                       .left = 600}),
+	                 -EKEYREVOKED);
+	close(fd);
+	tell(MSG_CUT, s.id, &(struct msg_cut){.code = "session.revoked"}, -1);
+	expect_closed(s.id, "session.revoked");
+	assert_app_reset(s.app);
+	close(s.app);
+	peer_join(&p);
+}
+
+static void serve_update_flood(struct peer *p, SSL *ssl)
+{
+	(void)p;
+	for (int i = 0; i < 1000; i++) {
+		if (!SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED) ||
+		    SSL_do_handshake(ssl) != 1)
+			break;
+	}
+	SSL_read(ssl, &(char){0}, 1);
+}
+
+static void a_flood_of_key_updates(void **state)
+{
+	(void)state;
+	struct peer p = {0};
+	struct rekeyer k = {0};
+
+	if (!can_rekey)
+		skip();
+
+	struct session s = open_session(&p, serve_update_flood);
+
+	rekeyer_start(&k, &s);
+	assert_app_reset(s.app);
+	close(s.app);
+	rekeyer_join(&k);
+	expect_closed(s.id, "relay.key-update");
+	assert_in_range(k.n[KEYRING_RX], RELAY_UPDATES, 2 * RELAY_UPDATES);
+	peer_join(&p);
 }
 
 /* OpenSSL sends one when a record that it reads is bad. */
@@ -1138,6 +1402,10 @@ int main(void)
 	        T(reset_by_peer),
 	        T(tickets_between),
 	        T(key_update),
+	        T(key_updates_by_the_peer),
+	        T(a_key_each_thousand_records),
+	        T(a_revoked_key_is_not_followed),
+	        T(a_flood_of_key_updates),
 	        T(fatal_alert),
 	        T(bad_records),
 	        T(cut_in_a_download),
@@ -1156,6 +1424,11 @@ int main(void)
 
 	if (!have_ktls())
 		return cmocka_run_group_tests(none, NULL, NULL);
+	struct selftest t[SELFTESTS];
+
+	(void)selftest_run(t);
+	can_rekey = t[SELFTEST_REKEY].ok;
+	printf("ktls.rekey: %s\n", t[SELFTEST_REKEY].detail);
 	(void)signal(SIGPIPE, SIG_IGN);
 	for (int i = 0; i < CHILDREN; i++)
 		spawn((enum who)i);

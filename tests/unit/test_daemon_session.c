@@ -80,18 +80,19 @@ static void test_open_is_counted(void **state)
 	assert_int_equal(t.open, 0);
 }
 
-/* Rows: state; what APPRAISE, RELEASE, CLOSED do. Everything else is fatal anywhere. */
+/* Rows: state; what APPRAISE, RELEASE, REKEY and LOOKED, CLOSED do. Everything else is fatal
+ * anywhere. */
 static void test_what_relay_may_say(void **state)
 {
 	static const struct {
 		enum session_state in;
-		enum session_move appraise, release, closed;
+		enum session_move appraise, release, rekey, closed;
 	} rows[] = {
-	        {SESSION_CONNECTING, MOVE_DO, MOVE_FATAL, MOVE_DO},
-	        {SESSION_APPRAISING, MOVE_FATAL, MOVE_FATAL, MOVE_DO},
-	        {SESSION_HANDOVER, MOVE_FATAL, MOVE_DO, MOVE_DO},
-	        {SESSION_LIVE, MOVE_FATAL, MOVE_FATAL, MOVE_DO},
-	        {SESSION_CLOSING, MOVE_IGNORE, MOVE_IGNORE, MOVE_DO},
+	        {SESSION_CONNECTING, MOVE_DO, MOVE_FATAL, MOVE_FATAL, MOVE_DO},
+	        {SESSION_APPRAISING, MOVE_FATAL, MOVE_FATAL, MOVE_FATAL, MOVE_DO},
+	        {SESSION_HANDOVER, MOVE_FATAL, MOVE_DO, MOVE_FATAL, MOVE_DO},
+	        {SESSION_LIVE, MOVE_FATAL, MOVE_FATAL, MOVE_DO, MOVE_DO},
+	        {SESSION_CLOSING, MOVE_IGNORE, MOVE_IGNORE, MOVE_IGNORE, MOVE_DO},
 	};
 	struct session s = {.id = 1};
 
@@ -100,9 +101,12 @@ static void test_what_relay_may_say(void **state)
 		s.state = rows[i].in;
 		assert_int_equal(session_from_relay(&s, MSG_APPRAISE), rows[i].appraise);
 		assert_int_equal(session_from_relay(&s, MSG_RELEASE), rows[i].release);
+		assert_int_equal(session_from_relay(&s, MSG_REKEY), rows[i].rekey);
+		assert_int_equal(session_from_relay(&s, MSG_LOOKED), rows[i].rekey);
 		assert_int_equal(session_from_relay(&s, MSG_CLOSED), rows[i].closed);
 		for (int type = MSG_NONE; type < MSG_MAX; type++) {
-			if (type != MSG_APPRAISE && type != MSG_RELEASE && type != MSG_CLOSED)
+			if (type != MSG_APPRAISE && type != MSG_RELEASE && type != MSG_CLOSED &&
+			    type != MSG_REKEY && type != MSG_LOOKED)
 				assert_int_equal(session_from_relay(&s, (enum msg_type)type),
 				                 MOVE_FATAL);
 		}

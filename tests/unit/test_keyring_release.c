@@ -18,6 +18,7 @@
 #include "core/bytes.h"
 #include "core/secret.h"
 #include "keyring/internal.h"
+#include "keyring/ring.h"
 
 enum { NOW = 1000000, ROOT = 11, RING = 22, KEY = 33, FD = 44 };
 
@@ -70,6 +71,15 @@ static int fake_setsockopt(int fd, int level, int name, const void *val, unsigne
 
 static uint16_t reported_version, reported_cipher;
 static int reported_directions;
+
+static unsigned long read_n; /* what the key holds of payload */
+static int64_t key_left;
+
+static int64_t fake_key_left(int32_t serial)
+{
+	assert_int_equal(serial, KEY);
+	return key_left;
+}
 
 static int fake_getsockopt(int fd, int level, int name, void *val, unsigned *len)
 {
@@ -127,6 +137,18 @@ static long fake_keyctl(int cmd, unsigned long a, unsigned long b, unsigned long
 		return step("timeout(%lu) ", b) ? 0 : -1;
 	case KEYCTL_SETPERM:
 		return step("perm(%lu,%08lx) ", a, b) ? 0 : -1;
+	case KEYCTL_READ:
+		assert_int_equal(a, KEY);
+		assert_int_equal(c, sizeof(payload));
+		memcpy((void *)b, payload, read_n); // NOLINT(performance-no-int-to-ptr)
+		return step("read ") ? (long)read_n : -1;
+	case KEYCTL_UPDATE:
+		assert_int_equal(a, KEY);
+		assert_int_equal(c, payload_n);
+		if (!step("update "))
+			return -1;
+		memcpy(payload, (const void *)b, c); // NOLINT(performance-no-int-to-ptr)
+		return 0;
 	case KEYCTL_REVOKE:
 		return step("revoke(%lu) ", a) ? 0 : -1;
 	case KEYCTL_UNLINK:
@@ -142,6 +164,7 @@ static const struct keyring_syscalls fake = {
         .getsockopt = fake_getsockopt,
         .add_key = fake_add_key,
         .keyctl = fake_keyctl,
+        .key_left = fake_key_left,
 };
 
 static int fake_arm(void *ctx, uint64_t session, int32_t serial, uint64_t deadline)
@@ -224,7 +247,7 @@ static void assert_refused(int err, const char *code)
 	assert_int_equal(calls, 0);
 }
 
-#define KEY_STEPS "search add timeout(300) perm(33,2b210000) "
+#define KEY_STEPS "search add timeout(300) perm(33,2f210000) "
 
 static void order_and_bytes(void **state)
 {
@@ -275,7 +298,7 @@ static void first_session_of_a_destination(void **state)
 	ring_there = false;
 	assert_int_equal(release(), 0);
 	assert_string_equal(trace, "search mkring perm(22,0f0b0000) add timeout(300) "
-	                           "perm(33,2b210000) arm rx tx ");
+	                           "perm(33,2f210000) arm rx tx ");
 }
 
 static void verdict_ends_before_the_lease(void **state)
@@ -283,7 +306,7 @@ static void verdict_ends_before_the_lease(void **state)
 	(void)state;
 	request.lease = 3600;
 	assert_int_equal(release(), 0);
-	assert_string_equal(trace, "search add timeout(500) perm(33,2b210000) arm rx tx ");
+	assert_string_equal(trace, "search add timeout(500) perm(33,2f210000) arm rx tx ");
 	assert_int_equal(released.until, NOW + 500);
 }
 
@@ -295,7 +318,7 @@ static void lease_without_end(void **state)
 	check_add(&verdict.checks, "auth.finished", CHECK_PASS, "for the test");
 	verdict_seal(&verdict);
 	assert_int_equal(release(), 0);
-	assert_string_equal(trace, "search add timeout(4294967295) perm(33,2b210000) arm rx tx ");
+	assert_string_equal(trace, "search add timeout(4294967295) perm(33,2f210000) arm rx tx ");
 }
 
 /* Every step of the longest release fails once. */
@@ -311,13 +334,13 @@ static void failures(void **state)
 	        {"release.keyring", "search mkring perm(22,0f0b0000) add timeout(300) revoke(33) "
 	                            "unlink(33,22) "},
 	        {"release.keyring", "search mkring perm(22,0f0b0000) add timeout(300) "
-	                            "perm(33,2b210000) revoke(33) unlink(33,22) "},
+	                            "perm(33,2f210000) revoke(33) unlink(33,22) "},
 	        {"release.arm", "search mkring perm(22,0f0b0000) add timeout(300) "
-	                        "perm(33,2b210000) arm revoke(33) unlink(33,22) "},
+	                        "perm(33,2f210000) arm revoke(33) unlink(33,22) "},
 	        {"release.ktls", "search mkring perm(22,0f0b0000) add timeout(300) "
-	                         "perm(33,2b210000) arm rx revoke(33) unlink(33,22) "},
+	                         "perm(33,2f210000) arm rx revoke(33) unlink(33,22) "},
 	        {"release.ktls", "search mkring perm(22,0f0b0000) add timeout(300) "
-	                         "perm(33,2b210000) arm rx tx revoke(33) unlink(33,22) "},
+	                         "perm(33,2f210000) arm rx tx revoke(33) unlink(33,22) "},
 	};
 
 	for (int i = 0; i < 9; i++) {
@@ -460,6 +483,129 @@ static void is_ktls(void **state)
 
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
+/* ---------------------------------------------------------------------- rekeys */
+
+static const struct keyring_rekey to_rx = {.fd = FD,
+                                           .serial = KEY,
+                                           .suite = SUITE_AES_128_GCM_SHA256,
+                                           .direction = KEYRING_RX,
+                                           .left = 200};
+
+static void released_key(void)
+{
+	memcpy(payload, secrets->client, 32);
+	memcpy(payload + 32, secrets->server, 32);
+	payload_n = read_n = 64;
+	key_left = 200;
+}
+
+/* The server's secret moves on and nothing else; its key starts at record 0. */
+static void rekeys_one_direction(void **state)
+{
+	const struct keyring_cipher *c = keyring_cipher_of(SUITE_AES_128_GCM_SHA256);
+	struct keyring_rekey to_tx = to_rx;
+	uint8_t client[32], server[32];
+	union keyring_info want;
+
+	(void)state;
+	released_key();
+	memcpy(client, secrets->client, 32);
+	memcpy(server, secrets->server, 32);
+	assert_int_equal(keyring_rekey(&to_rx), 0);
+	assert_string_equal(trace, "read update timeout(200) rx ");
+	assert_int_equal(keyring_next_secret(c, server), 0);
+	assert_memory_equal(payload, client, 32);
+	assert_memory_equal(payload + 32, server, 32);
+	assert_int_equal(keyring_derive(c, server, 0, &want), 0);
+	assert_memory_equal(rx, want.bytes, c->info_size);
+
+	to_tx.direction = KEYRING_TX;
+	key_left = 70; /* somebody has shortened it meanwhile */
+	assert_int_equal(keyring_rekey(&to_tx), 0);
+	assert_string_equal(trace, "read update timeout(200) rx read update timeout(70) tx ");
+	assert_int_equal(keyring_next_secret(c, client), 0);
+	assert_memory_equal(payload, client, 32);
+	assert_memory_equal(payload + 32, server, 32);
+	assert_int_equal(keyring_derive(c, client, 0, &want), 0);
+	assert_memory_equal(tx, want.bytes, c->info_size);
+}
+
+/* Whatever fails: nothing later is done, and the key is revoked. */
+static void rekey_fails(void **state)
+{
+	static const char *const traces[] = {"read revoke(33) ", "read update revoke(33) ",
+	                                     "read update timeout(200) revoke(33) revoke(33) ",
+	                                     "read update timeout(200) rx revoke(33) "};
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		released_key();
+		trace[0] = '\0';
+		calls = 0;
+		fail_at = i + 1;
+		fail_errno = EKEYREVOKED;
+		assert_int_equal(keyring_rekey(&to_rx), -EKEYREVOKED);
+		assert_string_equal(trace, traces[i]);
+	}
+}
+
+static void rekey_of_what_is_over_or_strange(void **state)
+{
+	static const struct {
+		int64_t left;
+		unsigned long n;
+		int err;
+	} all[] = {
+	        {0, 64, -EKEYEXPIRED}, {-1, 64, -ENOKEY}, {200, 63, -EBADMSG}, {200, 96, -EBADMSG}};
+	struct keyring_rekey rq = to_rx;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		released_key();
+		trace[0] = '\0';
+		key_left = all[i].left;
+		read_n = all[i].n;
+		assert_int_equal(keyring_rekey(&to_rx), all[i].err);
+		assert_string_equal(trace, "read revoke(33) ");
+	}
+	trace[0] = '\0';
+	rq.left = 0;
+	assert_int_equal(keyring_rekey(&rq), -EINVAL);
+	rq = to_rx;
+	rq.suite = 0x1304;
+	assert_int_equal(keyring_rekey(&rq), -EINVAL);
+	assert_string_equal(trace, "revoke(33) revoke(33) ");
+}
+
+static void lines_of_proc_keys(void **state)
+{
+	static const struct {
+		const char *line;
+		int64_t left;
+	} all[] = {
+	        {"00000021 I--Q---     1  59s 2f210000     0     0 user      keygate:db: 64", 59},
+	        {"00000021 I--Q---     1   9m 2f210000     0     0 user      keygate:db: 64", 540},
+	        {"00000021 I--Q---     1   2h 2f210000     0     0 user      keygate:db: 64", 7200},
+	        {"00000021 I--Q---     1   3d 2f210000     0     0 user      keygate:db: 64",
+	         259200},
+	        {"00000021 I--Q---     1   1w 2f210000     0     0 user      keygate:db: 64",
+	         604800},
+	        {"00000021 I--Q---     1 perm 2f210000     0     0 user      keygate:db: 64",
+	         UINT32_MAX},
+	        {"00000021 IR-Q---     1 expd 2f210000     0     0 user      keygate:db: 64", 0},
+	        {"00000022 I--Q---     1  59s 2f210000     0     0 user      keygate:db: 64", -1},
+	        {"00000021 I--Q---     1  59y 2f210000     0     0 user      keygate:db: 64", -1},
+	        {"00000021 I--Q---     1    s 2f210000     0     0 user      keygate:db: 64", -1},
+	        {"00000021 I--Q---     1 59sx 2f210000     0     0 user      keygate:db: 64", -1},
+	        {"00000021", -1},
+	        {"", -1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		assert_int_equal(keyring_line_left(all[i].line, KEY), all[i].left);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -474,6 +620,10 @@ int main(void)
 	        T(description_too_long),
 	        T(attach),
 	        T(is_ktls),
+	        T(rekeys_one_direction),
+	        T(rekey_fails),
+	        T(rekey_of_what_is_over_or_strange),
+	        T(lines_of_proc_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
