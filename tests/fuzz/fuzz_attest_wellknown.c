@@ -9,7 +9,7 @@
 #include <string.h>
 #include "attest/wellknown.h"
 
-enum { OPT_KEY = 1, OPT_NONCE = 2 };
+enum { OPT_KEY = 1, OPT_NONCE = 2, OPT_MAY_LACK = 4 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -22,6 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	in.body = (struct bytes){data + 1, size - 1};
 	in.spki_sha256 = data[0] & OPT_KEY ? key : NULL;
+	in.nonce_may_lack = data[0] & OPT_MAY_LACK;
 	in.nonce = data[0] & OPT_NONCE ? BYTES_OF(nonce) : BYTES_NONE;
 	if (wellknown_open(&in, &w, &checks) == 0) {
 		MUST(w.tee == TEE_SNP || w.tee == TEE_TDX);

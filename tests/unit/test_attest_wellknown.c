@@ -5,6 +5,7 @@
  */
 #include "tests/unit/attest_build.h"
 
+#include <errno.h>
 #include <zlib.h>
 #include "attest/wellknown.h"
 
@@ -434,6 +435,101 @@ static void every_octet_counts(void **state)
 	buf_free(&b);
 }
 
+/* ------------------------------------------------------------------- made here */
+
+/* A report for this key and nonce, and the document around it, with these endorsements. */
+static void make(struct buf *out, struct bytes asked, const struct bytes *endorsements, uint32_t n)
+{
+	uint8_t report[SNP_REPORT_LEN], data[64];
+
+	assert_int_equal(wellknown_binding(key, asked, data), 0);
+	make_report(report, data);
+	buf_reset(out);
+	assert_int_equal(
+	        wellknown_build(key, asked, TEE_SNP, BYTES_OF(report), endorsements, n, out), 0);
+}
+
+/* What is made is what is read; certificates and list come along however the platform has them. */
+static void made_and_read(void **state)
+{
+	static const char *const names[] = {"VCEK", "ASK", "ARK"};
+	const struct sim *p = platform();
+	struct bytes piece[3] = {der_view(&p->vek), der_view(&p->ask), der_view(&p->ark)};
+	struct buf b = buf_make(MAX);
+	uint8_t table[16384];
+	struct bytes as_table = {table, sim_table(names, piece, 3, table, sizeof(table))};
+	struct opened o;
+
+	(void)state;
+	for (int tabled = 0; tabled < 2; tabled++) {
+		make(&b, BYTES_OF(nonce), tabled ? &as_table : piece, tabled ? 1 : 3);
+		open_doc(&o, buf_view(&b), key, BYTES_OF(nonce));
+		expect_pass(&o.checks);
+		assert_string_equal(o.w.scheme, "tinfoil-v3");
+		assert_int_equal(o.w.endorsements_n, 2);
+		assert_true(bytes_equal(o.w.endorsements[0], piece[0]));
+		appraise(&o);
+		expect_pass(&o.checks);
+		wellknown_free(&o.w);
+	}
+	make(&b, BYTES_OF(nonce), &(struct bytes){(const uint8_t *)"no certificate", 14}, 1);
+	open_doc(&o, buf_view(&b), key, BYTES_OF(nonce));
+	expect_pass(&o.checks);
+	assert_int_equal(o.w.endorsements_n, 0);
+	wellknown_free(&o.w);
+	make(&b, BYTES_NONE, piece, 3);
+	open_doc(&o, buf_view(&b), key, BYTES_NONE);
+	expect_pass(&o.checks);
+	assert_string_equal(o.w.scheme, "tinfoil-v2");
+	appraise(&o);
+	expect_pass(&o.checks);
+	wellknown_free(&o.w);
+	buf_free(&b);
+}
+
+static void not_made(void **state)
+{
+	uint8_t big[WELLKNOWN_EVIDENCE_MAX + 1] = {0}, data[64];
+	struct buf b = buf_make(MAX);
+
+	(void)state;
+	assert_int_equal(wellknown_build(key, BYTES_NONE, TEE_SGX, BYTES_OF(data), NULL, 0, &b),
+	                 -ENOTSUP);
+	assert_int_equal(wellknown_build(key, BYTES_NONE, TEE_TDX, BYTES_NONE, NULL, 0, &b),
+	                 -EINVAL);
+	assert_int_equal(wellknown_build(key, BYTES_NONE, TEE_TDX, BYTES_OF(big), NULL, 0, &b),
+	                 -EINVAL);
+	assert_int_equal(wellknown_binding(key, (struct bytes){nonce, 31}, data), -EINVAL);
+	assert_int_equal(b.n, 0);
+	buf_free(&b);
+}
+
+/* Only a form that has no nonce is excused, and only where the caller says so. */
+static void a_nonce_may_lack(void **state)
+{
+	struct wellknown_input in = {
+	        .spki_sha256 = key, .nonce = BYTES_OF(other_key), .nonce_may_lack = true};
+	struct buf b = buf_make(MAX);
+	struct checks checks = {0};
+	struct wellknown w;
+
+	(void)state;
+	make(&b, BYTES_NONE, NULL, 0);
+	in.body = buf_view(&b);
+	assert_int_equal(wellknown_open(&in, &w, &checks), 0);
+	assert_int_equal(checks_find(&checks, "wellknown.nonce")->status, CHECK_SKIP);
+	assert_int_equal(checks_overall(&checks), CHECK_PASS);
+	assert_string_equal(w.binder, "certificate");
+	wellknown_free(&w);
+	make(&b, BYTES_OF(nonce), NULL, 0);
+	in.body = buf_view(&b);
+	memset(&checks, 0, sizeof(checks));
+	assert_int_equal(wellknown_open(&in, &w, &checks), 0);
+	expect_only(&checks, "wellknown.nonce", CHECK_FAIL);
+	wellknown_free(&w);
+	buf_free(&b);
+}
+
 static int tear_down(void **state)
 {
 	(void)state;
@@ -450,6 +546,9 @@ int main(void)
 	        cmocka_unit_test(third_version),
 	        cmocka_unit_test(third_version_is_strict),
 	        cmocka_unit_test(every_octet_counts),
+	        cmocka_unit_test(made_and_read),
+	        cmocka_unit_test(not_made),
+	        cmocka_unit_test(a_nonce_may_lack),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, tear_down);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tool's table of commands against its man page and its completion. */
+/* The tool's table of commands against its man page and its completion; and what the pages name. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "attest/transport.h"
 #include "core/file.h"
 
 static char *text_of(const char *path)
@@ -85,11 +86,45 @@ static void completion(void **state)
 	assert_true(each_command(in_completion) >= 15);
 }
 
+/* What follows `from` in the file, up to `to`, names every transport as `form` has it. */
+static void names_transports(const char *path, const char *from, const char *to, const char *form)
+{
+	char *text = text_of(path), *at = strstr(text, from),
+	     *end = at ? strstr(at + strlen(from), to) : NULL;
+
+	assert_non_null(end);
+	*end = '\0';
+	for (int t = TRANSPORT_NONE + 1; t < TRANSPORT_MAX; t++) {
+		const char *name = attest_transport_name((enum attest_transport)t);
+		const char *where = strstr(form, "@");
+		char item[64];
+
+		snprintf(item, sizeof(item), "%.*s%s%s", (int)(where - form), form, name,
+		         where + 1);
+		if (!strstr(at, item))
+			fail_msg("%s does not have \"%s\" after \"%s\"", path, item, from);
+	}
+	free(text);
+}
+
+static void transports(void **state)
+{
+	(void)state;
+	names_transports("docs/policy.md", "\n#### `transport`", "\n#### ", "`@`: ");
+	names_transports("docs/man/keygate-policy.5", "\n.It Cm transport", "\n.It ", "\n.Ar @");
+	names_transports("docs/man/keygate-attester.8", "\n.It Fl t , Fl -transport", "\n.It Fl n",
+	                 "\n.Cm @");
+	names_transports("docs/man/keygate.8", "\n.Fl -transport Ar name", "\n.Fl -anchor",
+	                 "\n.Cm @");
+	names_transports("packaging/keygate.bash-completion", "--transport) words=", "\n", "@");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(man_page),
 	        cmocka_unit_test(completion),
+	        cmocka_unit_test(transports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

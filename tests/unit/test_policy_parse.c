@@ -206,6 +206,37 @@ static void defaults(void **state)
 	policy_free(p);
 }
 
+/* Each transport with what it is always bound by, with the most that it can be, and with more. */
+static void every_transport(void **state)
+{
+	(void)state;
+	for (int t = TRANSPORT_NONE + 1; t < TRANSPORT_MAX; t++) {
+		enum attest_transport is = (enum attest_transport)t;
+		enum policy_binder least = policy_binder_from_name(attest_transport_binder(is));
+		enum policy_binder most = policy_binder_from_name(attest_transport_binder_most(is));
+
+		for (int b = BINDER_CERTIFICATE; b <= BINDER_CONNECTION; b++) {
+			struct policy_issues issues;
+			struct policy *p = NULL;
+			char text[512];
+			int rc;
+
+			snprintf(text, sizeof(text), GATE("transport = %s\nbinder = %s\n"),
+			         attest_transport_name(is),
+			         policy_binder_name((enum policy_binder)b));
+			rc = parse_two(text, NULL, &p, &issues);
+			if (!rc != (b <= (int)most))
+				fail_msg("%s", text);
+			if (!rc) {
+				assert_int_equal(p->destination[0].transport, is);
+				assert_int_equal(p->destination[0].binder, b);
+			}
+			policy_free(p);
+		}
+		assert_true(least <= most);
+	}
+}
+
 /* The only name of a destination is what its server is asked for. */
 static void server_name_of_name(void **state)
 {
@@ -1297,6 +1328,7 @@ int main(void)
 	        cmocka_unit_test(withdrawn),
 	        cmocka_unit_test(everything),
 	        cmocka_unit_test(defaults),
+	        cmocka_unit_test(every_transport),
 	        cmocka_unit_test(server_name_of_name),
 	        cmocka_unit_test(two_files),
 	        cmocka_unit_test(wrong_grammar),
