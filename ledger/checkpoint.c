@@ -10,17 +10,17 @@
 #include <string.h>
 #include <openssl/crypto.h>
 
-static bool root_fits(uint64_t size, const struct hash *root)
+bool ledger_root_fits(const struct checkpoint *cp)
 {
 	struct hash empty;
 
-	if (size)
+	if (cp->size)
 		return true;
 	ledger_empty_root(&empty);
-	return CRYPTO_memcmp(empty.v, root->v, HASH_LEN) == 0;
+	return CRYPTO_memcmp(empty.v, cp->root.v, HASH_LEN) == 0;
 }
 
-int ledger_checkpoint_parse(struct bytes text, struct checkpoint *out)
+int ledger_checkpoint_lines(struct bytes text, struct checkpoint *out)
 {
 	struct bytes origin;
 	struct bytes size;
@@ -32,13 +32,23 @@ int ledger_checkpoint_parse(struct bytes text, struct checkpoint *out)
 	    !ledger_line(&text, &size) || !ledger_line(&text, &root))
 		return -EINVAL;
 	if (origin.n == 0 || origin.n > NOTE_NAME_MAX || decimal_u64(size, INT64_MAX, &cp.size) ||
-	    ledger_hash_parse(root, &cp.root) || !root_fits(cp.size, &cp.root))
+	    ledger_hash_parse(root, &cp.root))
 		return -EINVAL;
 	while (text.n) {
 		if (!ledger_line(&text, &line) || line.n == 0 || line.n > LEDGER_LINE_MAX)
 			return -EINVAL;
 	}
 	memcpy(cp.origin, origin.p, origin.n);
+	*out = cp;
+	return 0;
+}
+
+int ledger_checkpoint_parse(struct bytes text, struct checkpoint *out)
+{
+	struct checkpoint cp;
+
+	if (ledger_checkpoint_lines(text, &cp) || !ledger_root_fits(&cp))
+		return -EINVAL;
 	*out = cp;
 	return 0;
 }

@@ -397,4 +397,49 @@ int ledger_note_sign(struct buf *note, const char *name, EVP_PKEY *key);
 /* Adds a cosignature/v1 line at time ts to a note. */
 int ledger_note_cosign(struct buf *note, const char *name, EVP_PKEY *key, int64_t ts);
 
+/* ---------------------------------------------------------------- witness.c */
+
+/*
+ * A witness's add-checkpoint (C2SP tlog-witness). Who serves it over HTTP reads the body, parses
+ * it, finds what it remembers of the origin, steps, and only then, with `next` durably written,
+ * sends the answer.
+ */
+enum { WITNESS_REQUEST_MAX = NOTE_MAX + 64 + PATH_MAX_HASHES * 48, WITNESS_REPLY_MAX = 4096 };
+
+#define WITNESS_SIZE_TYPE "text/x.tlog.size" /* the content type of a 409 */
+
+struct witness_request {
+	uint64_t old;
+	struct hash proof[PATH_MAX_HASHES];
+	uint32_t proof_n;
+	struct bytes note;    /* view into the body */
+	struct checkpoint cp; /* as it claims: nobody's signature was looked at */
+};
+
+/* 0, or -EINVAL, which is answered with 400; -ENOMEM. */
+int ledger_witness_parse(struct bytes body, struct witness_request *out);
+
+struct witness_self {
+	const char *name;
+	EVP_PKEY *key; /* Ed25519 */
+	int64_t at;    /* the time that the cosignature states, > 0 */
+};
+
+struct witness_answer {
+	unsigned status;         /* 200 400 403 404 409 422 */
+	const char *why;         /* static text; of a refusal it is the body, save for 409 */
+	bool fork;               /* 422, and the log signed two roots for one size: keep r->note */
+	struct ledger_last next; /* 200: what must be remembered before the answer leaves */
+};
+
+/*
+ * logs: whose checkpoints this witness cosigns; a log's key name is its origin. last: what it
+ * remembers of r->cp.origin; not known: nothing. *body gets what is sent: cosignature lines of
+ * 200, the size of 409, a line of text else. 0; -ENOMEM or -EINVAL (self can't sign): then there
+ * is no answer.
+ */
+int ledger_witness_step(const struct witness_request *r, const struct tlog_policy *logs,
+                        const struct ledger_last *last, const struct witness_self *self,
+                        struct witness_answer *out, struct buf *body);
+
 #endif

@@ -29,6 +29,10 @@ bool ledger_name_ok(struct bytes name);
 int ledger_base64_any(struct bytes text, uint8_t *out, size_t cap);
 int ledger_hash_parse(struct bytes text, struct hash *out);
 
+/* A checkpoint's lines, without asking whether an empty tree has the empty root. 0 or -EINVAL. */
+int ledger_checkpoint_lines(struct bytes text, struct checkpoint *out);
+bool ledger_root_fits(const struct checkpoint *cp);
+
 /* The zero value refuses. */
 enum sig_state { SIG_BAD = 0, SIG_UNAVAILABLE, SIG_GOOD };
 
