@@ -228,9 +228,26 @@ static void what_follows_is_not_touched(void **state)
 	over(&c, &s);
 }
 
+/* An answer that is no document is not read as one. */
+static void ends_with(const struct script *script, const char *id)
+{
+	struct scripted s = {0};
+	struct client c;
+	struct judged j;
+
+	converse(&c, &s, script, 8000);
+	judge(&c, &j);
+	assert_string_equal(j.checks.v[j.checks.n - 1].id, id);
+	assert_int_equal(j.checks.v[j.checks.n - 1].status, CHECK_FAIL);
+	over(&c, &s);
+}
+
 static void not_the_document(void **state)
 {
 	(void)state;
+	ends_with(&(struct script){.head = HEAD("404 Not Found", JSON LENGTH)}, "wellknown.status");
+	ends_with(&(struct script){.head = HEAD("200 OK", "Content-Type: text/html\r\n" LENGTH)},
+	          "wellknown.type");
 	refused(&(struct script){.head = HEAD("404 Not Found", JSON LENGTH)}, NULL,
 	        "wellknown.status");
 	refused(&(struct script){.head = HEAD("302 Found", "Location: /other\r\n" JSON LENGTH)},
@@ -485,6 +502,9 @@ static void other_requests_are_the_services(void **state)
 	untouched("GET " PATH "/ HTTP/1.1\r\n\r\n", NULL);
 	untouched("GET " PATH "?x=1 HTTP/1.1\r\n\r\n", NULL);
 	untouched("GET " PATH "?nonce=00 HTTP/1.1\r\n\r\n", NULL);
+	untouched("GET " PATH "?nonce=AB000000000000000000000000000000"
+	          "00000000000000000000000000000000 HTTP/1.1\r\n\r\n",
+	          NULL);
 	untouched("HEAD " PATH " HTTP/1.1\r\n\r\n", NULL);
 	untouched("POST " PATH " HTTP/1.1\r\nContent-Length: 0\r\n\r\n", NULL);
 	untouched("GET " PATH " HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody", NULL);
