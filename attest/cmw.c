@@ -19,6 +19,7 @@ enum { LABEL_MAX = 24 };
 #define LABEL_ENDORSEMENT "endorsement."
 #define LABEL_LEAF        "leaf"
 #define LABEL_PROOF       "proof"
+#define LABEL_BUNDLE      "bundle"
 
 /* ------------------------------------------------------------------- parsing */
 
@@ -86,6 +87,8 @@ static bool member(struct parse *p, struct reader *r, const struct item *label)
 		return record(r, CMW_TYPE_LEAF, CMW_IND_REFERENCE, NULL, &p->out->leaf);
 	if (item_is_text(label, LABEL_PROOF))
 		return record(r, CMW_TYPE_PROOF, CMW_IND_REFERENCE, NULL, &p->out->proof);
+	if (item_is_text(label, LABEL_BUNDLE))
+		return record(r, CMW_TYPE_BUNDLE, CMW_IND_REFERENCE, NULL, &p->out->bundle);
 	if (name.n > prefix.n && bytes_equal((struct bytes){name.p, prefix.n}, prefix))
 		return endorsement(p, r, (struct bytes){name.p + prefix.n, name.n - prefix.n});
 	return false;
@@ -131,7 +134,8 @@ static void put_record(struct buf *out, const char *label, const char *type, str
 int cmw_build(const struct cmw *c, struct buf *out)
 {
 	char type[CMW_TYPE_MAX], label[LABEL_MAX];
-	uint64_t members = 2 + (uint64_t)c->endorsements_n + !!c->leaf.n + !!c->proof.n;
+	uint64_t members =
+	        2 + (uint64_t)c->endorsements_n + !!c->leaf.n + !!c->proof.n + !!c->bundle.n;
 
 	if (c->endorsements_n > CMW_ENDORSEMENTS_MAX || !c->evidence.n ||
 	    !media_type(bytes_str(c->evidence_type), type, sizeof(type)))
@@ -145,6 +149,8 @@ int cmw_build(const struct cmw *c, struct buf *out)
 		put_record(out, LABEL_LEAF, CMW_TYPE_LEAF, c->leaf, CMW_IND_REFERENCE);
 	if (c->proof.n)
 		put_record(out, LABEL_PROOF, CMW_TYPE_PROOF, c->proof, CMW_IND_REFERENCE);
+	if (c->bundle.n)
+		put_record(out, LABEL_BUNDLE, CMW_TYPE_BUNDLE, c->bundle, CMW_IND_REFERENCE);
 	item_put_text(out, LABEL_TYPE);
 	item_put_text(out, CMW_TYPE_COLLECTION);
 	put_record(out, LABEL_EVIDENCE, type, c->evidence, CMW_IND_EVIDENCE);

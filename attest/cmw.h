@@ -5,7 +5,7 @@
  * Knows the envelope, not what is in it.
  *
  * Members, text keys: "__cmwc_t" (the collection's type), "evidence" (exactly one),
- * "endorsement.N" (N from 0), "leaf", "proof".
+ * "endorsement.N" (N from 0), "leaf", "proof", "bundle".
  */
 #ifndef KEYGATE_ATTEST_CMW_H
 #define KEYGATE_ATTEST_CMW_H
@@ -18,14 +18,16 @@ enum { CMW_ENDORSEMENTS_MAX = 16, CMW_TYPE_MAX = 96 };
 #define CMW_TYPE_COLLECTION "tag:keygate,2026:attested-release"
 #define CMW_TYPE_LEAF       "application/vnd.in-toto+json"
 #define CMW_TYPE_PROOF      "text/vnd.c2sp.tlog-proof"
+#define CMW_TYPE_BUNDLE     "application/vnd.dev.sigstore.bundle.v0.3+json"
 
 struct cmw {
 	char evidence_type[CMW_TYPE_MAX];
 	struct bytes evidence;
 	struct bytes endorsements[CMW_ENDORSEMENTS_MAX];
 	uint32_t endorsements_n;
-	struct bytes leaf;  /* n == 0: absent */
-	struct bytes proof; /* n == 0: absent */
+	struct bytes leaf;   /* n == 0: absent */
+	struct bytes proof;  /* n == 0: absent */
+	struct bytes bundle; /* Sigstore bundle; n == 0: absent */
 };
 
 /* An endorsement is told apart by its content: a certificate, a table of them, a CRL, collateral.

@@ -102,12 +102,12 @@ static int read_optional(const char *path, size_t max, uint8_t **out, size_t *n)
 	return path ? file_read(path, max, out, n) : 0;
 }
 
-/* Evidence, certificates, leaf and proof as one collection. */
+/* Evidence, certificates, leaf, proof and bundle as one collection. */
 int answer_cmw(const struct serve_config *c, const uint8_t report_data[static 64], struct buf *out)
 {
 	struct evidence e;
-	uint8_t *leaf = NULL, *proof = NULL, *extra = NULL;
-	size_t leaf_n = 0, proof_n = 0, extra_n = 0;
+	uint8_t *leaf = NULL, *proof = NULL, *bundle = NULL, *extra = NULL;
+	size_t leaf_n = 0, proof_n = 0, bundle_n = 0, extra_n = 0;
 	struct cmw cmw = {0};
 	int rc;
 
@@ -120,6 +120,8 @@ int answer_cmw(const struct serve_config *c, const uint8_t report_data[static 64
 	if (rc == 0)
 		rc = read_optional(c->proof, SERVE_PROOF_MAX, &proof, &proof_n);
 	if (rc == 0)
+		rc = read_optional(c->bundle, SERVE_BUNDLE_MAX, &bundle, &bundle_n);
+	if (rc == 0)
 		rc = read_optional(c->endorsement, EVIDENCE_ENDORSEMENTS_MAX, &extra, &extra_n);
 	if (rc)
 		goto out;
@@ -131,10 +133,12 @@ int answer_cmw(const struct serve_config *c, const uint8_t report_data[static 64
 		cmw.endorsements[cmw.endorsements_n++] = (struct bytes){extra, extra_n};
 	cmw.leaf = (struct bytes){leaf, leaf_n};
 	cmw.proof = (struct bytes){proof, proof_n};
+	cmw.bundle = (struct bytes){bundle, bundle_n};
 	rc = cmw_build(&cmw, out);
 out:
 	free(leaf);
 	free(proof);
+	free(bundle);
 	free(extra);
 	evidence_free(&e);
 	return rc;

@@ -50,6 +50,7 @@ static const struct argp_option serve_options[] = {
          "A service name to answer for; may be repeated. Without it any name is answered", 0},
         {"leaf", 'L', "FILE", 0, "Ledger leaf (statement) to staple", 0},
         {"proof", 'P', "FILE", 0, "Its tlog-proof; both are read anew for each connection", 0},
+        {"bundle", 'b', "FILE", 0, "Sigstore bundle of the release to staple; read anew too", 0},
         {"endorsement", 'e', "FILE", 0,
          "Certificates or CRLs (DER, PEM, certificate table) sent with the evidence", 0},
         {"simulate-tee", 's', "DIR", 0,
@@ -92,6 +93,9 @@ static error_t serve_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'P':
 		a->config.proof = arg;
+		return 0;
+	case 'b':
+		a->config.bundle = arg;
 		return 0;
 	case 'e':
 		a->config.endorsement = arg;

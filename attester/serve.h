@@ -20,7 +20,8 @@ enum {
 	SERVE_NAMES_MAX = 16,
 	SERVE_HANDSHAKE_MS = 20000,
 	SERVE_LEAF_MAX = 16384,
-	SERVE_PROOF_MAX = 131072
+	SERVE_PROOF_MAX = 131072,
+	SERVE_BUNDLE_MAX = 65536 /* a message has no room for more */
 };
 
 struct serve_config {
@@ -31,6 +32,7 @@ struct serve_config {
 	const char *leaf; /* path of the ledger leaf to staple, or NULL */
 	const char *
 	        proof; /* path of its tlog-proof, or NULL; both are read anew for each connection */
+	const char *bundle;      /* path of a Sigstore bundle to staple, or NULL; read anew too */
 	const char *endorsement; /* extra endorsements file, or NULL */
 	unsigned transports;     /* bits 1 << enum attest_transport that are answered */
 	unsigned max_connections;

@@ -20,6 +20,7 @@ static void must_be_the_same(const struct cmw *a, const struct cmw *b)
 	MUST(bytes_equal(a->evidence, b->evidence));
 	MUST(bytes_equal(a->leaf, b->leaf));
 	MUST(bytes_equal(a->proof, b->proof));
+	MUST(bytes_equal(a->bundle, b->bundle));
 	MUST(a->endorsements_n == b->endorsements_n);
 	for (uint32_t i = 0; i < a->endorsements_n; i++)
 		MUST(bytes_equal(a->endorsements[i], b->endorsements[i]));
@@ -35,6 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		must_lie_within(c.evidence, in);
 		must_lie_within(c.leaf, in);
 		must_lie_within(c.proof, in);
+		must_lie_within(c.bundle, in);
 		for (uint32_t i = 0; i < c.endorsements_n; i++)
 			must_lie_within(c.endorsements[i], in);
 		MUST(c.evidence.n);

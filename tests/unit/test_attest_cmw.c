@@ -75,6 +75,7 @@ static struct cmw full(void)
 	        .evidence = bytes_str("the evidence"),
 	        .leaf = bytes_str("{\"leaf\":1}"),
 	        .proof = bytes_str("c2sp.org/tlog-proof@v1\n"),
+	        .bundle = bytes_str("{\"bundle\":1}"),
 	        .endorsements_n = CMW_ENDORSEMENTS_MAX,
 	};
 	static char text[CMW_ENDORSEMENTS_MAX][16];
@@ -99,12 +100,15 @@ static void round_trip(void **state)
 			c.leaf = BYTES_NONE;
 		if (n % 3 == 1)
 			c.proof = BYTES_NONE;
+		if (n % 3 == 2)
+			c.bundle = BYTES_NONE;
 		assert_int_equal(cmw_build(&c, &b), 0);
 		assert_int_equal(cmw_parse(buf_view(&b), &d), 0);
 		assert_string_equal(d.evidence_type, c.evidence_type);
 		assert_true(bytes_equal(d.evidence, c.evidence));
 		assert_true(bytes_equal(d.leaf, c.leaf));
 		assert_true(bytes_equal(d.proof, c.proof));
+		assert_true(bytes_equal(d.bundle, c.bundle));
 		assert_int_equal(d.endorsements_n, n);
 		for (uint32_t i = 0; i < n; i++)
 			assert_true(bytes_equal(d.endorsements[i], c.endorsements[i]));
@@ -234,6 +238,9 @@ static void records_have_their_type_and_indicator(void **state)
 	        {"proof", CMW_TYPE_LEAF, "x", 1},
 	        {"proof", CMW_TYPE_PROOF, "x", 2},
 	        {"proof", CMW_TYPE_PROOF, "", -1},
+	        {"bundle", CMW_TYPE_PROOF, "x", 1},
+	        {"bundle", CMW_TYPE_BUNDLE, "x", 2},
+	        {"bundle", CMW_TYPE_BUNDLE, "", -1},
 	        {"endorsement.0", "application/vnd.keygate.snp-report", "x", 2},
 	        {"endorsement.0", CMW_TYPE_ENDORSEMENT, "x", 4},
 	        {"endorsement.0", CMW_TYPE_ENDORSEMENT, "", 2},
