@@ -57,7 +57,7 @@ static EVP_PKEY *known_key(struct bytes text)
 	BIO *bio;
 	long n = 0;
 
-	if (text.n > NOTE_MAX)
+	if (text.n > SIGSTORE_KEY_MAX)
 		return NULL;
 	if (text.n && text.p[0] == 0x30)
 		return sigstore_public_key(text, false);
@@ -72,18 +72,33 @@ static EVP_PKEY *known_key(struct bytes text)
 	return key;
 }
 
+bool sigstore_key_ok(struct bytes key)
+{
+	EVP_PKEY *k;
+
+	ERR_set_mark();
+	k = known_key(key);
+	ERR_pop_to_mark();
+	EVP_PKEY_free(k);
+	return k != NULL;
+}
+
 /* The one that is asked for: a certificate for a key, or the other way round, is refused. */
-static bool check_key(struct sigstore_job *j)
+static bool check_kind(struct sigstore_job *j)
 {
 	bool by_key = j->identity->key.n > 0;
 
-	if (by_key != !j->bundle->cert) {
-		check_add(j->checks, "sigstore.key", CHECK_FAIL, "%s",
-		          by_key ? "the bundle is signed with a certificate, not with the key"
-		                 : "the bundle is signed with a key, and none is given");
-		return false;
-	}
-	if (!by_key)
+	if (by_key == !j->bundle->cert)
+		return true;
+	check_add(j->checks, "sigstore.key", CHECK_FAIL, "%s",
+	          by_key ? "the bundle is signed with a certificate, not with the key"
+	                 : "the bundle is signed with a key, and none is given");
+	return false;
+}
+
+static bool check_signer(struct sigstore_job *j)
+{
+	if (j->bundle->cert)
 		return fulcio_verify(j);
 	ERR_set_mark();
 	j->key = known_key(j->identity->key);
@@ -136,8 +151,8 @@ static int judge(struct sigstore_job *j)
 		          "it is the signature of an artifact, and none is given");
 		goto out;
 	}
-	if (timestamps_verify(j) && rekor_promises_verify(j) && check_times(j) && check_key(j) &&
-	    take_key(j) && rekor_entries_verify(j) && signature_verify(j))
+	if (check_kind(j) && timestamps_verify(j) && rekor_promises_verify(j) && check_times(j) &&
+	    check_signer(j) && take_key(j) && rekor_entries_verify(j) && signature_verify(j))
 		ret = statement_verify(j);
 out:
 	buf_free(&pae);

@@ -205,9 +205,8 @@ static int check_envelope(struct sigstore_job *j)
 	if (!why) {
 		check_subject(j, json_member(s, "subject"));
 		if (check_predicate_type(j) && release_predicate_known(j->out->predicate_type))
-			ret = release_predicate_parse(j->out->predicate_type, j->bundle->payload,
-			                              json_member(s, "predicate"), j->at,
-			                              &j->out->statement, j->checks);
+			ret = release_predicate_parse(j->out->predicate_type, j->bundle->payload, s,
+			                              j->at, &j->out->statement, j->checks);
 	}
 	json_decref(s);
 	return ret;

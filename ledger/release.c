@@ -64,6 +64,20 @@ static const char *take_tinfoil(const json_t *predicate, struct statement *s)
 	return NULL;
 }
 
+/* The one subject, as in keygate's own statements: it can be denied by its digest. */
+static const char *take_subject(const json_t *statement, struct statement *s)
+{
+	const json_t *list = json_member(statement, "subject");
+	const json_t *subject = json_array_get(list, 0);
+
+	if (json_array_size(list) != 1 ||
+	    !json_text(subject, "name", s->subject, sizeof(s->subject)) ||
+	    hex_decode(json_view(json_member(json_member(subject, "digest"), "sha256")),
+	               s->subject_sha256, sizeof(s->subject_sha256)))
+		return "a statement with measurements has one subject with a name and a sha256";
+	return NULL;
+}
+
 /* statement.c's two checks: the form is the predicate's here, the end keeps its name. */
 static int take_own(struct bytes payload, int64_t at, struct statement *out, struct checks *checks)
 {
@@ -80,7 +94,7 @@ static int take_own(struct bytes payload, int64_t at, struct statement *out, str
 }
 
 int release_predicate_parse(const char *predicate_type, struct bytes payload,
-                            const json_t *predicate, int64_t at, struct statement *out,
+                            const json_t *statement, int64_t at, struct statement *out,
                             struct checks *checks)
 {
 	struct statement s = {0};
@@ -88,7 +102,8 @@ int release_predicate_parse(const char *predicate_type, struct bytes payload,
 
 	if (is_own(predicate_type))
 		return take_own(payload, at, out, checks);
-	why = take_tinfoil(predicate, &s);
+	why = take_subject(statement, &s);
+	why = why ? why : take_tinfoil(json_member(statement, "predicate"), &s);
 	snprintf(s.predicate_type, sizeof(s.predicate_type), "%s", predicate_type);
 	check_add(checks, "sigstore.predicate", why ? CHECK_FAIL : CHECK_PASS, "%s",
 	          why ? why : "measurements for snp and tdx");

@@ -15,6 +15,7 @@
 enum {
 	SIGSTORE_BUNDLE_MAX = 1 << 20,
 	SIGSTORE_ROOT_MAX = 1 << 20,
+	SIGSTORE_KEY_MAX = 65536,
 	SIGSTORE_DEPTH_MAX = 32,
 	SIGSTORE_TEXT_MAX = 512,   /* an issuer, a SAN, a pattern, a type; with the NUL */
 	SIGSTORE_ENTRIES_MAX = 4,  /* log entries of one bundle */
@@ -50,6 +51,9 @@ struct sigstore_identity {
 	char ref[SIGSTORE_TEXT_MAX];            /* pattern, e.g. "refs/tags/v*" */
 	char predicate_type[SIGSTORE_TEXT_MAX]; /* exactly; empty: any, or no statement at all */
 };
+
+/* Whether it is one public key of a kind that signatures are verified with. */
+bool sigstore_key_ok(struct bytes key);
 
 /* What must have been signed. Both empty: whatever the statement is about. */
 struct sigstore_artifact {

@@ -159,7 +159,7 @@ bool authority_issued(const struct trusted_authority *a, X509 *leaf, int64_t t, 
  * also when it was refused, -ENOMEM.
  */
 int release_predicate_parse(const char *predicate_type, struct bytes payload,
-                            const json_t *predicate, int64_t at, struct statement *out,
+                            const json_t *statement, int64_t at, struct statement *out,
                             struct checks *checks);
 
 #endif

@@ -29,6 +29,8 @@ struct appraisal {
 	struct statement statement;
 	struct ledger_last last; /* of the log that the proof is of */
 	bool statement_holds;
+	struct statement released; /* what the publisher's signed statement says */
+	bool released_holds;
 };
 
 static void skip(struct appraisal *a, const char *id, const char *why)
@@ -419,7 +421,10 @@ static int check_ledger(struct appraisal *a, policy_last_fn last, void *ctx,
 
 	if (a->d->ledger < 0) {
 		skip(a, "policy.ledger", "ledger = none");
-		verdict_loosened(a->v, "ledger = none: no public ledger was asked");
+		verdict_loosened(a->v, "ledger = none: %s",
+		                 a->d->release < 0
+		                         ? "no public ledger was asked"
+		                         : "no witness vouches for the log of the release");
 		return 0;
 	}
 	l = &a->p->ledger[a->d->ledger];
@@ -438,11 +443,77 @@ static int check_ledger(struct appraisal *a, policy_last_fn last, void *ctx,
 	return check_proof(a, l, last, ctx, out);
 }
 
+/* ------------------------------------------------------------------- the release */
+
+/* A verdict has room for what was refused and for who signed, not for each step of a pass. */
+static void take_release(struct appraisal *a, const struct policy_release *rel,
+                         const struct sigstore_result *is, const struct checks *made)
+{
+	const char *who = rel->identity.key.n ? "the policy's key" : is->san;
+
+	a->released_holds = checks_overall(made) == CHECK_PASS && is->statement.tees;
+	for (uint32_t i = 0; !a->released_holds && i < made->n; i++)
+		if (made->v[i].status == CHECK_FAIL || made->v[i].status == CHECK_UNAVAILABLE)
+			check_add(a->checks, made->v[i].id, (enum check_status)made->v[i].status,
+			          "%s", made->v[i].detail);
+	if (!a->released_holds) {
+		check_add(a->checks, "policy.release", CHECK_FAIL,
+		          "the bundle for release %s does not hold", rel->name);
+		return;
+	}
+	a->released = is->statement;
+	verdict_limit(a->v, a->released.not_after);
+	check_add(a->checks, "policy.release", CHECK_PASS, "%s, signed by %s", rel->name, who);
+}
+
+/* What the peer sent counts; the policy's own file is for those that send nothing. */
+static int check_release(struct appraisal *a)
+{
+	const struct policy_release *rel;
+	const struct sigstore_artifact any = {0};
+	struct sigstore_result *is;
+	struct checks made = {0};
+	struct bytes bundle = a->shown->cmw.bundle;
+	int rc;
+
+	if (a->d->release < 0)
+		return 0;
+	rel = &a->p->release[a->d->release];
+	if (!bundle.n)
+		bundle = rel->bundle;
+	if (!bundle.n) {
+		check_add(a->checks, "policy.release", CHECK_UNAVAILABLE,
+		          "the peer sent no bundle for release %s, and the policy has none",
+		          rel->name);
+		return 0;
+	}
+	is = calloc(1, sizeof(*is));
+	if (!is)
+		return -ENOMEM;
+	rc = sigstore_verify(bundle, rel->root, &rel->identity, &any, a->at, is, &made);
+	if (!rc)
+		take_release(a, rel, is, &made);
+	free(is);
+	return rc;
+}
+
 /* --------------------------------------------------------------- the measurement */
 
-static const struct measurements *logged(const struct appraisal *a)
+static const struct measurements *named_by(const struct appraisal *a, const struct statement *s)
 {
-	return statement_find(&a->statement, attest_tee_name(a->claims.tee));
+	return statement_find(s, attest_tee_name(a->claims.tee));
+}
+
+/* The registers that the ledger's statement or the release's names; policy.measurement has compared
+ * them with both. */
+static void add_named(const struct appraisal *a, const struct statement *s,
+                      struct measurements *out)
+{
+	const struct measurements *m = named_by(a, s);
+
+	for (uint32_t i = 0; m && i < m->n && i < MEASUREMENTS_MAX; i++)
+		if (out->n < MEASUREMENTS_MAX && !measurement_find(out, m->v[i].name))
+			out->v[out->n++] = m->v[i];
 }
 
 static bool in_list(const struct appraisal *a)
@@ -455,9 +526,9 @@ static bool in_list(const struct appraisal *a)
 }
 
 /* Every register that the statement names, and at least one: its launch measurement, not zero. */
-static bool in_statement(const struct appraisal *a)
+static bool in_statement(const struct appraisal *a, const struct statement *s)
 {
-	const struct measurements *must = logged(a);
+	const struct measurements *must = named_by(a, s);
 
 	if (!must || !must->n || must->n > MEASUREMENTS_MAX)
 		return false;
@@ -471,6 +542,7 @@ static void check_measurement(struct appraisal *a)
 {
 	const struct measurement *first = &a->claims.measurements.v[0];
 	bool ask_ledger = a->d->ledger >= 0, ask_list = a->d->measurements;
+	bool ask_release = a->d->release >= 0;
 	char is[2 * MEASUREMENT_MAX + 1] = "none";
 
 	if (!a->evidence_holds) {
@@ -484,23 +556,36 @@ static void check_measurement(struct appraisal *a)
 		          "%s is not in the policy's list", is);
 	else if (ask_ledger && !a->statement_holds)
 		skip(a, "policy.measurement", "there is no statement of the ledger that holds");
-	else if (ask_ledger && !in_statement(a))
+	else if (ask_release && !a->released_holds)
+		skip(a, "policy.measurement", "there is no signed release that holds");
+	else if (ask_release && !in_statement(a, &a->released))
+		check_add(a->checks, "policy.measurement", CHECK_FAIL,
+		          "%s is not what the signed release says", is);
+	else if (ask_ledger && !in_statement(a, &a->statement))
 		check_add(a->checks, "policy.measurement", CHECK_FAIL,
 		          "%s is not what the logged statement says", is);
-	else if (!ask_list && !ask_ledger)
+	else if (!ask_list && !ask_ledger && !ask_release)
 		check_add(a->checks, "policy.measurement", CHECK_FAIL,
-		          "neither a list nor a ledger says what %s is", is);
+		          "neither a list nor a ledger nor a release says what %s is", is);
 	else
 		check_add(a->checks, "policy.measurement", CHECK_PASS, "%s", is);
 }
 
 static void check_registers(struct appraisal *a)
 {
-	if (!a->evidence_holds)
+	struct measurements named = {0};
+	bool lacks = (a->d->ledger >= 0 && !a->statement_holds) ||
+	             (a->d->release >= 0 && !a->released_holds);
+
+	if (!a->evidence_holds) {
 		skip(a, "policy.registers", "the evidence does not hold");
-	else
-		policy_check_registers(a->d, &a->claims, logged(a),
-		                       a->d->ledger >= 0 && !a->statement_holds, a->v);
+		return;
+	}
+	if (a->statement_holds)
+		add_named(a, &a->statement, &named);
+	if (a->released_holds)
+		add_named(a, &a->released, &named);
+	policy_check_registers(a->d, &a->claims, named.n ? &named : NULL, lacks, a->v);
 }
 
 /* What the policy takes back of what is logged or listed. */
@@ -511,8 +596,16 @@ static void check_withdrawn(struct appraisal *a)
 
 	if (s)
 		ledger_leaf_hash(a->shown->cmw.leaf, &leaf);
+	else if (a->released_holds)
+		s = &a->released;
 	policy_check_denied(a->d, a->evidence_holds ? &a->claims : NULL, s, &leaf, a->v);
 	policy_check_version(a->d, s, a->v);
+	/* Of two statements neither may be denied or too old. */
+	if (a->statement_holds && a->released_holds) {
+		memset(&leaf, 0, sizeof(leaf));
+		policy_check_denied(a->d, NULL, &a->released, &leaf, a->v);
+		policy_check_version(a->d, &a->released, a->v);
+	}
 }
 
 /* ------------------------------------------------------------------------- whole */
@@ -536,6 +629,9 @@ int policy_appraise(const struct policy *p, uint32_t destination,
 		return rc;
 	check_identity(&a);
 	rc = check_ledger(&a, last, ctx, head);
+	if (rc)
+		return rc;
+	rc = check_release(&a);
 	if (rc)
 		return rc;
 	check_withdrawn(&a);

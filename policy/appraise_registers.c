@@ -83,8 +83,12 @@ static bool is_settled(const struct policy_destination *d, const struct claims *
 	case REGISTER_CONFIG:
 		break;
 	}
-	/* policy.measurement refuses a launch measurement that neither list nor ledger knows. */
-	if (policy_launch_register(c->tee, &launch) && !strcmp(launch.name, m->name))
+	/*
+	 * policy.measurement refuses a launch measurement that the list does not know, and any when
+	 * no statement is of this platform. A release may name other registers only.
+	 */
+	if (policy_launch_register(c->tee, &launch) && !strcmp(launch.name, m->name) &&
+	    (d->measurements || !logged))
 		return true;
 	return (logged && measurement_find(logged, m->name)) || is_pinned(d, c->tee, m->name);
 }

@@ -95,6 +95,25 @@ static void explain_ledger(const struct policy *p, const struct policy_destinati
 	buf_str(out, l->require_known ? ", continuing a head already known\n" : "\n");
 }
 
+static void explain_release(const struct policy *p, const struct policy_destination *d,
+                            struct buf *out)
+{
+	const struct policy_release *rel;
+
+	if (d->release < 0)
+		return;
+	rel = &p->release[d->release];
+	buf_printf(out, "release \"%s\": the measurement is in a statement of the type %s, ",
+	           rel->name, rel->identity.predicate_type);
+	if (rel->identity.key.n)
+		buf_str(out, "signed with the policy's key\n");
+	else
+		buf_printf(out, "signed by %s, vouched for by %s%s%s%s%s\n", rel->identity.san,
+		           rel->identity.issuer, rel->identity.repository[0] ? ", built from " : "",
+		           rel->identity.repository, rel->identity.ref[0] ? " at " : "",
+		           rel->identity.ref);
+}
+
 static void explain_withdrawn(const struct policy_destination *d, struct buf *out)
 {
 	if (d->denieds)
@@ -121,7 +140,7 @@ static void explain_registers(const struct policy_destination *d, struct buf *ou
 		buf_printf(out, "register: %s.%s may have any value (loosening)\n",
 		           attest_tee_name(d->unpinned[i].tee), d->unpinned[i].name);
 	buf_printf(out, "other registers of code and configuration: zero%s\n",
-	           d->ledger < 0 ? "" : ", or what the statement says");
+	           d->ledger < 0 && d->release < 0 ? "" : ", or what the statement says");
 }
 
 static void explain_identity(const struct policy_destination *d, struct buf *out)
@@ -254,6 +273,7 @@ void policy_explain(const struct policy *p, uint32_t destination, struct buf *ou
 	if (d->server_name[0])
 		buf_printf(out, "server name: %s\n", d->server_name);
 	explain_ledger(p, d, out);
+	explain_release(p, d, out);
 	explain_withdrawn(d, out);
 	explain_identity(d, out);
 	explain_platform(p, d, out);

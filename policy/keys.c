@@ -50,6 +50,37 @@ static const struct policy_key ledger_keys[] = {
          read_ledger_allow_no_quorum},
 };
 
+static const struct policy_key release_keys[] = {
+        {"trusted-root", KEY_MUST, "file", NULL, "\"trusted_root.json\"",
+         "The trusted root of the instance of Sigstore: its logs and authorities, and when each was in "
+         "use. A relative name is relative to the file that holds this block.",
+         read_release_trusted_root},
+        {"predicate-type", KEY_MUST, "URI", NULL,
+         "\"https://tinfoil.sh/predicate/snp-tdx-multiplatform/v1\"",
+         "The type of the statement, exactly; one whose measurements keygate reads: this one, or any "
+         "that ends in `/tee-measurement/v1`.",
+         read_release_predicate_type},
+        {"issuer", 0, "URI", "none", "\"https://token.actions.githubusercontent.com\"",
+         "Who vouched for the signer's identity, exactly. With `san`, unless there is a `key`.",
+         read_release_issuer},
+        {"san", 0, "pattern", "none",
+         "\"https://github.com/acme/service/.github/workflows/release.yml@refs/tags/*\"",
+         "Who signed: the one URI or e-mail address of the certificate. `*` stands for any number of "
+         "characters; it can't be all of the pattern.",
+         read_release_san},
+        {"repository", 0, "`owner/name` or URI", "any that the signer's name admits",
+         "\"acme/service\"", "The repository that the release was built from, exactly.",
+         read_release_repository},
+        {"ref", 0, "pattern", "any that the signer's name admits", "\"refs/tags/v*\"",
+         "The branch or tag that the release was built from.", read_release_ref},
+        {"key", 0, "file", "none", "\"release.pem\"",
+         "The public key (PEM or DER) that the publisher signs with, in place of a certificate with "
+         "`issuer` and `san`.",
+         read_release_key},
+        {"bundle", 0, "file", "none", "\"release.sigstore.json\"",
+         "A bundle for peers that send none of their own.", read_release_bundle},
+};
+
 static const struct policy_key anchor_keys[] = {
         {"tee", KEY_MUST, "`snp`, `tdx`, `sgx`, `cca` or `nitro`", NULL, "snp",
          "The platform whose evidence may end at this anchor.", read_anchor_tee},
@@ -135,6 +166,10 @@ static const struct policy_key destination_keys[] = {
          "that no ledger is asked; it has to be written out, needs a `measurement` list, and is "
          "named in every verdict (a loosening).",
          read_ledger},
+        {"release", KEY_GATE, "name of a release block", "none", "\"acme-release\"",
+         "A signed release statement (Sigstore bundle) that must name the peer's measurement, register "
+         "by register; beside the ledger's, or alone with `ledger = none`.",
+         read_release},
         {"measurement", KEY_LIST | KEY_GATE,
          "list of launch measurements, `platform:` and hexadecimal",
          "what the ledger's statement says", "{\"snp:<96 hexadecimal digits>\"}",
@@ -290,6 +325,12 @@ const struct policy_section policy_sections[SECTION_MAX] = {
         [SECTION_TOP] = {"", "Outside of any block.", top_keys, COUNT(top_keys)},
         [SECTION_LEDGER] = {"ledger", "A transparency ledger and how it is to be believed.",
                             ledger_keys, COUNT(ledger_keys)},
+        [SECTION_RELEASE] =
+                {"release",
+                 "A release that a publisher signed with Sigstore, and who that must have "
+                 "been: either `issuer` and `san`, or `key`. The peer sends the bundle "
+                 "along, or it is a file here; nothing is fetched.",
+                 release_keys, COUNT(release_keys)},
         [SECTION_ANCHOR] = {"anchor",
                             "A trust anchor beside the built-in vendor roots. It counts only for "
                             "the destinations that name it.",

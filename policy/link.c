@@ -67,14 +67,28 @@ const char *policy_nearest(const char *typed, const char *const *names, size_t n
 
 static const char *block_name(const struct policy *p, enum policy_section_id kind, uint32_t i)
 {
-	return kind == SECTION_LEDGER ? p->ledger[i].name : p->anchor[i].name;
+	switch (kind) {
+	case SECTION_LEDGER:
+		return p->ledger[i].name;
+	case SECTION_RELEASE:
+		return p->release[i].name;
+	default:
+		return p->anchor[i].name;
+	}
+}
+
+static uint32_t blocks(const struct policy *p, enum policy_section_id kind)
+{
+	return kind == SECTION_LEDGER    ? p->ledgers
+	       : kind == SECTION_RELEASE ? p->releases
+	                                 : p->anchors;
 }
 
 static void unknown_name(struct policy_reader *r, enum policy_section_id kind,
                          const struct policy_where *where, const char *name)
 {
 	const struct policy *p = r->p;
-	uint32_t n = kind == SECTION_LEDGER ? p->ledgers : p->anchors;
+	uint32_t n = blocks(p, kind);
 	const char **names = calloc(n + 1, sizeof(*names));
 	const char *word = policy_sections[kind].name, *near;
 
@@ -97,7 +111,7 @@ static void unknown_name(struct policy_reader *r, enum policy_section_id kind,
 
 static int64_t find_block(const struct policy *p, enum policy_section_id kind, const char *name)
 {
-	uint32_t n = kind == SECTION_LEDGER ? p->ledgers : p->anchors;
+	uint32_t n = blocks(p, kind);
 
 	for (uint32_t i = 0; i < n; i++)
 		if (!strcmp(block_name(p, kind, i), name))
@@ -119,6 +133,23 @@ static void link_ledger(struct policy_reader *r, struct policy_destination *d,
 		return;
 	}
 	d->ledger = (int32_t)at;
+	used[at] = true;
+}
+
+static void link_release(struct policy_reader *r, struct policy_destination *d,
+                         const struct policy_ref *ref, bool *used)
+{
+	struct policy_where where = policy_where_of(d->where.file, ref->line);
+	int64_t at;
+
+	if (!ref->name[0])
+		return;
+	at = find_block(r->p, SECTION_RELEASE, ref->name);
+	if (at < 0) {
+		unknown_name(r, SECTION_RELEASE, &where, ref->name);
+		return;
+	}
+	d->release = (int32_t)at;
 	used[at] = true;
 }
 
@@ -150,14 +181,16 @@ static void link_names(struct policy_reader *r)
 	struct policy *p = r->p;
 	/* One more each, so that none is an allocation of nothing. */
 	bool *ledger = calloc((size_t)p->ledgers + 1, sizeof(*ledger));
+	bool *release = calloc((size_t)p->releases + 1, sizeof(*release));
 	bool *anchor = calloc((size_t)p->anchors + 1, sizeof(*anchor));
 
-	if (!ledger || !anchor) {
+	if (!ledger || !release || !anchor) {
 		r->no_memory = true;
 		goto out;
 	}
 	for (uint32_t i = 0; i < p->destinations; i++) {
 		link_ledger(r, &p->destination[i], &r->refs[i].ledger, ledger);
+		link_release(r, &p->destination[i], &r->refs[i].release, release);
 		for (uint32_t a = 0; a < r->refs[i].anchors; a++)
 			link_anchor(r, &p->destination[i], &r->refs[i].anchor[a], anchor);
 	}
@@ -168,6 +201,13 @@ static void link_names(struct policy_reader *r)
 			        "no destination names ledger \"%s\"; remove it, or write ledger = "
 			        "\"%s\" where it is meant",
 			        p->ledger[i].name, p->ledger[i].name);
+	for (uint32_t i = 0; i < p->releases; i++)
+		if (!release[i])
+			policy_issue(
+			        r->issues, false, &p->release[i].where,
+			        "no destination names release \"%s\"; remove it, or write release = "
+			        "\"%s\" where it is meant",
+			        p->release[i].name, p->release[i].name);
 	for (uint32_t i = 0; i < p->anchors; i++)
 		if (!anchor[i])
 			policy_issue(
@@ -177,6 +217,7 @@ static void link_names(struct policy_reader *r)
 			        p->anchor[i].name, p->anchor[i].name);
 out:
 	free(ledger);
+	free(release);
 	free(anchor);
 }
 

@@ -103,6 +103,15 @@ static void open_ledger(struct policy_reader *r)
 	r->l->refresh = 300;
 }
 
+static void open_release(struct policy_reader *r)
+{
+	if (!policy_grow(r, &r->p->release, r->p->releases, &r->releases_cap,
+	                 sizeof(*r->p->release)))
+		return;
+	r->rel = &r->p->release[r->p->releases++];
+	r->rel->where = r->where;
+}
+
 static void open_anchor(struct policy_reader *r)
 {
 	if (!policy_grow(r, &r->p->anchor, r->p->anchors, &r->anchors_cap, sizeof(*r->p->anchor)))
@@ -151,6 +160,7 @@ static void open_destination(struct policy_reader *r)
 	r->d->binder = BINDER_CONNECTION;
 	r->d->transport = TRANSPORT_KEYGATE;
 	r->d->ledger = -1;
+	r->d->release = -1;
 	r->denieds_cap = 0;
 	r->d->require_crl = true;
 	r->d->lease = HOUR;
@@ -179,6 +189,10 @@ static const struct policy_where *find_block(struct policy_reader *r, const char
 		for (uint32_t i = 0; i + 1 < p->ledgers; i++)
 			if (!strcmp(p->ledger[i].name, name))
 				return &p->ledger[i].where;
+	if (r->section == SECTION_RELEASE)
+		for (uint32_t i = 0; i + 1 < p->releases; i++)
+			if (!strcmp(p->release[i].name, name))
+				return &p->release[i].where;
 	if (r->section == SECTION_ANCHOR)
 		for (uint32_t i = 0; i + 1 < p->anchors; i++)
 			if (!strcmp(p->anchor[i].name, name))
@@ -222,6 +236,7 @@ static void on_open(struct policy_reader *r, enum policy_section_id section, con
 	r->where = policy_where_of(r->path, line);
 	r->given = 0;
 	r->l = NULL;
+	r->rel = NULL;
 	r->a = NULL;
 	r->s = NULL;
 	r->d = NULL;
@@ -234,6 +249,11 @@ static void on_open(struct policy_reader *r, enum policy_section_id section, con
 		open_ledger(r);
 		if (r->l)
 			name_block(r, title, r->l->name);
+		return;
+	case SECTION_RELEASE:
+		open_release(r);
+		if (r->rel)
+			name_block(r, title, r->rel->name);
 		return;
 	case SECTION_ANCHOR:
 		open_anchor(r);
@@ -320,7 +340,7 @@ static void check_measurements(struct policy_reader *r)
 			continue;
 		for (uint32_t i = 0; i < d->measurements; i++)
 			listed |= d->measurement[i].tee == t;
-		if (none && !strcmp(r->ref->ledger.name, "none")) {
+		if (none && !strcmp(r->ref->ledger.name, "none") && !r->ref->release.name[0]) {
 			policy_register_digits(&launch, digits);
 			policy_error(
 			        r, r->where.line,
@@ -422,6 +442,33 @@ static void check_ledger(struct policy_reader *r)
 		               "ledger \"%s\" has a quorum; remove allow-no-quorum", l->name);
 }
 
+/* Nobody's signature is no signature: there is no way to leave the signer open. */
+static void check_release(struct policy_reader *r)
+{
+	const struct policy_release *rel = r->rel;
+	const struct sigstore_identity *i = &rel->identity;
+	bool key = given(r, "key"), issuer = given(r, "issuer"), san = given(r, "san");
+
+	check_must(r, rel->name, KEY_MUST, "");
+	if (key && (issuer || san || given(r, "repository") || given(r, "ref")))
+		policy_error(
+		        r, given(r, "key"),
+		        "release \"%s\" names a key, and what only a certificate says (issuer, "
+		        "san, repository, ref); remove one of them",
+		        rel->name);
+	else if (!key && !(issuer && san))
+		policy_error(
+		        r, r->where.line,
+		        "release \"%s\" does not say who must have signed; add issuer and san, "
+		        "or key",
+		        rel->name);
+	if (i->san[0] && strspn(i->san, "*") == strlen(i->san))
+		policy_error(
+		        r, given(r, "san"),
+		        "san: \"%s\" admits anybody; name the workflow or person that may sign",
+		        i->san);
+}
+
 static void on_close(struct policy_reader *r)
 {
 	if (r->no_memory)
@@ -432,6 +479,9 @@ static void on_close(struct policy_reader *r)
 		return;
 	case SECTION_LEDGER:
 		check_ledger(r);
+		return;
+	case SECTION_RELEASE:
+		check_release(r);
 		return;
 	case SECTION_ANCHOR:
 		check_must(r, r->a->name, KEY_MUST, "");
@@ -549,6 +599,11 @@ void policy_free(struct policy *p)
 	}
 	for (uint32_t i = 0; i < p->ledgers; i++)
 		free(p->ledger[i].tlog);
+	for (uint32_t i = 0; i < p->releases; i++) {
+		sigstore_root_free(p->release[i].root);
+		bytes_free(&p->release[i].identity.key);
+		bytes_free(&p->release[i].bundle);
+	}
 	for (uint32_t i = 0; i < p->anchors; i++)
 		bytes_free(&p->anchor[i].content);
 	for (uint32_t i = 0; i < p->endorsements; i++)
@@ -556,6 +611,7 @@ void policy_free(struct policy *p)
 	collateral_store_free(p->collateral);
 	free(p->destination);
 	free(p->ledger);
+	free(p->release);
 	free(p->anchor);
 	free(p->endorsement);
 	free(p);

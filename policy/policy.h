@@ -17,6 +17,7 @@
 #include "core/bytes.h"
 #include "core/verdict.h"
 #include "ledger/ledger.h"
+#include "ledger/sigstore.h"
 
 enum {
 	POLICY_NAME_MAX = 64,
@@ -103,6 +104,15 @@ struct policy_ledger {
 	bool allow_no_quorum;     /* loosening; needed for a tlog-policy with "quorum none" */
 };
 
+/* A `release "name" { ... }` block: whose signed statement (Sigstore) must name the measurement. */
+struct policy_release {
+	char name[POLICY_NAME_MAX];
+	struct policy_where where;
+	struct sigstore_root *root;        /* owned */
+	struct sigstore_identity identity; /* with its key owned; never without any */
+	struct bytes bundle;               /* owned; for peers that send none; n == 0: none */
+};
+
 /* A `destination "name" { ... }` block. */
 struct policy_destination {
 	char name[POLICY_NAME_MAX];
@@ -120,7 +130,8 @@ struct policy_destination {
 	uint32_t tees; /* bit (1 << enum tee) */
 	enum policy_binder binder;
 	enum attest_transport transport;
-	int32_t ledger; /* index into policy.ledger; -1: "none", a named loosening */
+	int32_t ledger;  /* index into policy.ledger; -1: "none", a named loosening */
+	int32_t release; /* index into policy.release; -1: none is asked for */
 	struct policy_measurement *measurement; /* owned; local list of launch measurements */
 	uint32_t measurements;
 	struct policy_denied *denied; /* owned */
@@ -186,6 +197,8 @@ struct policy {
 	uint32_t destinations;
 	struct policy_ledger *ledger;
 	uint32_t ledgers;
+	struct policy_release *release;
+	uint32_t releases;
 	struct policy_anchor *anchor;
 	uint32_t anchors;
 	struct policy_source source[VENDORS];
@@ -313,9 +326,9 @@ struct policy_head_update {
  * attest/, of ledger/ and policy/'s own (policy.binder, policy.server-key, policy.tee,
  * policy.chip, policy.host-data, policy.tcb-floor, policy.tcb-status, policy.tcb-date,
  * policy.vmpl, policy.platform, policy.guest-policy, policy.attributes, policy.ledger,
- * policy.denied, policy.version, policy.renewed, policy.measurement, policy.registers), then seals
- * it. last is the last-seen head of the
- * destination's ledger for the checkpoint's origin, looked up through `last`.
+ * policy.release, policy.denied, policy.version, policy.renewed, policy.measurement,
+ * policy.registers), then seals it. last is the last-seen head of the destination's ledger for the
+ * checkpoint's origin, looked up through `last`.
  */
 typedef void (*policy_last_fn)(void *ctx, const char *origin, struct ledger_last *out);
 int policy_appraise(const struct policy *p, uint32_t destination,

@@ -22,6 +22,7 @@ struct policy_ref {
 /* What of a destination can't be in the model yet; parallel to policy.destination. */
 struct policy_refs {
 	struct policy_ref ledger;
+	struct policy_ref release;
 	struct policy_ref anchor[ATTEST_ANCHORS_MAX];
 	uint32_t anchors;
 };
@@ -58,6 +59,7 @@ struct policy_reader {
 	uint32_t pins_cap;
 	uint32_t denieds_cap;
 	struct policy_ledger *l;
+	struct policy_release *rel;
 	struct policy_anchor *a;
 	struct policy_source *s;
 	struct policy_destination *d;
@@ -68,6 +70,7 @@ struct policy_reader {
 	struct policy_refs *refs; /* owned */
 	uint32_t destinations_cap;
 	uint32_t ledgers_cap;
+	uint32_t releases_cap;
 	uint32_t anchors_cap;
 };
 
@@ -129,6 +132,15 @@ void read_ledger_ca(struct policy_reader *r, const struct policy_value *v);
 void read_ledger_first_use(struct policy_reader *r, const struct policy_value *v);
 void read_ledger_allow_no_quorum(struct policy_reader *r, const struct policy_value *v);
 
+void read_release_trusted_root(struct policy_reader *r, const struct policy_value *v);
+void read_release_issuer(struct policy_reader *r, const struct policy_value *v);
+void read_release_san(struct policy_reader *r, const struct policy_value *v);
+void read_release_repository(struct policy_reader *r, const struct policy_value *v);
+void read_release_ref(struct policy_reader *r, const struct policy_value *v);
+void read_release_predicate_type(struct policy_reader *r, const struct policy_value *v);
+void read_release_key(struct policy_reader *r, const struct policy_value *v);
+void read_release_bundle(struct policy_reader *r, const struct policy_value *v);
+
 void read_anchor_tee(struct policy_reader *r, const struct policy_value *v);
 void read_anchor_file(struct policy_reader *r, const struct policy_value *v);
 
@@ -165,6 +177,7 @@ void read_tee(struct policy_reader *r, const struct policy_value *v);
 void read_binder(struct policy_reader *r, const struct policy_value *v);
 void read_transport(struct policy_reader *r, const struct policy_value *v);
 void read_ledger(struct policy_reader *r, const struct policy_value *v);
+void read_release(struct policy_reader *r, const struct policy_value *v);
 void read_measurement(struct policy_reader *r, const struct policy_value *v);
 void read_register(struct policy_reader *r, const struct policy_value *v);
 void read_unpinned_register(struct policy_reader *r, const struct policy_value *v);

@@ -243,6 +243,11 @@ void read_ledger(struct policy_reader *r, const struct policy_value *v)
 	take_ref(r, v, &r->ref->ledger);
 }
 
+void read_release(struct policy_reader *r, const struct policy_value *v)
+{
+	take_ref(r, v, &r->ref->release);
+}
+
 void read_anchor(struct policy_reader *r, const struct policy_value *v)
 {
 	if (r->ref->anchors == ATTEST_ANCHORS_MAX)

@@ -1180,11 +1180,12 @@ static void set_register(struct scene *s, uint32_t i, uint8_t fill)
 
 static void registers(void **state)
 {
-	struct measurements logged = {.n = 1};
+	struct measurements logged = {.n = 2};
 	struct scene s;
 
 	(void)state;
-	strcpy(logged.v[0].name, "rtmr1");
+	strcpy(logged.v[0].name, "mrtd");
+	strcpy(logged.v[1].name, "rtmr1");
 	registers_start(&s, "");
 	policy_check_registers(s.d, &s.claims, NULL, false, &s.v);
 	expect(&s, "policy.registers", CHECK_PASS, "zero or pinned", NULL);

@@ -46,7 +46,8 @@ static void reference_is_the_table(void **state)
 
 /* ---------------------------------------------------------------------- examples */
 
-/* A tlog-policy or a list for what is named so, a public key for everything else. */
+/* A tlog-policy, a list or a trusted root for what is named so, a public key for everything else.
+ */
 static int load_any(void *ctx, const char *path, uint8_t **out, size_t *n)
 {
 	struct buf text = buf_make(1 << 16);
@@ -54,6 +55,9 @@ static int load_any(void *ctx, const char *path, uint8_t **out, size_t *n)
 	(void)ctx;
 	if (strstr(path, ".list")) {
 		buf_str(&text, "# nothing yet\n");
+	} else if (strstr(path, ".json")) {
+		buf_str(&text, "{\"mediaType\":\"application/vnd.dev.sigstore.trustedroot+json;"
+		               "version=0.1\"}");
 	} else if (strstr(path, ".policy")) {
 		put_tlog_policy(&text, "two");
 	} else {
@@ -145,6 +149,10 @@ static void key_examples_parse(void **state)
 		buf_str(&text, strcmp(sec->keys[i].name, "anchor") ? "}\n" : "anchor = lab }\n");
 		if (!strcmp(sec->keys[i].name, "anchor"))
 			buf_str(&text, "anchor lab { tee = snp file = lab.pem }\n");
+		if (!strcmp(sec->keys[i].name, "release"))
+			buf_str(&text,
+			        "release acme-release { trusted-root = root.json key = key.pem "
+			        "predicate-type = \"" STATEMENT_PREDICATE "\" }\n");
 		buf_str(&text, "destination d {\n");
 		for (uint32_t k = 0; k < sec->n; k++) {
 			if (!strcmp(sec->keys[k].name, "tee"))
