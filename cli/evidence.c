@@ -28,15 +28,15 @@ static bool proof_parse(json_t *o, struct ledger_fork *out)
 {
 	const char *root = NULL;
 	json_int_t from = 0, to = 0;
-	json_t *list = NULL, *hash;
+	json_t *hashes = NULL, *hash;
 	size_t i;
 
 	if (json_unpack(o, "{s:I, s:I, s:s, s:o !}", "from", &from, "to", &to, "from_root", &root,
-	                "proof", &list) ||
+	                "proof", &hashes) ||
 	    from <= 0 || to <= from || hex_decode(bytes_str(root), out->from_root.v, HASH_LEN) ||
-	    !json_is_array(list) || json_array_size(list) > PATH_MAX_HASHES)
+	    !json_is_array(hashes) || json_array_size(hashes) > PATH_MAX_HASHES)
 		return false;
-	json_array_foreach(list, i, hash)
+	json_array_foreach(hashes, i, hash)
 	{
 		if (!json_is_string(hash) || base64_decode(bytes_str(json_string_value(hash)),
 		                                           out->proof[i].v, HASH_LEN) != HASH_LEN)

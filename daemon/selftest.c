@@ -126,7 +126,8 @@ static int key_update(const int fd[static 2])
 	*CMSG_DATA(c) = 22;
 	if (sendmsg(fd[0], &m, MSG_NOSIGNAL) != sizeof(update))
 		return -errno;
-	iov = (struct iovec){got, sizeof(got)};
+	iov.iov_base = got;
+	iov.iov_len = sizeof(got);
 	m.msg_controllen = sizeof(control.space);
 
 	ssize_t n = recvmsg(fd[1], &m, 0);

@@ -314,7 +314,7 @@ int state_advance(struct state *s, const struct checkpoint *cp, int64_t at, stru
                   int64_t now)
 {
 	struct state_head *h;
-	struct ledger_last next;
+	struct ledger_last next = {.known = false};
 	bool first;
 	int ret;
 
@@ -324,7 +324,8 @@ int state_advance(struct state *s, const struct checkpoint *cp, int64_t at, stru
 	if (!h)
 		return -ENOSPC;
 	first = h == &s->head[s->n];
-	next = first ? (struct ledger_last){.known = false} : h->last;
+	if (!first)
+		next = h->last;
 	if ((!first && h->forked && cp->size != next.cp.size) || !ledger_last_move(&next, cp, at))
 		return -EINVAL;
 	ret = write_note(s, cp->origin, note);
@@ -417,13 +418,13 @@ int state_fork(struct state *s, const struct state_evidence *e, int64_t now,
 		ret = -EEXIST;
 	if (!ret)
 		ret = state_note(s, e->origin, &seen, &n);
-	if (!ret)
+	if (!ret) {
 		o = json_pack("{s:i, s:s, s:I, s:s, s:o, s:o, s:o}", "version", 1, "origin",
 		              e->origin, "at", (json_int_t)now, "peer", e->peer, "seen",
 		              note_json((struct bytes){seen, n}), "offered", note_json(e->offered),
 		              "consistency", proof_json(e));
-	if (!ret)
 		ret = write_json(path, o);
+	}
 	if (!ret)
 		h->forks++;
 	json_decref(o);
