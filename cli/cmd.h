@@ -24,6 +24,7 @@ int cmd_verify_evidence(int argc, char **argv);
 int cmd_verify_checkpoint(int argc, char **argv);
 int cmd_verify_inclusion(int argc, char **argv);
 int cmd_verify_consistency(int argc, char **argv);
+int cmd_verify_subtree(int argc, char **argv);
 int cmd_verify_proof(int argc, char **argv);
 int cmd_verify_bundle(int argc, char **argv);
 int cmd_policy_check(int argc, char **argv);

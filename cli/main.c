@@ -22,6 +22,7 @@ static const struct command commands[] = {
         {"verify", "checkpoint", cmd_verify_checkpoint, "judge a log's signed checkpoint"},
         {"verify", "inclusion", cmd_verify_inclusion, "is a leaf in a tree"},
         {"verify", "consistency", cmd_verify_consistency, "is one tree a prefix of another"},
+        {"verify", "subtree", cmd_verify_subtree, "did a witness cosign part of a tree"},
         {"verify", "proof", cmd_verify_proof, "judge a tlog-proof and its leaf"},
         {"verify", "bundle", cmd_verify_bundle, "judge a Sigstore bundle"},
         {"policy", "check", cmd_policy_check, "say what is wrong with policy files"},

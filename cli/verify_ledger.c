@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * keygate verify checkpoint | inclusion | consistency | proof: verdicts of ledger/ over files.
- * No network and no state: what was seen before is the daemon's business.
+ * keygate verify checkpoint | inclusion | consistency | subtree | proof: verdicts of ledger/ over
+ * files. No network and no state: what was seen before is the daemon's business.
  *
  *   keygate verify checkpoint (--vkey KEY... [--witness KEY... --quorum K] | --policy FILE)
  *           [--origin TEXT] [--at UNIX] [--max-age SECONDS] [--json] FILE
  *   keygate verify checkpoint --note --vkey KEY... [--json] FILE
- *   keygate verify inclusion (--leaf-hash HEX | --leaf FILE) --index N --size N --root HEX
+ *   keygate verify inclusion (--leaf-hash HEX | --leaf FILE) --index N
+ *           (--size N | --start N --end N) --root HEX [--json] PROOF
+ *   keygate verify consistency (--from N | --start N --end N) --from-root HEX --to N --to-root HEX
  *           [--json] PROOF
- *   keygate verify consistency --from N --from-root HEX --to N --to-root HEX [--json] PROOF
+ *   keygate verify subtree --vkey KEY --origin TEXT --start N --end N --root HEX [--json] LINES
  *   keygate verify proof --policy FILE --leaf FILE [--at UNIX] [--max-age SECONDS] [--json] FILE
  *
  * FILE and PROOF may be "-". PROOF is a line a hash in base64, empty for none. Without --max-age
@@ -20,6 +22,8 @@
  *   --note       "text"
  *   inclusion    "index" "size" "leaf_hash" "root" (hex)
  *   consistency  "from" "from_root" "to" "to_root" (hex)
+ *   subtree      "origin" "start" "end" "root" (hex) "newest"
+ * and of a subtree "start" and "end" in place of "size" and "from".
  *   proof        as checkpoint, and "index" "leaf_hash" (hex)
  * What was not verified far enough to be said is null. Without --json the same is printed as text.
  */
@@ -37,7 +41,7 @@
 
 enum { INPUT_MAX = 1 << 20, NO_OPTION = -1 };
 
-/* What all four commands take. */
+/* What all commands here take. */
 struct request {
 	struct vkey vkey[TLOG_KEYS_MAX];
 	uint32_t vkeys;
@@ -50,8 +54,8 @@ struct request {
 	const char *leaf_file;
 	const char *leaf_hash;
 	const char *root[2]; /* --root, or --from-root and --to-root */
-	uint64_t number[2];  /* --index and --size, or --from and --to */
-	bool has_number[2];
+	uint64_t number[4];  /* --index and --size, or --from and --to; --start, --end */
+	bool has_number[4];
 	int64_t at;
 	bool has_at;
 	int64_t max_age; /* < 0: not asked */
@@ -78,6 +82,8 @@ enum option_id {
 	OPT_ROOT_2,
 	OPT_NUMBER,
 	OPT_NUMBER_2,
+	OPT_START,
+	OPT_END,
 	OPT_HELP,
 };
 
@@ -148,6 +154,8 @@ static int take_option(enum option_id id, const char *name, const char *arg, str
 		return 0;
 	case OPT_NUMBER:
 	case OPT_NUMBER_2:
+	case OPT_START:
+	case OPT_END:
 		r->has_number[id - OPT_NUMBER] = true;
 		return take_number(name, arg, UINT64_MAX, &r->number[id - OPT_NUMBER]);
 	case OPT_HELP:
@@ -537,6 +545,69 @@ static const char *path_fault(int ret)
 	return ret ? ": the path does not lead there" : "";
 }
 
+/* --start and --end stand for the option that names a tree from leaf 0 on. */
+static bool names_subtree(const struct request *r, bool whole)
+{
+	return !whole && r->has_number[2] && r->has_number[3];
+}
+
+static bool names_tree(const struct request *r, bool whole)
+{
+	return names_subtree(r, whole) || (whole && !r->has_number[2] && !r->has_number[3]);
+}
+
+static struct subtree subtree_of(const struct request *r, const struct hash *root)
+{
+	return (struct subtree){.start = r->number[2], .end = r->number[3], .root = *root};
+}
+
+static void put_subtree(json_t **j, const struct request *r)
+{
+	put(j, "start", number_json(r->number[2]));
+	put(j, "end", number_json(r->number[3]));
+}
+
+/* One of the two, by what the options name; says so. */
+static void check_inclusion(const struct request *r, const struct hash *leaf,
+                            const struct hash *root, const struct hash *path, size_t n,
+                            struct checks *checks)
+{
+	struct subtree s = subtree_of(r, root);
+	int ret;
+
+	if (r->has_number[2]) {
+		ret = ledger_subtree_inclusion(r->number[0], &s, leaf, path, n);
+		check_add(checks, "ledger.inclusion", ret ? CHECK_FAIL : CHECK_PASS,
+		          "index %" PRIu64 " in %" PRIu64 " to %" PRIu64 "%s", r->number[0],
+		          s.start, s.end, path_fault(ret));
+	} else {
+		ret = ledger_inclusion(r->number[0], r->number[1], leaf, path, n, root);
+		check_add(checks, "ledger.inclusion", ret ? CHECK_FAIL : CHECK_PASS,
+		          "index %" PRIu64 " of %" PRIu64 "%s", r->number[0], r->number[1],
+		          path_fault(ret));
+	}
+}
+
+static void check_consistency(const struct request *r, const struct hash *from,
+                              const struct hash *to, const struct hash *path, size_t n,
+                              struct checks *checks)
+{
+	struct subtree s = subtree_of(r, from);
+	int ret;
+
+	if (r->has_number[2]) {
+		ret = ledger_subtree_consistency(&s, r->number[1], to, path, n);
+		check_add(checks, "ledger.consistency", ret ? CHECK_FAIL : CHECK_PASS,
+		          "leaves %" PRIu64 " to %" PRIu64 " of size %" PRIu64 "%s", s.start, s.end,
+		          r->number[1], path_fault(ret));
+	} else {
+		ret = ledger_consistency(r->number[0], from, r->number[1], to, path, n);
+		check_add(checks, "ledger.consistency", ret ? CHECK_FAIL : CHECK_PASS,
+		          "size %" PRIu64 " to %" PRIu64 "%s", r->number[0], r->number[1],
+		          path_fault(ret));
+	}
+}
+
 static int judge_inclusion(const struct request *r, struct bytes leaf, struct bytes proof)
 {
 	struct hash path[PATH_MAX_HASHES];
@@ -551,16 +622,14 @@ static int judge_inclusion(const struct request *r, struct bytes leaf, struct by
 		ledger_leaf_hash(leaf, &leaf_hash);
 	else
 		ok = ok && take_hash("--leaf-hash", r->leaf_hash, &leaf_hash, &checks);
-	if (ok && take_proof(proof, path, &n, &checks)) {
-		int ret = ledger_inclusion(r->number[0], r->number[1], &leaf_hash, path, n, &root);
-
-		check_add(&checks, "ledger.inclusion", ret ? CHECK_FAIL : CHECK_PASS,
-		          "index %" PRIu64 " of %" PRIu64 "%s", r->number[0], r->number[1],
-		          path_fault(ret));
-	}
+	if (ok && take_proof(proof, path, &n, &checks))
+		check_inclusion(r, &leaf_hash, &root, path, n, &checks);
 	j = result_json(&checks);
 	put(&j, "index", number_json(r->number[0]));
-	put(&j, "size", number_json(r->number[1]));
+	if (r->has_number[2])
+		put_subtree(&j, r);
+	else
+		put(&j, "size", number_json(r->number[1]));
 	put(&j, "leaf_hash", ok ? hash_json(&leaf_hash) : json_null());
 	put(&j, "root", ok ? hash_json(&root) : json_null());
 	return finish(r, &checks, j);
@@ -577,15 +646,13 @@ static int judge_consistency(const struct request *r, struct bytes proof)
 	bool ok = take_hash("--from-root", r->root[0], &from, &checks) &&
 	          take_hash("--to-root", r->root[1], &to, &checks);
 
-	if (ok && take_proof(proof, path, &n, &checks)) {
-		int ret = ledger_consistency(r->number[0], &from, r->number[1], &to, path, n);
-
-		check_add(&checks, "ledger.consistency", ret ? CHECK_FAIL : CHECK_PASS,
-		          "size %" PRIu64 " to %" PRIu64 "%s", r->number[0], r->number[1],
-		          path_fault(ret));
-	}
+	if (ok && take_proof(proof, path, &n, &checks))
+		check_consistency(r, &from, &to, path, n, &checks);
 	j = result_json(&checks);
-	put(&j, "from", number_json(r->number[0]));
+	if (r->has_number[2])
+		put_subtree(&j, r);
+	else
+		put(&j, "from", number_json(r->number[0]));
 	put(&j, "from_root", ok ? hash_json(&from) : json_null());
 	put(&j, "to", number_json(r->number[1]));
 	put(&j, "to_root", ok ? hash_json(&to) : json_null());
@@ -599,13 +666,15 @@ int cmd_verify_inclusion(int argc, char **argv)
 	        {"leaf-hash", required_argument, NULL, OPT_LEAF_HASH},
 	        {"index", required_argument, NULL, OPT_NUMBER},
 	        {"size", required_argument, NULL, OPT_NUMBER_2},
+	        {"start", required_argument, NULL, OPT_START},
+	        {"end", required_argument, NULL, OPT_END},
 	        {"root", required_argument, NULL, OPT_ROOT},
 	        {"json", no_argument, NULL, OPT_JSON},
 	        {"help", no_argument, NULL, OPT_HELP},
 	        {NULL, 0, NULL, 0},
 	};
-	static const char synopsis[] = "(--leaf-hash HEX | --leaf FILE) --index N --size N "
-	                               "--root HEX [--json] PROOF";
+	static const char synopsis[] = "(--leaf-hash HEX | --leaf FILE) --index N "
+	                               "(--size N | --start N --end N) --root HEX [--json] PROOF";
 	struct request *r = calloc(1, sizeof(*r));
 	struct bytes proof = BYTES_NONE;
 	struct bytes leaf = BYTES_NONE;
@@ -617,7 +686,8 @@ int cmd_verify_inclusion(int argc, char **argv)
 	if (ret != NO_OPTION)
 		goto out;
 	ret = 0;
-	if (!r->leaf_file == !r->leaf_hash || !r->has_number[0] || !r->has_number[1] || !r->root[0])
+	if (!r->leaf_file == !r->leaf_hash || !r->has_number[0] || !r->root[0] ||
+	    !names_tree(r, r->has_number[1]))
 		ret = cmd_usage(argv[0], synopsis);
 	if (!ret && r->leaf_file)
 		ret = read_input(r->leaf_file, &leaf);
@@ -636,6 +706,8 @@ int cmd_verify_consistency(int argc, char **argv)
 {
 	static const struct option options[] = {
 	        {"from", required_argument, NULL, OPT_NUMBER},
+	        {"start", required_argument, NULL, OPT_START},
+	        {"end", required_argument, NULL, OPT_END},
 	        {"from-root", required_argument, NULL, OPT_ROOT},
 	        {"to", required_argument, NULL, OPT_NUMBER_2},
 	        {"to-root", required_argument, NULL, OPT_ROOT_2},
@@ -643,8 +715,8 @@ int cmd_verify_consistency(int argc, char **argv)
 	        {"help", no_argument, NULL, OPT_HELP},
 	        {NULL, 0, NULL, 0},
 	};
-	static const char synopsis[] = "--from N --from-root HEX --to N --to-root HEX [--json] "
-	                               "PROOF";
+	static const char synopsis[] = "(--from N | --start N --end N) --from-root HEX "
+	                               "--to N --to-root HEX [--json] PROOF";
 	struct request *r = calloc(1, sizeof(*r));
 	struct bytes proof = BYTES_NONE;
 	int ret;
@@ -655,7 +727,7 @@ int cmd_verify_consistency(int argc, char **argv)
 	if (ret != NO_OPTION)
 		goto out;
 	ret = 0;
-	if (!r->has_number[0] || !r->has_number[1] || !r->root[0] || !r->root[1])
+	if (!names_tree(r, r->has_number[0]) || !r->has_number[1] || !r->root[0] || !r->root[1])
 		ret = cmd_usage(argv[0], synopsis);
 	if (!ret)
 		ret = read_input(r->file, &proof);
@@ -663,6 +735,69 @@ int cmd_verify_consistency(int argc, char **argv)
 		ret = judge_consistency(r, proof);
 out:
 	free_input(proof);
+	free(r);
+	return ret;
+}
+
+/* ------------------------------------------------------------------ subtree */
+
+static int judge_subtree(const struct request *r, struct bytes lines)
+{
+	struct checks checks = {0};
+	struct hash root = {{0}};
+	struct subtree s;
+	uint64_t ts = 0;
+	json_t *j;
+	bool ok = take_hash("--root", r->root[0], &root, &checks);
+
+	s = subtree_of(r, &root);
+	memcpy(s.origin, r->origin, strlen(r->origin) + 1);
+	if (ok && ledger_verify_subtree(lines, &r->vkey[0], &s, &ts, &checks))
+		return cmd_error(CMD_UNKNOWN, "out of memory");
+	j = result_json(&checks);
+	put(&j, "origin", json_string(s.origin));
+	put_subtree(&j, r);
+	put(&j, "root", ok ? hash_json(&root) : json_null());
+	put(&j, "newest", ts ? number_json(ts) : json_null());
+	return finish(r, &checks, j);
+}
+
+int cmd_verify_subtree(int argc, char **argv)
+{
+	static const struct option options[] = {
+	        {"vkey", required_argument, NULL, OPT_VKEY},
+	        {"origin", required_argument, NULL, OPT_ORIGIN},
+	        {"start", required_argument, NULL, OPT_START},
+	        {"end", required_argument, NULL, OPT_END},
+	        {"root", required_argument, NULL, OPT_ROOT},
+	        {"json", no_argument, NULL, OPT_JSON},
+	        {"help", no_argument, NULL, OPT_HELP},
+	        {NULL, 0, NULL, 0},
+	};
+	static const char synopsis[] = "--vkey KEY --origin TEXT --start N --end N --root HEX "
+	                               "[--json] LINES";
+	struct request *r = calloc(1, sizeof(*r));
+	struct bytes lines = BYTES_NONE;
+	int ret;
+
+	if (!r)
+		return cmd_error(CMD_UNKNOWN, "out of memory");
+	ret = take_options(argc, argv, options, synopsis, r);
+	if (ret != NO_OPTION)
+		goto out;
+	ret = 0;
+	if (r->vkeys != 1 || !r->origin || !r->root[0] || !names_subtree(r, false))
+		ret = cmd_usage(argv[0], synopsis);
+	else if (strlen(r->origin) == 0 || strlen(r->origin) > NOTE_NAME_MAX)
+		ret = cmd_error(CMD_USAGE, "--origin: 1 to %d bytes", NOTE_NAME_MAX);
+	else if (r->vkey[0].alg != NOTE_MLDSA44)
+		ret = cmd_error(CMD_USAGE, "--vkey: only ML-DSA-44 keys (type 06) cosign subtrees");
+	if (!ret)
+		ret = read_input(r->file, &lines);
+	if (!ret)
+		ret = judge_subtree(r, lines);
+out:
+	free_input(lines);
 	free(r);
 	return ret;
 }

@@ -258,15 +258,15 @@ static enum sig_state check_cosignature(struct bytes key, struct bytes sig, stru
 	return state;
 }
 
-/* tlog-cosignature's cosigned_message over the whole tree. */
+/* tlog-cosignature's cosigned_message. Only what starts at 0 can be said to be the newest. */
 static enum sig_state check_mldsa44(const struct vkey *key, struct bytes sig,
-                                    const struct checkpoint *cp, uint64_t ts)
+                                    const struct subtree *s, uint64_t ts)
 {
 	static const char label[12] = "subtree/v1\n"; /* and the NUL */
 	struct buf m = buf_make(1024);
 	enum sig_state state = SIG_BAD;
 
-	if (sig.n != MLDSA44_SIG)
+	if (sig.n != MLDSA44_SIG || (s->start && ts))
 		return SIG_BAD;
 	if (!have_mldsa44())
 		return SIG_UNAVAILABLE;
@@ -274,11 +274,11 @@ static enum sig_state check_mldsa44(const struct vkey *key, struct bytes sig,
 	buf_u8(&m, (uint8_t)strlen(key->name));
 	buf_str(&m, key->name);
 	buf_be64(&m, ts);
-	buf_u8(&m, (uint8_t)strlen(cp->origin));
-	buf_str(&m, cp->origin);
-	buf_be64(&m, 0);
-	buf_be64(&m, cp->size);
-	buf_put(&m, cp->root.v, HASH_LEN);
+	buf_u8(&m, (uint8_t)strlen(s->origin));
+	buf_str(&m, s->origin);
+	buf_be64(&m, s->start);
+	buf_be64(&m, s->end);
+	buf_put(&m, s->root.v, HASH_LEN);
 	if (!m.bad)
 		state = verify(EVP_PKEY_new_raw_public_key_ex(NULL, "ML-DSA-44", NULL, key->key,
 		                                              key->key_len),
@@ -319,6 +319,15 @@ static enum sig_state check_rfc6962(struct bytes key, struct bytes sig, struct b
 	return state;
 }
 
+static enum sig_state check_whole_tree(const struct vkey *key, struct bytes sig,
+                                       const struct checkpoint *cp, uint64_t ts)
+{
+	struct subtree s = {.end = cp->size, .root = cp->root};
+
+	memcpy(s.origin, cp->origin, sizeof(s.origin));
+	return check_mldsa44(key, sig, &s, ts);
+}
+
 static enum sig_state sig_check(const struct vkey *key, struct bytes sig, struct bytes text,
                                 const struct checkpoint *cp, uint64_t *ts)
 {
@@ -339,7 +348,7 @@ static enum sig_state sig_check(const struct vkey *key, struct bytes sig, struct
 			return SIG_BAD;
 		if (key->alg == NOTE_COSIGNATURE)
 			return check_cosignature(k, (struct bytes){r.p, r.left}, text, *ts);
-		return cp ? check_mldsa44(key, (struct bytes){r.p, r.left}, cp, *ts) : SIG_BAD;
+		return cp ? check_whole_tree(key, (struct bytes){r.p, r.left}, cp, *ts) : SIG_BAD;
 	}
 	return SIG_BAD;
 }
@@ -353,6 +362,21 @@ enum sig_state ledger_sig_check(const struct note_sig *sig, const struct vkey *k
 	/* What a failed verification leaves in OpenSSL's error queue is nobody's business. */
 	ERR_set_mark();
 	state = sig_check(key, (struct bytes){sig->sig, sig->sig_len}, text, cp, ts);
+	ERR_pop_to_mark();
+	return state;
+}
+
+enum sig_state ledger_subtree_sig_check(const struct note_sig *sig, const struct vkey *key,
+                                        const struct subtree *s, uint64_t *ts)
+{
+	struct reader r = reader_of((struct bytes){sig->sig, sig->sig_len});
+	enum sig_state state;
+
+	*ts = rd_be64(&r);
+	if (key->alg != NOTE_MLDSA44 || r.bad || *ts > INT64_MAX)
+		return SIG_BAD;
+	ERR_set_mark();
+	state = check_mldsa44(key, (struct bytes){r.p, r.left}, s, *ts);
 	ERR_pop_to_mark();
 	return state;
 }

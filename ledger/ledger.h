@@ -16,7 +16,7 @@
 #include "core/bytes.h"
 #include "core/verdict.h"
 
-enum { HASH_LEN = 32, PATH_MAX_HASHES = 63 };
+enum { HASH_LEN = 32, PATH_MAX_HASHES = 63, NOTE_NAME_MAX = 255 };
 
 struct hash {
 	uint8_t v[HASH_LEN];
@@ -34,6 +34,25 @@ int ledger_inclusion(uint64_t index, uint64_t size, const struct hash *leaf,
 /* 0 < from <= to. Same returns. */
 int ledger_consistency(uint64_t from, const struct hash *from_root, uint64_t to,
                        const struct hash *to_root, const struct hash *proof, size_t proof_n);
+
+/*
+ * A subtree [start, end) of a tree (draft-ietf-plants-merkle-tree-certs): start is a multiple of
+ * the power of two that end - start fits in. It has a root as a tree of end - start leaves has.
+ */
+struct subtree {
+	char origin[NOTE_NAME_MAX + 1]; /* of the log whose tree it is part of */
+	uint64_t start;
+	uint64_t end;
+	struct hash root;
+};
+
+bool ledger_subtree_ok(uint64_t start, uint64_t end);
+/* Is the leaf `index` of the whole tree in the subtree? Returns as ledger_inclusion. */
+int ledger_subtree_inclusion(uint64_t index, const struct subtree *s, const struct hash *leaf,
+                             const struct hash *path, size_t path_n);
+/* Is the subtree one of the tree of `size` leaves? Returns as ledger_consistency. */
+int ledger_subtree_consistency(const struct subtree *s, uint64_t size, const struct hash *root,
+                               const struct hash *proof, size_t proof_n);
 
 /*
  * Proof generation over any store: get() yields the root of the perfect subtree of 2^level leaves
@@ -82,7 +101,6 @@ int ledger_tiles_node(void *ctx, unsigned level, uint64_t index, struct hash *ou
 enum {
 	NOTE_MAX = 65536,
 	NOTE_SIGS_MAX = 32,
-	NOTE_NAME_MAX = 255,
 	VKEY_TEXT_MAX = 4096,
 	LEDGER_KEY_MAX = 2048,
 };
@@ -222,6 +240,16 @@ int ledger_verify_checkpoint(struct bytes note, const struct tlog_policy *policy
  */
 int ledger_verify_note(struct bytes data, const struct tlog_policy *policy, struct bytes *text,
                        struct checks *checks);
+
+/*
+ * The cosignatures of a subtree (C2SP tlog-cosignature, type 0x06), as a witness answers to
+ * sign-subtree: signature lines and nothing else. Appends ledger.format and
+ * ledger.witness-signature: each line of `key` must hold, and there must be one. A cosignature of a
+ * subtree that does not start at 0 states no time; *ts is the newest that was stated, 0 for none.
+ * UNAVAILABLE where OpenSSL has no ML-DSA-44. 0 or -ENOMEM.
+ */
+int ledger_verify_subtree(struct bytes lines, const struct vkey *key, const struct subtree *s,
+                          uint64_t *ts, struct checks *checks);
 
 enum { TLOG_PROOF_MAX = 131072, TLOG_EXTRA_MAX = 65536, LEAF_MAX = 16384 };
 

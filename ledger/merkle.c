@@ -129,6 +129,94 @@ int ledger_consistency(uint64_t from, const struct hash *from_root, uint64_t to,
 	return same_hash(&old, from_root) && same_hash(&new, to_root) ? 0 : -EBADMSG;
 }
 
+/* ------------------------------------------------------------------ subtrees */
+
+bool ledger_subtree_ok(uint64_t start, uint64_t end)
+{
+	unsigned fits;
+
+	if (start > end)
+		return false;
+	/* The exponent of the smallest power of two that is not below end - start. */
+	fits = end - start > 1 ? bit_length(end - start - 1) : 0;
+	return shift_down(start, fits) << (fits % 64) == start && (fits < 64 || start == 0);
+}
+
+int ledger_subtree_inclusion(uint64_t index, const struct subtree *s, const struct hash *leaf,
+                             const struct hash *path, size_t path_n)
+{
+	if (!ledger_subtree_ok(s->start, s->end) || s->end > INT64_MAX || index < s->start)
+		return -EINVAL;
+	return ledger_inclusion(index - s->start, s->end - s->start, leaf, path, path_n, &s->root);
+}
+
+/* The places of the first and the last leaf of a subtree and of the last of the tree, at a level.
+ */
+struct walk {
+	uint64_t first;
+	uint64_t last;
+	uint64_t end;
+};
+
+static void up(struct walk *w)
+{
+	w->first >>= 1;
+	w->last >>= 1;
+	w->end >>= 1;
+}
+
+/* From the leaves to the node of the subtree that the proof starts at. */
+static void up_to_start(struct walk *w)
+{
+	bool at_end = w->last == w->end;
+
+	while (w->first != w->last && (at_end || w->last & 1))
+		up(w);
+}
+
+int ledger_subtree_consistency(const struct subtree *s, uint64_t size, const struct hash *root,
+                               const struct hash *proof, size_t proof_n)
+{
+	struct walk w = {s->start, s->end - 1, size - 1};
+	struct hash sub = s->root;
+	struct hash whole;
+
+	if (!ledger_subtree_ok(s->start, s->end) || s->end > size || size > INT64_MAX)
+		return -EINVAL;
+	if (s->start == s->end) {
+		/* The empty tree is part of every tree. */
+		ledger_empty_root(&whole);
+		if (proof_n)
+			return -EINVAL;
+		return same_hash(&whole, &s->root) ? 0 : -EBADMSG;
+	}
+	up_to_start(&w);
+	if (w.first != w.last) {
+		if (proof_n == 0)
+			return -EINVAL;
+		sub = *proof++;
+		proof_n--;
+	}
+	whole = sub;
+	for (size_t i = 0; i < proof_n; i++, up(&w)) {
+		if (w.end == 0)
+			return -EINVAL;
+		if (w.last & 1 || w.last == w.end) {
+			if (w.first < w.last)
+				ledger_node_hash(&proof[i], &sub, &sub);
+			ledger_node_hash(&proof[i], &whole, &whole);
+			/* Not zero: it is odd, or the end, which is not. */
+			while (!(w.last & 1))
+				up(&w);
+		} else {
+			ledger_node_hash(&whole, &proof[i], &whole);
+		}
+	}
+	if (w.end)
+		return -EINVAL;
+	return same_hash(&sub, &s->root) && same_hash(&whole, root) ? 0 : -EBADMSG;
+}
+
 /* ---------------------------------------------------------------------- make */
 
 /* Root of leaves [begin, end), where begin is a multiple of the next power of two >= end - begin.

@@ -155,10 +155,23 @@ static int sig_line_parse(struct bytes line, struct note_sig *out)
 	return 0;
 }
 
-int ledger_note_parse(struct bytes data, struct note *out)
+int ledger_sig_lines_parse(struct bytes lines, struct note *out)
 {
 	struct bytes line;
 
+	out->sigs = 0;
+	if (lines.n == 0 || lines.n > NOTE_MAX || lines.p[lines.n - 1] != '\n')
+		return -EINVAL;
+	while (ledger_line(&lines, &line)) {
+		if (out->sigs == NOTE_SIGS_MAX || sig_line_parse(line, &out->sig[out->sigs]))
+			return -EINVAL;
+		out->sigs++;
+	}
+	return 0;
+}
+
+int ledger_note_parse(struct bytes data, struct note *out)
+{
 	if (data.n < 2 || data.n > NOTE_MAX || !ledger_note_text_ok(data))
 		return -EINVAL;
 
@@ -172,14 +185,6 @@ int ledger_note_parse(struct bytes data, struct note *out)
 
 	struct bytes rest = {data.p + at + 1, data.n - at - 1};
 
-	if (rest.n == 0 || rest.p[rest.n - 1] != '\n')
-		return -EINVAL;
 	out->text = (struct bytes){data.p, at};
-	out->sigs = 0;
-	while (ledger_line(&rest, &line)) {
-		if (out->sigs == NOTE_SIGS_MAX || sig_line_parse(line, &out->sig[out->sigs]))
-			return -EINVAL;
-		out->sigs++;
-	}
-	return 0;
+	return ledger_sig_lines_parse(rest, out);
 }

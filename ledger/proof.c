@@ -4,8 +4,8 @@
  * hold, whether they make a fresh quorum, whether the leaf is in the tree. Knows nothing of what a
  * leaf says, nor of what was seen before.
  *
- * Only lines whose name and key id are configured are verified, at most LINES_PER_KEY for each
- * key; so nobody can make us do more public-key operations than the policy has keys for.
+ * Only lines whose name and key id are configured are verified, at most LEDGER_LINES_PER_KEY for
+ * each key; so nobody can make us do more public-key operations than the policy has keys for.
  */
 #include "ledger/room.h"
 
@@ -13,8 +13,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { LINES_PER_KEY = 4 };
 
 #define PROOF_HEADER "c2sp.org/tlog-proof@v1"
 
@@ -51,7 +49,7 @@ static struct tally tally_key(const struct judgement *j, const struct vkey *key)
 
 	for (uint32_t i = 0; i < j->note->sigs; i++)
 		t.lines += ledger_sig_is_of(&j->note->sig[i], key);
-	for (uint32_t i = 0; i < j->note->sigs && t.lines <= LINES_PER_KEY; i++) {
+	for (uint32_t i = 0; i < j->note->sigs && t.lines <= LEDGER_LINES_PER_KEY; i++) {
 		const struct note_sig *sig = &j->note->sig[i];
 		uint64_t ts;
 
@@ -78,10 +76,10 @@ static struct tally tally_key(const struct judgement *j, const struct vkey *key)
 
 static bool too_many_lines(const struct judgement *j, const struct tally *t, const char *name)
 {
-	if (t->lines <= LINES_PER_KEY)
+	if (t->lines <= LEDGER_LINES_PER_KEY)
 		return false;
 	check_add(j->checks, "ledger.format", CHECK_FAIL,
-	          "%" PRIu32 " signatures of %s, at most %d", t->lines, name, LINES_PER_KEY);
+	          "%" PRIu32 " signatures of %s, at most %d", t->lines, name, LEDGER_LINES_PER_KEY);
 	return true;
 }
 
@@ -419,6 +417,66 @@ int ledger_verify_note(struct bytes data, const struct tlog_policy *policy, stru
 	}
 	free(j.note);
 	return ret;
+}
+
+/* ------------------------------------------------------------------ subtree */
+
+static void judge_subtree_lines(const struct note *n, const struct vkey *key,
+                                const struct subtree *s, uint64_t *ts, struct checks *checks)
+{
+	uint32_t count[SIG_GOOD + 1] = {0};
+	uint32_t lines = 0;
+	uint64_t t;
+
+	for (uint32_t i = 0; i < n->sigs; i++)
+		lines += ledger_sig_is_of(&n->sig[i], key);
+	if (lines > LEDGER_LINES_PER_KEY) {
+		check_add(checks, "ledger.format", CHECK_FAIL,
+		          "%" PRIu32 " signatures of %s, at most %d", lines, key->name,
+		          LEDGER_LINES_PER_KEY);
+		return;
+	}
+	check_add(checks, "ledger.format", CHECK_PASS, "%" PRIu32 " signatures", n->sigs);
+	for (uint32_t i = 0; i < n->sigs; i++) {
+		enum sig_state state;
+
+		if (!ledger_sig_is_of(&n->sig[i], key))
+			continue;
+		state = ledger_subtree_sig_check(&n->sig[i], key, s, &t);
+		count[state]++;
+		if (state == SIG_GOOD && t > *ts)
+			*ts = t;
+	}
+	if (lines == 0 || count[SIG_BAD])
+		check_add(checks, "ledger.witness-signature", CHECK_FAIL,
+		          lines ? "the cosignature of %s is not valid"
+		                : "no cosignature of %s is there",
+		          key->name);
+	else if (count[SIG_UNAVAILABLE])
+		check_add(checks, "ledger.witness-signature", CHECK_UNAVAILABLE,
+		          "signature type 0x%02x of %s needs OpenSSL 3.5 or newer", key->alg,
+		          key->name);
+	else
+		check_add(checks, "ledger.witness-signature", CHECK_PASS, "%s", key->name);
+}
+
+int ledger_verify_subtree(struct bytes lines, const struct vkey *key, const struct subtree *s,
+                          uint64_t *ts, struct checks *checks)
+{
+	struct note *n = malloc(sizeof(*n));
+
+	*ts = 0;
+	if (!n)
+		return -ENOMEM;
+	if (ledger_sig_lines_parse(lines, n))
+		check_add(checks, "ledger.format", CHECK_FAIL, "not signature lines");
+	else if (!ledger_subtree_ok(s->start, s->end))
+		check_add(checks, "ledger.format", CHECK_FAIL,
+		          "%" PRIu64 " to %" PRIu64 " is no subtree", s->start, s->end);
+	else
+		judge_subtree_lines(n, key, s, ts, checks);
+	free(n);
+	return 0;
 }
 
 /* -------------------------------------------------------------------- proof */

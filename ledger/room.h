@@ -44,6 +44,13 @@ bool ledger_sig_is_of(const struct note_sig *sig, const struct vkey *key);
  */
 enum sig_state ledger_sig_check(const struct note_sig *sig, const struct vkey *key,
                                 struct bytes text, const struct checkpoint *cp, uint64_t *ts);
+/* The same of a cosignature of a subtree, which only a key of type 0x06 makes. */
+enum sig_state ledger_subtree_sig_check(const struct note_sig *sig, const struct vkey *key,
+                                        const struct subtree *s, uint64_t *ts);
+/* Lines are verified at most so often for each key. */
+enum { LEDGER_LINES_PER_KEY = 4 };
+/* Signature lines, at least one and at most NOTE_SIGS_MAX. 0 or -EINVAL. */
+int ledger_sig_lines_parse(struct bytes lines, struct note *out);
 /* The Ed25519 message of a cosignature/v1 over text at time ts. */
 void ledger_cosigned_text(struct bytes text, uint64_t ts, struct buf *out);
 /* The key id of a name, an algorithm and the bytes that follow it in a vkey. 0 or -EINVAL. */

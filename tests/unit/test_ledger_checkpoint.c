@@ -919,6 +919,80 @@ static void mldsa_vectors(void **state)
 	bytes_done(file);
 }
 
+/* A line of this key, whose signature is nothing: base64 of id || ts || 2420 bytes. */
+static void subtree_line(const struct vkey *k, uint64_t ts, size_t sig, struct buf *out)
+{
+	struct buf raw = buf_make(4096);
+	char *text;
+
+	buf_put(&raw, k->id, sizeof(k->id));
+	buf_be64(&raw, ts);
+	for (size_t i = 0; i < sig; i++)
+		buf_u8(&raw, 0x5a);
+	text = malloc(base64_encoded_len(raw.n) + 1);
+	assert_non_null(text);
+	base64_encode(buf_view(&raw), text);
+	buf_printf(out, "\xe2\x80\x94 %s %s\n", k->name, text);
+	free(text);
+	buf_free(&raw);
+}
+
+static void assert_subtree(struct bytes lines, const struct vkey *k, const struct subtree *s,
+                           const char *id, enum check_status want)
+{
+	struct checks c = {0};
+	uint64_t ts = 1;
+
+	assert_int_equal(ledger_verify_subtree(lines, k, s, &ts, &c), 0);
+	assert_only(&c, id, want);
+	assert_int_equal(ts, 0);
+}
+
+/* What no signature is needed for; tests/vectors/ledger has those that hold. */
+static void subtree_lines(void **state)
+{
+	/* Any 1312 bytes are a key as far as anybody can see without ML-DSA. */
+	enum check_status nothing = have_mldsa44() ? CHECK_FAIL : CHECK_UNAVAILABLE;
+	static const char signature[] = "ledger.witness-signature";
+	struct subtree s = {.origin = LOG_NAME, .start = 64, .end = 68};
+	struct buf b = buf_make(NOTE_MAX);
+	struct vkey k = {.name = "mirror.example", .alg = NOTE_MLDSA44, .key_len = 1312};
+	struct vkey other = k;
+
+	(void)state;
+	k.id[0] = 1;
+	assert_subtree(BYTES_NONE, &k, &s, "ledger.format", CHECK_FAIL);
+	subtree_line(&k, 0, 2420, &b);
+	assert_subtree((struct bytes){b.p, b.n - 1}, &k, &s, "ledger.format", CHECK_FAIL);
+	assert_subtree(buf_view(&b), &k, &s, signature, nothing);
+	assert_subtree(buf_view(&b), &other, &s, signature, CHECK_FAIL);
+	s.end = 130;
+	assert_subtree(buf_view(&b), &k, &s, "ledger.format", CHECK_FAIL);
+	s.end = 63;
+	assert_subtree(buf_view(&b), &k, &s, "ledger.format", CHECK_FAIL);
+	s.end = 68;
+	for (int i = 1; i < 4; i++)
+		subtree_line(&k, 0, 2420, &b);
+	assert_subtree(buf_view(&b), &k, &s, signature, nothing);
+	subtree_line(&k, 0, 2420, &b);
+	assert_subtree(buf_view(&b), &k, &s, "ledger.format", CHECK_FAIL);
+	/* A time is stated only by what starts at 0. */
+	buf_reset(&b);
+	subtree_line(&k, 5, 2420, &b);
+	assert_subtree(buf_view(&b), &k, &s, signature, CHECK_FAIL);
+	s.start = 0;
+	assert_subtree(buf_view(&b), &k, &s, signature, nothing);
+	buf_reset(&b);
+	subtree_line(&k, 0, 2419, &b);
+	assert_subtree(buf_view(&b), &k, &s, signature, CHECK_FAIL);
+	/* No other kind of key cosigns a subtree. */
+	buf_reset(&b);
+	subtree_line(&k, 0, 64, &b);
+	k.alg = NOTE_COSIGNATURE;
+	assert_subtree(buf_view(&b), &k, &s, signature, CHECK_FAIL);
+	buf_free(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -932,6 +1006,7 @@ int main(void)
 	        cmocka_unit_test(odd_times),           cmocka_unit_test(rfc6962_head),
 	        cmocka_unit_test(other_curves),        cmocka_unit_test(no_quorum),
 	        cmocka_unit_test(mldsa_witness),       cmocka_unit_test(mldsa_vectors),
+	        cmocka_unit_test(subtree_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -203,50 +203,46 @@ static void large_vectors(void **state)
 	assert_int_equal(c.refused, 4);
 }
 
-/* A subtree [start, end) is aligned to the power of two that it fits in. */
-static bool subtree_ok(uint64_t start, uint64_t end)
-{
-	uint64_t fits = 1;
-
-	while (end > start && fits < end - start && fits << 1)
-		fits <<= 1;
-	return start <= end && start % fits == 0;
-}
-
-/* id expect index start end leaf root proof: inclusion in a tree of its own, once aligned. */
+/* id expect index start end leaf root proof */
 static void subtree_inclusion_row(const struct row *r, void *ctx)
 {
 	struct counts *c = ctx;
-	uint64_t index = strtoull(r->f[2], NULL, 10);
-	uint64_t start = strtoull(r->f[3], NULL, 10);
-	uint64_t end = strtoull(r->f[4], NULL, 10);
+	struct subtree s = {.start = strtoull(r->f[3], NULL, 10),
+	                    .end = strtoull(r->f[4], NULL, 10)};
 	struct hash path[80];
 	struct hash leaf;
-	struct hash root;
 	int n = path_of_row(r->f[0], r->f[7], path, 80);
 
-	if (!subtree_ok(start, end) || index < start || !hash_of(r->f[5], &leaf) ||
-	    !hash_of(r->f[6], &root) || n < 0) {
+	if (!hash_of(r->f[5], &leaf) || !hash_of(r->f[6], &s.root) || n < 0) {
 		assert_string_equal(r->f[1], "reject");
 		c->no_hash++;
 		return;
 	}
-	count_row(c, r->f[0], r->f[1],
-	          ledger_inclusion(index - start, end - start, &leaf, path, (size_t)n, &root));
+	count_row(
+	        c, r->f[0], r->f[1],
+	        ledger_subtree_inclusion(strtoull(r->f[2], NULL, 10), &s, &leaf, path, (size_t)n));
 }
 
-/* id expect start end size subtree_root root proof: a prefix is plain consistency. */
+/* id expect start end size subtree_root root proof */
 static void subtree_consistency_row(const struct row *r, void *ctx)
 {
-	struct row plain = *r;
 	struct counts *c = ctx;
+	struct subtree s = {.start = strtoull(r->f[2], NULL, 10),
+	                    .end = strtoull(r->f[3], NULL, 10)};
+	struct hash proof[80];
+	struct hash root;
+	int n = path_of_row(r->f[0], r->f[7], proof, 80);
 
-	if (strcmp(r->f[2], "0") != 0 || strcmp(r->f[3], "0") == 0) {
+	if (!hash_of(r->f[5], &s.root) || !hash_of(r->f[6], &root) || n < 0) {
+		/* As in consistency_row: roots that are no hashes, which equal each other. */
+		if (strcmp(r->f[1], "accept") == 0)
+			assert_non_null(strstr(r->f[0], "subtree-is-empty"));
 		c->no_hash++;
 		return;
 	}
-	memmove(plain.f + 2, plain.f + 3, 5 * sizeof(plain.f[0]));
-	consistency_row(&plain, ctx);
+	count_row(c, r->f[0], r->f[1],
+	          ledger_subtree_consistency(&s, strtoull(r->f[4], NULL, 10), &root, proof,
+	                                     (size_t)n));
 }
 
 static void subtree_vectors(void **state)
@@ -260,6 +256,96 @@ static void subtree_vectors(void **state)
 	assert_int_equal(each_row("merkle/subtreeconsistency.tsv", subtree_consistency_row, &c),
 	                 81);
 	assert_true(c.accepted > 6);
+}
+
+/* By the definition, in 128 bits. */
+static bool subtree_by_definition(uint64_t start, uint64_t end)
+{
+	unsigned __int128 fits = 1;
+
+	if (start > end)
+		return false;
+	while (fits < end - start)
+		fits <<= 1;
+	return start % fits == 0;
+}
+
+static void subtree_form(void **state)
+{
+	static const uint64_t at[] = {0,
+	                              1,
+	                              2,
+	                              3,
+	                              7,
+	                              8,
+	                              UINT64_C(1) << 62,
+	                              (UINT64_C(1) << 62) + 1,
+	                              INT64_MAX,
+	                              UINT64_C(1) << 63,
+	                              (UINT64_C(1) << 63) + 1,
+	                              UINT64_MAX - 1,
+	                              UINT64_MAX};
+	const size_t n = sizeof(at) / sizeof(at[0]);
+
+	(void)state;
+	for (size_t i = 0; i < n; i++) {
+		for (size_t j = 0; j < n; j++)
+			assert_int_equal(ledger_subtree_ok(at[i], at[j]),
+			                 subtree_by_definition(at[i], at[j]));
+	}
+	for (uint64_t i = 0; i < 40; i++) {
+		for (uint64_t j = 0; j < 80; j++)
+			assert_int_equal(ledger_subtree_ok(i, j), subtree_by_definition(i, j));
+	}
+}
+
+/* The leaves of byte_leaves from *ctx on. */
+static int byte_leaves_from(void *ctx, unsigned level, uint64_t index, struct hash *out)
+{
+	return byte_leaves(NULL, level, index + (*(uint64_t *)ctx >> level), out);
+}
+
+/*
+ * What a full subtree is proved with is the path of its node; of its own length, under its root and
+ * for this subtree only.
+ */
+static void subtree_proofs(void **state)
+{
+	struct hash path[PATH_MAX_HASHES];
+	struct hash root;
+	size_t n;
+
+	(void)state;
+	for (uint64_t size = 1; size <= 20; size++) {
+		assert_int_equal(ledger_root(byte_leaves, NULL, size, &root), 0);
+		for (unsigned level = 0; UINT64_C(1) << level <= size; level++) {
+			uint64_t w = UINT64_C(1) << level;
+
+			for (uint64_t start = 0; start + w <= size; start += w) {
+				struct subtree s = {.start = start, .end = start + w};
+
+				assert_int_equal(ledger_root(byte_leaves_from, &start, w, &s.root),
+				                 0);
+				assert_int_equal(ledger_prove_inclusion(byte_leaves, NULL, start,
+				                                        size, path, &n),
+				                 0);
+				/* Below the node there is a sibling a level. */
+				assert_int_equal(ledger_subtree_consistency(
+				                         &s, size, &root, path + level, n - level),
+				                 0);
+				if (n > level)
+					assert_int_not_equal(ledger_subtree_consistency(
+					                             &s, size, &root, path + level,
+					                             n - level - 1),
+					                     0);
+				s.root.v[0] ^= 1;
+				assert_int_not_equal(ledger_subtree_consistency(&s, size, &root,
+				                                                path + level,
+				                                                n - level),
+				                     0);
+			}
+		}
+	}
 }
 
 static void small_tree_row(const struct row *r, void *ctx)
@@ -535,6 +621,8 @@ int main(void)
 	        cmocka_unit_test(consistency_vectors),
 	        cmocka_unit_test(large_vectors),
 	        cmocka_unit_test(subtree_vectors),
+	        cmocka_unit_test(subtree_form),
+	        cmocka_unit_test(subtree_proofs),
 	        cmocka_unit_test(small_trees),
 	        cmocka_unit_test(accumulated),
 	        cmocka_unit_test(inclusion_bent),
