@@ -499,17 +499,12 @@ static int check_release(struct appraisal *a)
 
 /* --------------------------------------------------------------- the measurement */
 
-static const struct measurements *named_by(const struct appraisal *a, const struct statement *s)
-{
-	return statement_find(s, attest_tee_name(a->claims.tee));
-}
-
 /* The registers that the ledger's statement or the release's names; policy.measurement has compared
  * them with both. */
 static void add_named(const struct appraisal *a, const struct statement *s,
                       struct measurements *out)
 {
-	const struct measurements *m = named_by(a, s);
+	const struct measurements *m = statement_find(s, attest_tee_name(a->claims.tee));
 
 	for (uint32_t i = 0; m && i < m->n && i < MEASUREMENTS_MAX; i++)
 		if (out->n < MEASUREMENTS_MAX && !measurement_find(out, m->v[i].name))
@@ -525,15 +520,14 @@ static bool in_list(const struct appraisal *a)
 	                              launch.name);
 }
 
-/* Every register that the statement names, and at least one: its launch measurement, not zero. */
-static bool in_statement(const struct appraisal *a, const struct statement *s)
+bool policy_statement_is(const struct statement *s, const struct claims *c)
 {
-	const struct measurements *must = named_by(a, s);
+	const struct measurements *must = statement_find(s, attest_tee_name(c->tee));
 
 	if (!must || !must->n || must->n > MEASUREMENTS_MAX)
 		return false;
 	for (uint32_t i = 0; i < must->n; i++)
-		if (!policy_register_is(&a->claims, &must->v[i]))
+		if (!policy_register_is(c, &must->v[i]))
 			return false;
 	return true;
 }
@@ -558,10 +552,10 @@ static void check_measurement(struct appraisal *a)
 		skip(a, "policy.measurement", "there is no statement of the ledger that holds");
 	else if (ask_release && !a->released_holds)
 		skip(a, "policy.measurement", "there is no signed release that holds");
-	else if (ask_release && !in_statement(a, &a->released))
+	else if (ask_release && !policy_statement_is(&a->released, &a->claims))
 		check_add(a->checks, "policy.measurement", CHECK_FAIL,
 		          "%s is not what the signed release says", is);
-	else if (ask_ledger && !in_statement(a, &a->statement))
+	else if (ask_ledger && !policy_statement_is(&a->statement, &a->claims))
 		check_add(a->checks, "policy.measurement", CHECK_FAIL,
 		          "%s is not what the logged statement says", is);
 	else if (!ask_list && !ask_ledger && !ask_release)

@@ -32,6 +32,8 @@ void policy_check_tcb_date(const struct policy_destination *d, const struct clai
 void policy_check_registers(const struct policy_destination *d, const struct claims *c,
                             const struct measurements *logged, bool without_ledger,
                             struct verdict *v);
+/* Every register that the statement names of this platform has that value, and it names some. */
+bool policy_statement_is(const struct statement *s, const struct claims *c);
 /* A register of the evidence has this value. One that the evidence leaves out holds nothing: zero.
  */
 bool policy_register_is(const struct claims *c, const struct measurement *want);

@@ -6,6 +6,8 @@
 #include "attest_build.h"
 #include "policy_files.h"
 #include "sigstore_own.h"
+#include <jansson.h>
+#include "core/file.h"
 #include "policy/appraise.h"
 
 #define ENDS 1750001000
@@ -276,6 +278,178 @@ static void test_unnamed_launch(void **state)
 	assert_int_equal(checks_overall(&v.checks), CHECK_PASS);
 }
 
+/* ------------------------------------------------------------- real comparisons */
+
+#define MULTI "/snp-tdx-multiplatform/v1"
+
+static const char *type_of(const json_t *side)
+{
+	const char *type = json_string_value(json_object_get(side, "type"));
+
+	return type ? type : "";
+}
+
+/* A statement as Tinfoil makes it, of the row's registers, signed and verified. */
+static void statement_of(struct world *w, const json_t *side, struct statement *out)
+{
+	const json_t *r = json_object_get(side, "registers");
+	struct sigstore_result *is = calloc(1, sizeof(*is));
+	struct sigstore_identity who = {.predicate_type = RELEASE_TINFOIL_MULTI};
+	struct sigstore_artifact any = {0};
+	struct sigstore_root *root = NULL;
+	struct checks checks = {0};
+	char text[1024];
+
+	snprintf(
+	        text, sizeof(text),
+	        "{\"_type\":\"%s\",\"subject\":[{\"name\":\"x\",\"digest\":{\"sha256\":\"%064d\"}}],"
+	        "\"predicateType\":\"%s\",\"predicate\":{\"snp_measurement\":\"%s\","
+	        "\"tdx_measurement\":{\"rtmr1\":\"%s\",\"rtmr2\":\"%s\"}}}",
+	        STATEMENT_TYPE, 1, RELEASE_TINFOIL_MULTI, json_string_value(json_array_get(r, 0)),
+	        json_string_value(json_array_get(r, 1)), json_string_value(json_array_get(r, 2)));
+	own_bundle(&w->own, text, text);
+	who.key = spki(w->own.key);
+	assert_non_null(is);
+	assert_int_equal(sigstore_root_parse(bytes_str(w->own.root), &root, &checks), 0);
+	assert_int_equal(
+	        sigstore_verify(buf_view(&w->own.bundle), root, &who, &any, SIM_AT, is, &checks),
+	        0);
+	assert_int_equal(checks_overall(&checks), CHECK_PASS);
+	*out = is->statement;
+	sigstore_root_free(root);
+	OPENSSL_free((void *)(uintptr_t)who.key.p);
+	free(is);
+}
+
+/* False when the row has another number of registers than evidence has. */
+static bool claims_of(const json_t *side, struct claims *out)
+{
+	static const char *const names[] = {"mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3"};
+	const json_t *r = json_object_get(side, "registers");
+	bool tdx = strstr(type_of(side), "/tdx-guest/v2") != NULL;
+
+	memset(out, 0, sizeof(*out));
+	out->tee = tdx ? TEE_TDX : TEE_SNP;
+	if (json_array_size(r) != (tdx ? 5 : 1))
+		return false;
+	for (size_t i = 0; i < json_array_size(r); i++) {
+		struct measurement *m = &out->measurements.v[out->measurements.n++];
+
+		snprintf(m->name, sizeof(m->name), "%s", tdx ? names[i] : "measurement");
+		m->len = 48;
+		assert_int_equal(hex_decode(bytes_str(json_string_value(json_array_get(r, i))),
+		                            m->value, 48),
+		                 0);
+	}
+	return true;
+}
+
+static void compare(struct world *w, const json_t *row, const json_t *named, const json_t *is)
+{
+	bool want = json_is_true(json_object_get(json_object_get(row, "expected"), "accepted"));
+	const char *id = json_string_value(json_object_get(row, "id"));
+	struct statement s;
+	struct claims c;
+
+	if (!claims_of(is, &c)) {
+		print_message("%s: no evidence has so many registers\n", id);
+		return;
+	}
+	statement_of(w, named, &s);
+	print_message("%s: %s\n", id, want ? "accepted" : "refused");
+	assert_int_equal(policy_statement_is(&s, &c), want);
+}
+
+static void test_real_comparisons(void **state)
+{
+	const char *dir = getenv("KEYGATE_VECTORS");
+	struct world w;
+	char path[512], line[16384];
+	uint32_t n = 0;
+	FILE *f;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/ledger/sigstore/tinfoil/measurement-match.jsonl",
+	         dir ? dir : "../shared/vectors");
+	f = fopen(path, "r");
+	if (!f) {
+		printf("SKIPPED: no vectors at %s (KEYGATE_VECTORS)\n", path);
+		skip();
+	}
+	world_start(&w);
+	while (fgets(line, sizeof(line), f)) {
+		json_t *row = json_loads(line, 0, NULL);
+		const json_t *in = json_object_get(row, "input");
+		const json_t *a = json_object_get(in, "source"), *b = json_object_get(in, "target");
+
+		assert_non_null(row);
+		if (strstr(type_of(a), MULTI) && json_is_object(b)) {
+			compare(&w, row, a, b);
+			n++;
+		} else if (strstr(type_of(b), MULTI)) {
+			compare(&w, row, b, a);
+			n++;
+		}
+		json_decref(row);
+	}
+	fclose(f);
+	assert_true(n >= 7);
+	world_free(&w);
+}
+
+static struct bytes read_real(const char *name)
+{
+	const char *dir = getenv("KEYGATE_VECTORS");
+	uint8_t *p = NULL;
+	char path[512];
+	size_t n = 0;
+
+	snprintf(path, sizeof(path), "%s/ledger/sigstore/%s", dir ? dir : "../shared/vectors",
+	         name);
+	if (file_read(path, 1 << 20, &p, &n)) {
+		printf("SKIPPED: no vectors at %s (KEYGATE_VECTORS)\n", path);
+		skip();
+	}
+	return (struct bytes){p, n};
+}
+
+/* A service's report, and the bundle of the release that it runs. */
+static void test_real_report(void **state)
+{
+	struct bytes root_text = read_real("trust/6494e21ea73f.trusted_root.json");
+	struct bytes bundle = read_real("e2e-tinfoil/sigstore-bundle.json");
+	struct bytes report[2] = {read_real("e2e-tinfoil/report.bin"),
+	                          read_real("e2e-tinfoil/neg-report-other-measurement.bin")};
+	struct sigstore_result *is = calloc(1, sizeof(*is));
+	struct sigstore_identity who = {.issuer = "https://token.actions.githubusercontent.com",
+	                                .san = "https://github.com/tinfoilsh/*",
+	                                .predicate_type = RELEASE_TINFOIL_MULTI};
+	struct sigstore_artifact any = {0};
+	struct sigstore_root *root = NULL;
+	struct checks checks = {0};
+
+	(void)state;
+	assert_non_null(is);
+	assert_int_equal(sigstore_root_parse(root_text, &root, &checks), 0);
+	assert_int_equal(sigstore_verify(bundle, root, &who, &any, 1769121752, is, &checks), 0);
+	assert_int_equal(checks_overall(&checks), CHECK_PASS);
+	for (size_t i = 0; i < 2; i++) {
+		struct claims c = {.tee = TEE_SNP, .measurements.n = 1};
+		struct measurement *m = &c.measurements.v[0];
+
+		assert_int_equal(report[i].n, SNP_REPORT_LEN);
+		snprintf(m->name, sizeof(m->name), "measurement");
+		m->len = 48;
+		memcpy(m->value, report[i].p + SNP_OFF_MEASUREMENT, 48);
+		assert_int_equal(policy_statement_is(&is->statement, &c), i == 0);
+		free((void *)(uintptr_t)report[i].p);
+	}
+	sigstore_root_free(root);
+	free(is);
+	free((void *)(uintptr_t)bundle.p);
+	free((void *)(uintptr_t)root_text.p);
+}
+
 static int keys_free(void **state)
 {
 	(void)state;
@@ -290,6 +464,8 @@ int main(void)
 	        cmocka_unit_test(test_refused),
 	        cmocka_unit_test(test_issues),
 	        cmocka_unit_test(test_unnamed_launch),
+	        cmocka_unit_test(test_real_comparisons),
+	        cmocka_unit_test(test_real_report),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, keys_free);
