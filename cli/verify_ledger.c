@@ -12,6 +12,8 @@
  *           [--json] PROOF
  *   keygate verify subtree --vkey KEY --origin TEXT --start N --end N --root HEX [--json] LINES
  *   keygate verify proof --policy FILE --leaf FILE [--at UNIX] [--max-age SECONDS] [--json] FILE
+ *   keygate verify proof --sigsum --submit-key KEY --policy FILE (--leaf FILE | --message HEX)
+ *           [--at UNIX] [--max-age SECONDS] [--json] FILE
  *
  * FILE and PROOF may be "-". PROOF is a line a hash in base64, empty for none. Without --max-age
  * no freshness is asked; without --at the time is now for --max-age, and else not judged at all.
@@ -24,7 +26,7 @@
  *   consistency  "from" "from_root" "to" "to_root" (hex)
  *   subtree      "origin" "start" "end" "root" (hex) "newest"
  * and of a subtree "start" and "end" in place of "size" and "from".
- *   proof        as checkpoint, and "index" "leaf_hash" (hex)
+ *   proof        as checkpoint, and "index" "leaf_hash" (hex); of Sigsum "message" for the latter
  * What was not verified far enough to be said is null. Without --json the same is printed as text.
  */
 #include <errno.h>
@@ -60,6 +62,9 @@ struct request {
 	bool has_at;
 	int64_t max_age; /* < 0: not asked */
 	bool note;
+	bool sigsum;
+	const char *submit_key;
+	const char *message;
 	bool json;
 	const char *file;
 };
@@ -75,6 +80,9 @@ enum option_id {
 	OPT_AT,
 	OPT_MAX_AGE,
 	OPT_NOTE,
+	OPT_SIGSUM,
+	OPT_SUBMIT_KEY,
+	OPT_MESSAGE,
 	OPT_JSON,
 	OPT_LEAF,
 	OPT_LEAF_HASH,
@@ -138,6 +146,15 @@ static int take_option(enum option_id id, const char *name, const char *arg, str
 		return take_time(name, arg, &r->max_age);
 	case OPT_NOTE:
 		r->note = true;
+		return 0;
+	case OPT_SIGSUM:
+		r->sigsum = true;
+		return 0;
+	case OPT_SUBMIT_KEY:
+		r->submit_key = arg;
+		return 0;
+	case OPT_MESSAGE:
+		r->message = arg;
 		return 0;
 	case OPT_JSON:
 		r->json = true;
@@ -212,7 +229,7 @@ static void free_input(struct bytes b)
 	free((void *)(uintptr_t)b.p);
 }
 
-static int read_policy(const char *path, struct tlog_policy *out)
+static int read_policy(const char *path, bool sigsum, struct tlog_policy *out)
 {
 	struct bytes text = BYTES_NONE;
 	const char *why;
@@ -221,7 +238,8 @@ static int read_policy(const char *path, struct tlog_policy *out)
 
 	if (ret)
 		return ret == CMD_NO ? CMD_USAGE : ret;
-	if (ledger_policy_parse(text, out, &line, &why))
+	if (sigsum ? ledger_sigsum_policy_parse(text, out, &line, &why)
+	           : ledger_policy_parse(text, out, &line, &why))
 		ret = cmd_error(CMD_USAGE, "%s:%" PRIu32 ": %s", path, line, why);
 	free_input(text);
 	return ret;
@@ -236,7 +254,7 @@ static int make_policy(const struct request *r, struct tlog_policy **out)
 	if (!p)
 		return cmd_error(CMD_UNKNOWN, "out of memory");
 	if (r->policy_file)
-		ret = read_policy(r->policy_file, p);
+		ret = read_policy(r->policy_file, r->sigsum, p);
 	else if (ledger_policy_flat(p, r->vkey, r->vkeys, r->witness, r->witnesses,
 	                            (uint32_t)r->quorum))
 		ret = cmd_error(CMD_USAGE,
@@ -494,19 +512,60 @@ static int judge_proof(const struct request *r, const struct tlog_policy *policy
 	return finish(r, &checks, j);
 }
 
+static int judge_sigsum(const struct request *r, const struct tlog_policy *policy,
+                        struct bytes leaf, struct bytes proof)
+{
+	struct ledger_time t = time_of(r);
+	uint8_t key[SIGSUM_KEY];
+	struct sigsum_proof p;
+	struct ledger_head head;
+	struct checks checks = {0};
+	struct hash message;
+	json_t *j;
+
+	if (ledger_sigsum_key_parse(bytes_str(r->submit_key), key))
+		return cmd_error(CMD_USAGE, "--submit-key: wanted 64 hex digits or a line of "
+		                            "OpenSSH, \"ssh-ed25519 BASE64\"");
+	if (r->message) {
+		if (hex_decode(bytes_str(r->message), message.v, HASH_LEN))
+			return cmd_error(CMD_USAGE, "--message: wanted 64 hex digits");
+	} else if (!EVP_Digest(leaf.p, leaf.n, message.v, NULL, EVP_sha256(), NULL)) {
+		return cmd_error(CMD_UNKNOWN, "out of memory");
+	}
+	if (ledger_verify_sigsum(proof, &message, key, policy, &t, &head, &checks))
+		return cmd_error(CMD_UNKNOWN, "out of memory");
+	j = result_json(&checks);
+	put_head(&j, &head);
+	put(&j, "index", ledger_sigsum_parse(proof, &p) ? json_null() : number_json(p.index));
+	put(&j, "message", hash_json(&message));
+	return finish(r, &checks, j);
+}
+
+/* Which options go together. */
+static bool proof_usage_ok(const struct request *r)
+{
+	if (r->sigsum)
+		return r->policy_file && r->submit_key && !r->leaf_file == !!r->message;
+	return r->policy_file && r->leaf_file && !r->submit_key && !r->message;
+}
+
 int cmd_verify_proof(int argc, char **argv)
 {
 	static const struct option options[] = {
 	        {"policy", required_argument, NULL, OPT_POLICY},
 	        {"leaf", required_argument, NULL, OPT_LEAF},
+	        {"sigsum", no_argument, NULL, OPT_SIGSUM},
+	        {"submit-key", required_argument, NULL, OPT_SUBMIT_KEY},
+	        {"message", required_argument, NULL, OPT_MESSAGE},
 	        {"at", required_argument, NULL, OPT_AT},
 	        {"max-age", required_argument, NULL, OPT_MAX_AGE},
 	        {"json", no_argument, NULL, OPT_JSON},
 	        {"help", no_argument, NULL, OPT_HELP},
 	        {NULL, 0, NULL, 0},
 	};
-	static const char synopsis[] = "--policy FILE --leaf FILE [--at UNIX] [--max-age SECONDS] "
-	                               "[--json] FILE";
+	static const char synopsis[] = "[--sigsum --submit-key KEY] --policy FILE "
+	                               "(--leaf FILE | --message HEX) [--at UNIX] "
+	                               "[--max-age SECONDS] [--json] FILE";
 	struct request *r = calloc(1, sizeof(*r));
 	struct tlog_policy *policy = NULL;
 	struct bytes proof = BYTES_NONE;
@@ -518,15 +577,16 @@ int cmd_verify_proof(int argc, char **argv)
 	ret = take_options(argc, argv, options, synopsis, r);
 	if (ret != NO_OPTION)
 		goto out;
-	ret = r->policy_file && r->leaf_file ? 0 : cmd_usage(argv[0], synopsis);
+	ret = proof_usage_ok(r) ? 0 : cmd_usage(argv[0], synopsis);
 	if (!ret)
 		ret = make_policy(r, &policy);
-	if (!ret)
+	if (!ret && r->leaf_file)
 		ret = read_input(r->leaf_file, &leaf);
 	if (!ret)
 		ret = read_input(r->file, &proof);
 	if (!ret)
-		ret = judge_proof(r, policy, leaf, proof);
+		ret = r->sigsum ? judge_sigsum(r, policy, leaf, proof)
+		                : judge_proof(r, policy, leaf, proof);
 out:
 	free_input(leaf);
 	free_input(proof);

@@ -380,3 +380,19 @@ enum sig_state ledger_subtree_sig_check(const struct note_sig *sig, const struct
 	ERR_pop_to_mark();
 	return state;
 }
+
+bool ledger_ed25519_ok(const uint8_t *key)
+{
+	return ed25519_key_ok(key);
+}
+
+bool ledger_ed25519_verify(const uint8_t *key, const uint8_t *sig, struct bytes message)
+{
+	bool good;
+
+	ERR_set_mark();
+	good = verify_ed25519((struct bytes){key, ED25519_KEY}, (struct bytes){sig, ED25519_SIG},
+	                      message) == SIG_GOOD;
+	ERR_pop_to_mark();
+	return good;
+}

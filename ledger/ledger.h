@@ -195,6 +195,12 @@ int ledger_policy_parse(struct bytes text, struct tlog_policy *out, uint32_t *li
 /* k-of-n over plain witnesses, as the command line gives them. */
 int ledger_policy_flat(struct tlog_policy *out, const struct vkey *log, uint32_t logs,
                        const struct vkey *witness, uint32_t witnesses, uint32_t k);
+/*
+ * A policy of Sigsum: the same lines, but keys are 64 hex digits of Ed25519. A log's origin is made
+ * of its key; a witness's lines go by the hash of its key. Returns as ledger_policy_parse.
+ */
+int ledger_sigsum_policy_parse(struct bytes text, struct tlog_policy *out, uint32_t *line,
+                               const char **why);
 bool ledger_quorum(const struct tlog_policy *p, const bool seen[static TLOG_KEYS_MAX]);
 
 /* ------------------------------------------------------------------ proof.c */
@@ -271,6 +277,48 @@ int ledger_proof_format(const struct tlog_proof *p, struct buf *out);
 int ledger_verify_proof(struct bytes text, struct bytes leaf, const struct tlog_policy *policy,
                         const struct ledger_time *t, struct ledger_head *out,
                         struct checks *checks);
+
+/* ----------------------------------------------------------------- sigsum.c */
+
+enum { SIGSUM_KEY = 32, SIGSUM_SIG = 64, SIGSUM_COSIGNATURES_MAX = NOTE_SIGS_MAX - 1 };
+
+struct sigsum_cosignature {
+	struct hash key_hash;
+	uint64_t time;
+	uint8_t sig[SIGSUM_SIG];
+};
+
+/* A Sigsum proof, version 2 (sigsum.org, log.md and sigsum-proof.md). */
+struct sigsum_proof {
+	struct hash log_hash;    /* SHA-256 of the log's key */
+	struct hash submit_hash; /* of the submitter's */
+	uint8_t leaf_sig[SIGSUM_SIG];
+	uint64_t size; /* > 0 */
+	struct hash root;
+	uint8_t head_sig[SIGSUM_SIG];
+	uint32_t cosignatures;
+	struct sigsum_cosignature cosignature[SIGSUM_COSIGNATURES_MAX];
+	uint64_t index;
+	struct hash path[PATH_MAX_HASHES];
+	uint32_t path_n;
+};
+
+/* 0 or -EINVAL. */
+int ledger_sigsum_parse(struct bytes text, struct sigsum_proof *out);
+/*
+ * A submitter's key: 64 hex digits or a line of OpenSSH ("ssh-ed25519 BASE64 [comment]"). 0 or
+ * -EINVAL, also for a key of low order or one that is not canonical.
+ */
+int ledger_sigsum_key_parse(struct bytes text, uint8_t key[static SIGSUM_KEY]);
+/*
+ * The whole proof that the owner of submit_key logged `message` (by custom the SHA-256 of a file):
+ * ledger.proof-format, ledger.submit-key, ledger.leaf-signature, and then as ledger_verify_proof;
+ * a bad cosignature of a witness of the policy refuses here too. 0 or -ENOMEM.
+ */
+int ledger_verify_sigsum(struct bytes text, const struct hash *message,
+                         const uint8_t submit_key[static SIGSUM_KEY],
+                         const struct tlog_policy *policy, const struct ledger_time *t,
+                         struct ledger_head *out, struct checks *checks);
 
 /* ------------------------------------------------------------------- head.c */
 

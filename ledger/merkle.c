@@ -9,7 +9,7 @@
  * is the right one. That makes the length of a path a function of index and size, so it is
  * compared before anything is hashed.
  */
-#include "ledger/ledger.h"
+#include "ledger/room.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -41,10 +41,15 @@ void ledger_node_hash(const struct hash *left, const struct hash *right, struct 
 	sha256(0x01, left->v, HASH_LEN, right->v, HASH_LEN, out);
 }
 
+void ledger_sha256(struct bytes v, struct hash *out)
+{
+	if (!EVP_Digest(v.n ? v.p : (const uint8_t *)"", v.n, out->v, NULL, EVP_sha256(), NULL))
+		__builtin_trap();
+}
+
 void ledger_empty_root(struct hash *out)
 {
-	if (!EVP_Digest("", 0, out->v, NULL, EVP_sha256(), NULL))
-		__builtin_trap();
+	ledger_sha256(BYTES_NONE, out);
 }
 
 static bool same_hash(const struct hash *a, const struct hash *b)

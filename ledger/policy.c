@@ -25,6 +25,7 @@ struct parse {
 	struct tlog_policy *p;
 	bool is_member[TLOG_KEYS_MAX + TLOG_GROUPS_MAX];
 	bool has_quorum;
+	bool sigsum; /* keys are hex digits */
 };
 
 static bool is_blank(uint8_t c)
@@ -167,27 +168,59 @@ static const char *add_witness(struct tlog_policy *p, const struct vkey *k)
 static const char vkey_wanted[] = "a verifier key is wanted: NAME+HASH+BASE64, of a known type, "
                                   "with the hash of that name and key";
 
-/* log <vkey> [<url>] */
+static const char hex_wanted[] = "an Ed25519 key in 64 hex digits is wanted, canonical and not of "
+                                 "low order";
+
+/* A log's key is named by its origin, a witness's by its hash. */
+static int hex_key(struct bytes text, enum note_alg alg, struct vkey *out)
+{
+	struct vkey k = {.alg = (uint8_t)alg, .key_len = SIGSUM_KEY};
+	struct hash h;
+
+	if (hex_decode(text, k.key, SIGSUM_KEY) || !ledger_ed25519_ok(k.key))
+		return -EINVAL;
+	if (alg == NOTE_ED25519) {
+		ledger_sigsum_origin(k.key, k.name);
+	} else {
+		ledger_sha256((struct bytes){k.key, SIGSUM_KEY}, &h);
+		hex_encode(BYTES_OF(h.v), k.name);
+	}
+	if (ledger_key_id(k.name, alg, (struct bytes){k.key, SIGSUM_KEY}, k.id))
+		return -EINVAL;
+	*out = k;
+	return 0;
+}
+
+/* What is wrong with a key, or NULL. */
+static const char *take_key(const struct parse *s, struct bytes text, enum note_alg hex_alg,
+                            struct vkey *out)
+{
+	if (s->sigsum)
+		return hex_key(text, hex_alg, out) ? hex_wanted : NULL;
+	return ledger_vkey_parse(text, out) ? vkey_wanted : NULL;
+}
+
+/* log <key> [<url>] */
 static const char *log_line(struct parse *s, const struct fields *f)
 {
 	struct tlog_policy *p = s->p;
+	const char *why;
 	struct vkey k;
 
 	if (f->n < 2 || f->n > 3)
 		return "log is followed by a verifier key and at most a URL";
-	if (ledger_vkey_parse(f->v[1], &k))
-		return vkey_wanted;
+	why = take_key(s, f->v[1], NOTE_ED25519, &k);
+	if (why)
+		return why;
 	if (f->n == 3 && f->v[2].n >= sizeof(p->log_url[0]))
 		return "a URL has at most 255 octets";
-
-	const char *why = add_log(p, &k);
-
+	why = add_log(p, &k);
 	if (!why && f->n == 3)
 		copy_text(f->v[2], p->log_url[p->logs - 1]);
 	return why;
 }
 
-/* witness <name> <vkey> [<url>] */
+/* witness <name> <key> [<url>] */
 static const char *witness_line(struct parse *s, const struct fields *f)
 {
 	struct tlog_policy *p = s->p;
@@ -199,8 +232,9 @@ static const char *witness_line(struct parse *s, const struct fields *f)
 	why = new_name(p, f->v[1]);
 	if (why)
 		return why;
-	if (ledger_vkey_parse(f->v[2], &k))
-		return vkey_wanted;
+	why = take_key(s, f->v[2], NOTE_COSIGNATURE, &k);
+	if (why)
+		return why;
 	if (f->n == 4 && f->v[3].n >= sizeof(p->witness_url[0]))
 		return "a URL has at most 255 octets";
 	why = add_witness(p, &k);
@@ -314,10 +348,10 @@ static const char *policy_line(struct parse *s, struct bytes line)
 	return "a line begins with log, witness, group, quorum or #";
 }
 
-int ledger_policy_parse(struct bytes text, struct tlog_policy *out, uint32_t *line,
+static int parse_policy(struct bytes text, bool sigsum, struct tlog_policy *out, uint32_t *line,
                         const char **why)
 {
-	struct parse s = {.p = out};
+	struct parse s = {.p = out, .sigsum = sigsum};
 	struct bytes l;
 
 	*line = 0;
@@ -342,6 +376,18 @@ int ledger_policy_parse(struct bytes text, struct tlog_policy *out, uint32_t *li
 		return -EINVAL;
 	}
 	return 0;
+}
+
+int ledger_policy_parse(struct bytes text, struct tlog_policy *out, uint32_t *line,
+                        const char **why)
+{
+	return parse_policy(text, false, out, line, why);
+}
+
+int ledger_sigsum_policy_parse(struct bytes text, struct tlog_policy *out, uint32_t *line,
+                               const char **why)
+{
+	return parse_policy(text, true, out, line, why);
 }
 
 int ledger_policy_flat(struct tlog_policy *out, const struct vkey *log, uint32_t logs,

@@ -567,11 +567,26 @@ static void judge_inclusion(const struct tlog_proof *p, struct bytes leaf,
 	                         : "");
 }
 
+int ledger_judge_proof(const struct tlog_proof *p, struct bytes leaf,
+                       const struct tlog_policy *policy, const struct ledger_time *t,
+                       struct ledger_head *out, struct checks *checks)
+{
+	int ret;
+
+	if (policy->logs == 0) {
+		check_add(checks, "ledger.log-key", CHECK_FAIL, "the policy names no log");
+		return 0;
+	}
+	ret = judge_checkpoint(p->checkpoint, policy, t, out, checks);
+	if (ret == 1)
+		judge_inclusion(p, leaf, &out->cp, checks);
+	return ret < 0 ? ret : 0;
+}
+
 int ledger_verify_proof(struct bytes text, struct bytes leaf, const struct tlog_policy *policy,
                         const struct ledger_time *t, struct ledger_head *out, struct checks *checks)
 {
 	struct tlog_proof p;
-	int ret;
 
 	memset(out, 0, sizeof(*out));
 	if (ledger_proof_parse(text, &p)) {
@@ -579,12 +594,5 @@ int ledger_verify_proof(struct bytes text, struct bytes leaf, const struct tlog_
 		return 0;
 	}
 	check_add(checks, "ledger.proof-format", CHECK_PASS, "index %" PRIu64, p.index);
-	if (policy->logs == 0) {
-		check_add(checks, "ledger.log-key", CHECK_FAIL, "the policy names no log");
-		return 0;
-	}
-	ret = judge_checkpoint(p.checkpoint, policy, t, out, checks);
-	if (ret == 1)
-		judge_inclusion(&p, leaf, &out->cp, checks);
-	return ret < 0 ? ret : 0;
+	return ledger_judge_proof(&p, leaf, policy, t, out, checks);
 }

@@ -53,6 +53,17 @@ enum { LEDGER_LINES_PER_KEY = 4 };
 int ledger_sig_lines_parse(struct bytes lines, struct note *out);
 /* The Ed25519 message of a cosignature/v1 over text at time ts. */
 void ledger_cosigned_text(struct bytes text, uint64_t ts, struct buf *out);
+/* An Ed25519 key of 32 bytes that is canonical and not of low order. */
+bool ledger_ed25519_ok(const uint8_t *key);
+bool ledger_ed25519_verify(const uint8_t *key, const uint8_t *sig, struct bytes message);
+/* "sigsum.org/v1/tree/" and the hex SHA-256 of the log's key. */
+enum { SIGSUM_ORIGIN = 19 + 2 * HASH_LEN + 1 };
+void ledger_sigsum_origin(const uint8_t key[static SIGSUM_KEY], char out[static SIGSUM_ORIGIN]);
+void ledger_sha256(struct bytes v, struct hash *out);
+/* Checkpoint and inclusion, of a proof that was parsed. 0 or -ENOMEM. */
+int ledger_judge_proof(const struct tlog_proof *p, struct bytes leaf,
+                       const struct tlog_policy *policy, const struct ledger_time *t,
+                       struct ledger_head *out, struct checks *checks);
 /* The key id of a name, an algorithm and the bytes that follow it in a vkey. 0 or -EINVAL. */
 int ledger_key_id(const char *name, enum note_alg alg, struct bytes key, uint8_t id[static 4]);
 
