@@ -61,7 +61,7 @@ int cmd_status_of(enum check_status overall);
 void cmd_time_text(int64_t t, char out[static 32]);
 
 /* Rows of texts, printed in columns that are as wide as their widest text. */
-enum { TABLE_COLUMNS = 8 };
+enum { TABLE_COLUMNS = 12 };
 struct table {
 	size_t columns;
 	size_t rows;

@@ -190,11 +190,31 @@ int cmd_status(int argc, char **argv)
 
 /* --------------------------------------------------------------------- sessions */
 
+/* Only what the kernel itself reports, of both directions, is called protected. */
+static const char *protection(const json_t *s)
+{
+	const json_t *k = json_object_get(s, "kernel_tls");
+
+	if (json_is_true(json_object_get(s, "protected")))
+		return !strcmp(client_text(k, "tx"), "hardware") ? "kTLS hardware"
+		                                                 : "kTLS software";
+	return json_is_object(k) ? "NOT PROTECTED" : "unknown: NOT KNOWN TO BE PROTECTED";
+}
+
+static void moved(const json_t *o, const char *out, const char *in, char *text, size_t cap)
+{
+	if (json_is_object(o))
+		snprintf(text, cap, "%" N "/%" N, client_number(o, out), client_number(o, in));
+	else
+		snprintf(text, cap, "unknown");
+}
+
 static void add_session(struct table *t, const json_t *s, int64_t now)
 {
 	const json_t *app = json_object_get(s, "app");
 	bool live = !strcmp(client_text(s, "state"), "live");
-	char id[32], who[96], key[32] = "", left[32] = "";
+	char id[32], who[96], key[32] = "", age[32] = "", left[32] = "", records[64] = "",
+	                      bytes[64] = "";
 
 	snprintf(id, sizeof(id), "%" N, client_number(s, "id"));
 	snprintf(who, sizeof(who), "%.32s (pid %" N ", uid %" N ")", client_text(app, "comm"),
@@ -204,16 +224,22 @@ static void add_session(struct table *t, const json_t *s, int64_t now)
 
 		snprintf(key, sizeof(key), "%" N " %.12s", client_number(s, "key"),
 		         client_text(s, "key_state"));
+		snprintf(age, sizeof(age), "%llds",
+		         (long long)(now - client_number(s, "released_at")));
+		moved(json_object_get(s, "records"), "sent", "received", records, sizeof(records));
+		moved(json_object_get(s, "bytes"), "app_to_peer", "peer_to_app", bytes,
+		      sizeof(bytes));
 		snprintf(left, sizeof(left), "%llds", (long long)(until > now ? until - now : 0));
 	}
-	table_row(t, (const char *const[]){id, client_text(s, "state"),
-	                                   client_text(s, "destination"), client_text(s, "peer"),
-	                                   who, client_text(s, "cipher"), key, left});
+	table_row(t,
+	          (const char *const[]){id, client_text(s, "state"), client_text(s, "destination"),
+	                                client_text(s, "peer"), who, client_text(s, "cipher"),
+	                                live ? protection(s) : "", key, age, left, records, bytes});
 }
 
 int cmd_sessions(int argc, char **argv)
 {
-	struct table t = {.columns = 8};
+	struct table t = {.columns = 12};
 	const json_t *list, *s;
 	struct client c;
 	json_t *a;
@@ -235,8 +261,10 @@ int cmd_sessions(int argc, char **argv)
 	if (!json_array_size(list))
 		puts("no sessions");
 	else
-		table_row(&t, (const char *const[]){"ID", "STATE", "DESTINATION", "PEER",
-		                                    "APPLICATION", "CIPHER", "KEY", "ENDS IN"});
+		table_row(&t,
+		          (const char *const[]){"ID", "STATE", "DESTINATION", "PEER", "APPLICATION",
+		                                "CIPHER", "PROTECTION", "KEY", "AGE", "ENDS IN",
+		                                "RECORDS OUT/IN", "BYTES OUT/IN"});
 	json_array_foreach(list, i, s)
 	{
 		add_session(&t, s, time(NULL));

@@ -43,7 +43,9 @@
  *     "destination", "peer", "app": APP, "since" (accept), and when live:
  *     "binder", "tee", "server_key", "measurement": as in VERDICT, "cipher" (TLS name),
  *     "key": serial, "ring": serial, "key_state": "valid"|"revoked"|"expired"|"gone",
- *     "released_at", "until"}]
+ *     "released_at", "until", "protected": bool, "kernel_tls": null|{"version", "cipher", "tx",
+ *     "rx"}, "rekeys": {"sent", "received"}, "records": null|{"sent", "received"}, "bytes":
+ *     null|{"app_to_peer", "peer_to_app"}}]. null: it could not be found out in time.
  *
  * {"verb":"explain","host":H,"port":P} and optionally "addresses":[text]: what H resolves to for
  *   the client. H is an address or a name. keygated adds the addresses by which it knows the name.

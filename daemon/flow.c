@@ -421,8 +421,7 @@ static int leads_to(int fd, const char *peer)
 	return strcmp(text, peer) ? -EXDEV : 0;
 }
 
-/* False is fatal: a key would go into a socket that gate did not make for this session. */
-static bool is_its_socket(struct gate *g, const struct session *s, int fd)
+bool flow_is_its_socket(struct gate *g, const struct session *s, int fd)
 {
 	uint64_t cookie = 0;
 
@@ -440,7 +439,7 @@ static void on_release(struct gate *g, struct session *s, struct msg_release *m,
 	char peer[64];
 	int ret;
 
-	if (!is_its_socket(g, s, fd))
+	if (!flow_is_its_socket(g, s, fd))
 		return;
 	record_peer(&s->dst, peer);
 	ret = leads_to(fd, peer);
@@ -503,7 +502,7 @@ static void on_rekey(struct gate *g, struct session *s, const struct msg_rekey *
 	int64_t left = s->until - gate_now();
 	int ret = -EKEYEXPIRED;
 
-	if (!is_its_socket(g, s, fd))
+	if (!flow_is_its_socket(g, s, fd))
 		return;
 	if (m->direction > KEYRING_TX || !g->selftest[SELFTEST_REKEY].ok) {
 		gate_fatal(g, "relay asked for a key that session %llu can't have",
@@ -668,7 +667,9 @@ void flow_from_relay(struct gate *g, const struct msg_head *head, int fd)
 		on_release(g, s, &g->in->release, fd);
 	else if (type == MSG_REKEY)
 		on_rekey(g, s, &g->in->rekey, fd);
-	else if (type == MSG_CLOSED)
+	else if (type == MSG_LOOKED)
+		view_looked(g, s, &g->in->looked, fd);
+	else
 		on_closed(g, s, &g->in->closed);
 }
 
@@ -738,6 +739,7 @@ void flow_tick(struct gate *g)
 	while (g->linger_n && g->linger[g->linger_at].end_ns <= now)
 		linger_end(g);
 	probe_tick(g);
+	view_tick(g);
 	gate_watch_verify(g);
 	new_second(g);
 	if (now >= g->sweep_next_ns) {

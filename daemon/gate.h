@@ -9,6 +9,7 @@
  *   follow.c   what logs and witnesses serve: fetch, compare
  *   collateral.c   what vendors serve: fetch, keep, refresh
  *   probe.c    sockets for the administrator's probes
+ *   view.c     the sessions, as the kernel sees them
  *   record.c   the RECORD of a session's answer
  *   verbs.c, verbs_ledger.c   what the control socket's verbs do
  *
@@ -54,6 +55,7 @@ enum {
 	LINGER_MAX = 16384,
 	PROBE_S = 30, /* for connect, handshake and evidence of a probe */
 	PROBES_MAX = 16,
+	VIEW_CLIENTS = 16,
 	INTENT_MAX_S = 60,
 	SWEEP_EVERY_MS = 10000,
 	NAMES_EVERY_S = 60,
@@ -162,6 +164,14 @@ struct gate_counters {
 	uint64_t accepted, released, refused, closed, revoked, lease_over;
 };
 
+/* Who waits for the sessions' round; all get the same answer. */
+struct sessions_view {
+	uint64_t client[VIEW_CLIENTS];
+	uint32_t clients;
+	uint32_t round;
+	uint64_t deadline_ns;
+};
+
 struct gate {
 	const struct gate_options *opt;
 	struct audit *audit;
@@ -196,6 +206,7 @@ struct gate {
 	uint32_t probes;
 	uint64_t probe_last; /* number of the last one */
 	struct gate_counters count;
+	struct sessions_view view;
 
 	struct name *resolving; /* what fetch was asked for; NULL: nothing (a copy, owned) */
 	uint64_t names_next_ns;
@@ -276,9 +287,19 @@ void flow_destroy(struct gate *g);
 /* For the sweep of old sockets: is this one of ours? */
 bool flow_owns(const struct gate *g, uint64_t cookie);
 void flow_stop(struct gate *g);
+/* False is fatal: relay handed in a socket that gate did not make for this session. */
+bool flow_is_its_socket(struct gate *g, const struct session *s, int fd);
 const char *flow_suite_name(uint16_t suite);
 /* Counts one of audit.h's cheap events; true when this second's share is spent. */
 bool flow_over_limit(struct gate *g);
+
+/* view.c */
+/* The verb: the answer, or NULL when it comes later. */
+json_t *view_sessions(struct gate *g, uint64_t client, json_t *request);
+void view_looked(struct gate *g, struct session *s, const struct msg_looked *m, int fd);
+void view_tick(struct gate *g);
+/* By what was last seen of it. */
+bool view_protected(const struct session *s, enum keyring_state key);
 
 /* heads.c */
 /* For a passed verdict: state on disk agrees with it. 0, or the code that refuses it. */

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include "bpf/gate.h"
 #include "core/verdict.h"
+#include "daemon/intercept.h"
 #include "daemon/msg.h"
 #include "policy/policy.h"
 
@@ -37,6 +38,16 @@ enum session_state {
 	SESSION_HANDOVER,
 	SESSION_LIVE,
 	SESSION_CLOSING,
+};
+
+/* What the kernel and relay said of a live session when they were last asked. */
+struct session_seen {
+	uint32_t round; /* in which it was asked about */
+	bool looking;   /* relay was asked and did not answer yet */
+	bool known;     /* what follows */
+	struct sockdiag_tls tls;
+	uint64_t sent, received; /* records under the present keys, by the kernel's count */
+	uint64_t app_to_peer, peer_to_app; /* bytes, by relay's */
 };
 
 struct session {
@@ -66,7 +77,8 @@ struct session {
 	int32_t serial, ring;
 	int64_t released_at, until;
 	uint64_t lease_end_ns; /* CLOCK_BOOTTIME; the kernel's end of the lease */
-	uint32_t rekeys[2];    /* by enum keyring_direction */
+	struct session_seen seen;
+	uint32_t rekeys[2]; /* by enum keyring_direction */
 	/* Why it ends; empty until then. */
 	char code[CHECK_ID_MAX];
 };

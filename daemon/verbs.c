@@ -176,73 +176,6 @@ static json_t *verb_status(struct gate *g, uint64_t client, json_t *request)
 	                 collateral_status(g));
 }
 
-/* ----------------------------------------------------------------- sessions */
-
-static const char *key_state_name(enum keyring_state s)
-{
-	switch (s) {
-	case KEYRING_VALID:
-		return "valid";
-	case KEYRING_REVOKED:
-		return "revoked";
-	case KEYRING_EXPIRED:
-		return "expired";
-	case KEYRING_GONE:
-		break;
-	}
-	return "gone";
-}
-
-static json_t *live_session(const struct session *s)
-{
-	const struct verdict *v = s->verdict;
-
-	return json_pack("{s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:s, s:I, s:I}", "binder",
-	                 audit_text(v->binder, sizeof(v->binder)), "tee",
-	                 audit_text(v->tee, sizeof(v->tee)), "server_key",
-	                 audit_text(v->server_key, sizeof(v->server_key)), "measurement",
-	                 measurements_to_json(&v->measurements), "cipher",
-	                 flow_suite_name(s->suite), "key", (json_int_t)s->serial, "ring",
-	                 (json_int_t)s->ring, "key_state", key_state_name(keyring_state(s->serial)),
-	                 "released_at", (json_int_t)s->released_at, "until", (json_int_t)s->until);
-}
-
-static json_t *one_session(const struct session *s)
-{
-	char peer[64];
-	json_t *o;
-	json_t *live;
-
-	record_peer(&s->dst, peer);
-	o = json_pack("{s:I, s:s, s:o, s:s, s:o, s:I}", "id", (json_int_t)s->id, "state",
-	              session_state_name(s->state), "destination",
-	              audit_text(s->name, sizeof(s->name)), "peer", peer, "app",
-	              record_app(&s->app), "since", (json_int_t)s->since);
-	if (!o || s->state != SESSION_LIVE)
-		return o;
-	live = live_session(s);
-	if (!live || json_object_update_missing(o, live)) {
-		json_decref(o);
-		o = NULL;
-	}
-	json_decref(live);
-	return o;
-}
-
-static json_t *verb_sessions(struct gate *g, uint64_t client, json_t *request)
-{
-	json_t *a = json_array();
-
-	(void)client, (void)request;
-	for (uint32_t i = 0; a && i < g->sessions.n; i++) {
-		if (json_array_append_new(a, one_session(g->sessions.slot[i]))) {
-			json_decref(a);
-			a = NULL;
-		}
-	}
-	return json_pack("{s:b, s:o}", "ok", 1, "sessions", a);
-}
-
 static json_t *verb_verdicts(struct gate *g, uint64_t client, json_t *request)
 {
 	json_t *limit = json_object_get(request, "limit");
@@ -500,7 +433,7 @@ static const struct verb {
 	const char *members[4]; /* that a request may have beside "verb" */
 } verbs[] = {
         {"status", verb_status, {NULL}},
-        {"sessions", verb_sessions, {NULL}},
+        {"sessions", view_sessions, {NULL}},
         {"explain", verb_explain, {"host", "port", "addresses", NULL}},
         {"probe", verb_probe, {"address", "port", NULL}},
         {"verdicts", verb_verdicts, {"limit", NULL}},
@@ -551,7 +484,9 @@ json_t *verbs_answer(void *ctx, uint64_t client, json_t *request)
 			return no_memory(control_error(CONTROL_USAGE, "%s has no member \"%s\"",
 			                               name, stray));
 		answer = verbs[i].fn(ctx, client, request);
-		return answer || verbs[i].fn == verb_reload ? answer : no_memory(NULL);
+		return answer || verbs[i].fn == verb_reload || verbs[i].fn == view_sessions
+		               ? answer
+		               : no_memory(NULL);
 	}
 	return no_memory(control_error(CONTROL_USAGE, "no verb \"%s\"", name));
 }

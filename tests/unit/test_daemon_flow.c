@@ -5,6 +5,8 @@
  */
 #include "daemon_gate.h"
 
+#include <sys/un.h>
+
 static void expect_silence(int sock)
 {
 	char b[64];
@@ -280,6 +282,194 @@ static void test_a_rekey_of_no_direction_is_fatal(void **state)
 	live(1);
 	rekey(1, KEYRING_TX + 1);
 	expect_fatal();
+}
+
+/* ------------------------------------------------------------------ the sessions */
+
+static const struct sockdiag_tls both = {.is_tls = true,
+                                         .version = 0x0304,
+                                         .cipher = 51, /* AES-128-GCM */
+                                         .txconf = 2,
+                                         .rxconf = 2};
+
+static char control_path[96];
+
+static int with_control(void **state)
+{
+	int ret = setup(state);
+
+	snprintf(control_path, sizeof(control_path), "%s/control.sock", dir);
+	assert_int_equal(control_open(control_path, verbs_answer, g, &g->control), 0);
+	return ret;
+}
+
+static int without_control(void **state)
+{
+	control_close(g->control);
+	return teardown(state);
+}
+
+static void looked(uint64_t id)
+{
+	memset(g->in, 0, sizeof(*g->in));
+	g->in->looked = (struct msg_looked){.app_to_peer = 7, .peer_to_app = 9};
+	from_relay(MSG_LOOKED, id, up_fd);
+}
+
+/* Protected is what the kernel calls so, both ways, with the cipher of the release. */
+static void test_protected_is_the_kernels_word(void **state)
+{
+	const struct session *s;
+	struct sockdiag_tls bad;
+
+	(void)state;
+	live(1);
+	s = session_find(&g->sessions, 1);
+	assert_null(view_sessions(g, 1, NULL));
+	sent(relay, MSG_LOOK);
+	assert_false(view_protected(s, KEYRING_VALID)); /* nobody has looked yet */
+	diag_tls = both;
+	looked(1);
+	assert_int_equal(s->seen.app_to_peer, 7);
+	assert_int_equal(s->seen.peer_to_app, 9);
+	assert_true(view_protected(s, KEYRING_VALID));
+	assert_false(view_protected(s, KEYRING_REVOKED));
+	assert_false(view_protected(s, KEYRING_EXPIRED));
+	assert_false(view_protected(s, KEYRING_GONE));
+	for (int i = 0; i < 7; i++) {
+		bad = both;
+		switch (i) {
+		case 0:
+			bad.is_tls = false;
+			break;
+		case 1:
+			bad.version = 0x0303;
+			break;
+		case 2:
+			bad.cipher = 52;
+			break;
+		case 3:
+			bad.txconf = 1;
+			break;
+		case 4:
+			bad.rxconf = 1;
+			break;
+		case 5:
+			bad.txconf = 0;
+			break;
+		default:
+			bad.rxconf = 5;
+		}
+		assert_null(view_sessions(g, 1, NULL));
+		sent(relay, MSG_LOOK);
+		diag_tls = bad;
+		looked(1);
+		assert_true(s->seen.known);
+		assert_false(view_protected(s, KEYRING_VALID));
+	}
+	/* In hardware it is as good; not known is not. */
+	assert_null(view_sessions(g, 1, NULL));
+	sent(relay, MSG_LOOK);
+	diag_tls = both;
+	diag_tls.txconf = diag_tls.rxconf = 3;
+	looked(1);
+	assert_true(view_protected(s, KEYRING_VALID));
+	assert_null(view_sessions(g, 1, NULL));
+	sent(relay, MSG_LOOK);
+	diag_error = -ENOENT;
+	looked(1);
+	diag_error = 0;
+	assert_false(view_protected(s, KEYRING_VALID));
+	assert_false(g->failed);
+}
+
+static void turn(void)
+{
+	struct pollfd p[CONTROL_POLL_MAX];
+	size_t n = control_poll(g->control, p);
+
+	assert_true(poll(p, n, 0) >= 0);
+	control_handle(g->control, p, n);
+}
+
+/* The answer waits for relay's, and then has what the kernel says. */
+static void test_the_verb_waits_for_the_kernel(void **state)
+{
+	static const char request[] = "{\"verb\":\"sessions\"}\n";
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	char got[4096] = "";
+
+	(void)state;
+	live(1);
+	strcpy(a.sun_path, control_path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	turn();
+	assert_int_equal(send(fd, request, strlen(request), 0), strlen(request));
+	turn();
+	turn();
+	assert_int_equal(recv(fd, got, sizeof(got) - 1, 0), -1);
+	sent(relay, MSG_LOOK);
+	diag_tls = both;
+	looked(1);
+	turn();
+	assert_true(recv(fd, got, sizeof(got) - 1, 0) > 0);
+	assert_non_null(strstr(got, "\"state\":\"live\""));
+	assert_non_null(strstr(got, "\"key_state\":\"valid\""));
+	assert_non_null(strstr(got, "\"key\":33,"));
+	assert_non_null(strstr(got, "\"protected\":true"));
+	assert_non_null(strstr(got,
+	                       "\"kernel_tls\":{\"version\":\"1.3\",\"cipher\":\"aes-128-gcm\","
+	                       "\"tx\":\"software\",\"rx\":\"software\"}"));
+	assert_non_null(strstr(got, "\"bytes\":{\"app_to_peer\":7,\"peer_to_app\":9}"));
+	/* A relay that says nothing in time. */
+	assert_int_equal(send(fd, request, strlen(request), 0), strlen(request));
+	turn();
+	turn();
+	sent(relay, MSG_LOOK);
+	g->view.deadline_ns = 1;
+	flow_tick(g);
+	turn();
+	memset(got, 0, sizeof(got));
+	assert_true(recv(fd, got, sizeof(got) - 1, 0) > 0);
+	assert_non_null(strstr(got, "\"protected\":false"));
+	assert_non_null(strstr(got, "\"kernel_tls\":null"));
+	assert_non_null(strstr(got, "\"records\":null"));
+	close(fd);
+	turn();
+	assert_false(g->failed);
+}
+
+static void test_an_unasked_look_is_fatal(void **state)
+{
+	(void)state;
+	live(1);
+	looked(1);
+	expect_fatal();
+}
+
+/* Sixteen at a time; one that ends meanwhile is not waited for, nor one that says nothing. */
+static void test_looks_are_few_at_a_time(void **state)
+{
+	(void)state;
+	for (uint64_t id = 1; id <= 18; id++)
+		live(id);
+	assert_null(view_sessions(g, 1, NULL));
+	for (int i = 0; i < 16; i++)
+		sent(relay, MSG_LOOK);
+	expect_silence(relay);
+	diag_tls = both;
+	looked(18);
+	sent(relay, MSG_LOOK);
+	expect_silence(relay);
+	closed(17, "session.app-gone");
+	flow_tick(g);
+	sent(relay, MSG_LOOK);
+	assert_int_equal(g->view.clients, 1);
+	g->view.deadline_ns = 1;
+	flow_tick(g);
+	assert_int_equal(g->view.clients, 0);
+	assert_false(g->failed);
 }
 
 static void test_gate_fills_its_own_record(void **state)
@@ -1282,6 +1472,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        T(test_the_whole_way),
 	        T(test_rekeys_each_direction),
+	        cmocka_unit_test_setup_teardown(test_protected_is_the_kernels_word, with_control,
+	                                        without_control),
+	        cmocka_unit_test_setup_teardown(test_the_verb_waits_for_the_kernel, with_control,
+	                                        without_control),
+	        cmocka_unit_test_setup_teardown(test_an_unasked_look_is_fatal, with_control,
+	                                        without_control),
+	        cmocka_unit_test_setup_teardown(test_looks_are_few_at_a_time, with_control,
+	                                        without_control),
 	        T(test_no_rekey_where_the_kernel_cant),
 	        T(test_a_rekey_that_fails_ends_it),
 	        T(test_a_rekey_of_another_socket_is_fatal),

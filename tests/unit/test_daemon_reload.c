@@ -355,7 +355,8 @@ static void test_status(void **state)
 
 	(void)state;
 	g->now.issues = calloc(1, sizeof(*g->now.issues));
-	g->selftest[0] = g->selftest[1] = g->selftest[2] = (struct selftest){"ktls.x", true, ""};
+	for (size_t i = 0; i < SELFTESTS; i++)
+		g->selftest[i] = (struct selftest){"ktls.x", true, ""};
 	a = ask("{\"verb\":\"status\"}");
 	expect_ok(a);
 	assert_string_equal(
@@ -455,22 +456,17 @@ static struct session *put_session(uint64_t id, enum session_state state)
 	return s;
 }
 
+/* Live ones are asked about first: test_daemon_flow.c. */
 static void test_sessions(void **state)
 {
 	json_t *a;
 	json_t *one;
 
 	(void)state;
-	put_session(1, SESSION_LIVE);
 	put_session(2, SESSION_APPRAISING);
 	a = ask("{\"verb\":\"sessions\"}");
 	expect_ok(a);
 	one = json_array_get(json_object_get(a, "sessions"), 0);
-	assert_string_equal(json_string_value(json_object_get(one, "state")), "live");
-	assert_string_equal(json_string_value(json_object_get(one, "binder")), "connection");
-	assert_string_equal(json_string_value(json_object_get(one, "key_state")), "valid");
-	assert_int_equal(json_integer_value(json_object_get(one, "key")), KEY);
-	one = json_array_get(json_object_get(a, "sessions"), 1);
 	assert_string_equal(json_string_value(json_object_get(one, "state")), "appraising");
 	assert_null(json_object_get(one, "key"));
 	json_decref(a);
