@@ -301,6 +301,7 @@ static const char *take_collection(struct ratls_work *w, struct bytes data)
 	memcpy(out->endorsements, c.endorsements, sizeof(out->endorsements));
 	out->leaf = c.leaf;
 	out->proof = c.proof;
+	out->bundle = c.bundle;
 	w->covers_nonce = w->in->nonce.n > 0;
 	return ratls_cmw_binding(w->spki, w->in->nonce, out->report_data) ? no_memory : NULL;
 }

@@ -145,6 +145,7 @@ static int open_certificate(const struct attest_wire *w, struct bytes nonce,
 	out->cmw.endorsements_n = r->endorsements_n;
 	out->cmw.leaf = r->leaf;
 	out->cmw.proof = r->proof;
+	out->cmw.bundle = r->bundle;
 	return 0;
 }
 

@@ -403,7 +403,8 @@ static struct cmw collection_of(struct bytes evidence)
 	return (struct cmw){.evidence_type = "application/vnd.keygate.snp-report",
 	                    .evidence = evidence,
 	                    .leaf = bytes_str("{\"leaf\":1}"),
-	                    .proof = bytes_str("c2sp.org/tlog-proof@v1\n")};
+	                    .proof = bytes_str("c2sp.org/tlog-proof@v1\n"),
+	                    .bundle = bytes_str("{\"bundle\":1}")};
 }
 
 /* All the way: a report of the simulated platform, made for this key and this nonce. */
@@ -442,6 +443,7 @@ static void a_collection_is_appraised(void **state)
 		assert_string_equal(o.r.binder, nonce.n ? "nonce" : "certificate");
 		assert_true(bytes_equal(o.r.leaf, c.leaf));
 		assert_true(bytes_equal(o.r.proof, c.proof));
+		assert_true(bytes_equal(o.r.bundle, c.bundle));
 
 		in = sim_input(&s, o.r.evidence.p);
 		memcpy(in.endorsements, o.r.endorsements, sizeof(o.r.endorsements));

@@ -245,10 +245,14 @@ static void test_answers_with_evidence_bound_to_the_connection(void **state)
 	struct claims claims;
 	struct cmw cmw;
 	uint8_t data[64];
-	char first[8] = {0};
+	char first[8] = {0}, bundle[20000];
 	pthread_t t;
 
 	(void)state;
+	/* As large as real bundles are. */
+	memset(bundle, '{', sizeof(bundle));
+	assert_int_equal(file_write_atomic(in_base("bundle"), BYTES_OF(bundle), 0600), 0);
+	s.config.bundle = in_base("bundle");
 	begin(&s, &c, &t);
 	client_tls(&c, AUTHENTICATOR_ALPN);
 	ask(&c, "service.test");
@@ -258,6 +262,7 @@ static void test_answers_with_evidence_bound_to_the_connection(void **state)
 	assert_int_equal(checks_overall(&checks), CHECK_PASS);
 	assert_int_equal(cmw_parse(a.cmw, &cmw), 0);
 	assert_string_equal(cmw.evidence_type, attest_media_type(TEE_SNP));
+	assert_true(bytes_equal(cmw.bundle, BYTES_OF(bundle)));
 	assert_int_equal(attest_binding(BINDING_SERVER, a.spki, c.keys.attestation, c.context,
 	                                bytes_str("service.test"), data),
 	                 0);
