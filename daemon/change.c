@@ -121,6 +121,9 @@ static void add_identity(struct sum *s, const struct policy_destination *d)
 
 static void add_withdrawn(struct sum *s, const struct policy_destination *d)
 {
+	ADD(s, d->leaves);
+	for (uint32_t i = 0; i < d->leaves; i++)
+		add(s, d->leaf[i].p, d->leaf[i].n);
 	ADD(s, d->denieds);
 	for (uint32_t i = 0; i < d->denieds; i++) {
 		const struct policy_denied *x = &d->denied[i];

@@ -238,6 +238,67 @@ static int on_consistency(int gate, CURL *curl, uint64_t request, const struct m
 	return msg_send(gate, MSG_CONSISTENT, request, &out, -1);
 }
 
+/* The newest place of the leaf; the tiles of leaves are read from the end. -ESRCH, -errno. */
+static int look_for(struct source *s, const struct msg_prove *m, uint64_t *index)
+{
+	uint64_t first = m->have ? m->index + 1 : 0, end = m->size;
+	struct hash tile[TILE_WIDTH];
+
+	while (end > first) {
+		uint64_t n = (end - 1) / TILE_WIDTH, begin = n * TILE_WIDTH;
+		uint64_t width = m->size - begin < TILE_WIDTH ? m->size - begin : TILE_WIDTH;
+		int ret = tile_of(s, 0, n, (unsigned)width, tile);
+
+		if (ret)
+			return ret;
+		for (; end > begin && end > first; end--) {
+			if (memcmp(&tile[end - 1 - begin], &m->leaf, sizeof(m->leaf)) != 0)
+				continue;
+			*index = end - 1;
+			return 0;
+		}
+	}
+	*index = m->index;
+	return m->have ? 0 : -ESRCH;
+}
+
+static int find_and_prove(struct source *s, const struct msg_prove *m, struct msg_proved *out)
+{
+	struct ledger_tiles tiles = {.fetch = tile_of, .ctx = s, .size = m->size};
+	size_t n = 0;
+	int ret = look_for(s, m, &out->index);
+
+	if (!ret)
+		ret = ledger_prove_inclusion(ledger_tiles_node, &tiles, out->index, m->size,
+		                             out->path, &n);
+	if (ret)
+		return ret;
+	out->n = (uint32_t)n;
+	return ledger_inclusion(out->index, m->size, &m->leaf, out->path, n, &m->root) ? -EBADMSG
+	                                                                               : 0;
+}
+
+static int on_prove(int gate, CURL *curl, uint64_t request, const struct msg_prove *m)
+{
+	struct msg_proved out = {.n = 0};
+	struct source *s = calloc(1, sizeof(*s));
+
+	if (!memchr(m->url, 0, sizeof(m->url)) || !memchr(m->ca, 0, sizeof(m->ca))) {
+		free(s);
+		return -EPROTO;
+	}
+	out.err = -ENOMEM;
+	if (s) {
+		s->curl = curl;
+		s->url = m->url;
+		s->ca = m->ca;
+		s->until = now_s() + FETCH_PROOF_S;
+		out.err = m->have && m->index >= m->size ? -ESRCH : find_and_prove(s, m, &out);
+	}
+	free(s);
+	return msg_send(gate, MSG_PROVED, request, &out, -1);
+}
+
 /* --------------------------------------------------------------- collateral */
 
 static size_t take_piece(char *data, size_t one, size_t n, void *ctx)
@@ -516,6 +577,8 @@ int role_fetch(int gate)
 			ret = on_resolve(gate, head.session, &in.resolve);
 		else if (head.type == MSG_FETCH)
 			ret = on_fetch(gate, curl, head.session, &in.fetch);
+		else if (head.type == MSG_PROVE)
+			ret = on_prove(gate, curl, head.session, &in.prove);
 		else if (head.type == MSG_CONSISTENCY)
 			ret = on_consistency(gate, curl, head.session, &in.consistency);
 		else

@@ -328,6 +328,8 @@ static void from_fetch(struct gate *g, const struct msg_head *head, int fd)
 		reload_resolved(g, head->session, &g->in->resolved);
 	else if (head->type == MSG_CONSISTENT)
 		heads_consistent(g, head->session, &g->in->consistent);
+	else if (head->type == MSG_PROVED)
+		proofs_proved(g, head->session, &g->in->proved);
 	else if (head->type == MSG_FETCHED && follow_asked(g, head->session))
 		follow_fetched(g, &g->in->fetched, fd);
 	else if (head->type == MSG_FETCHED)
@@ -414,6 +416,7 @@ static void tick(struct gate *g)
 	reload_tick(g);
 	collateral_tick(g);
 	follow_tick(g);
+	proofs_tick(g);
 }
 
 static void loop(struct gate *g)
@@ -517,6 +520,8 @@ static int start(struct gate *g)
 	if (!ret)
 		ret = follow_open(g);
 	if (!ret)
+		ret = proofs_open(g);
+	if (!ret)
 		ret = test_kernel(g);
 	if (!ret)
 		ret = open_kernel(g);
@@ -578,6 +583,7 @@ static void stop(struct gate *g)
 	free(g->head.note);
 	collateral_close(g);
 	follow_close(g);
+	proofs_close(g);
 	for (int i = 0; i < 2; i++) {
 		if (g->listener[i] >= 0)
 			close(g->listener[i]);

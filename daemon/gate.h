@@ -7,6 +7,7 @@
  *   flow.c     sessions: what relay and verify say, deadlines, cuts
  *   heads.c    ledger heads: save, prove, forks
  *   follow.c   what logs and witnesses serve: fetch, compare
+ *   proofs.c   proofs for destinations that staple none
  *   collateral.c   what vendors serve: fetch, keep, refresh
  *   probe.c    sockets for the administrator's probes
  *   view.c     the sessions, as the kernel sees them
@@ -217,6 +218,7 @@ struct gate {
 	struct ahead_head ahead[AHEAD_MAX];
 	struct collateral *collateral; /* owned; NULL: none is fetched */
 	struct follow *follow;         /* owned; NULL: no ledger is followed */
+	struct proofs *proofs;         /* owned; NULL: none is looked for */
 
 	json_t *record[CONTROL_RECORDS_MAX]; /* a ring */
 	uint64_t records;
@@ -340,6 +342,13 @@ void follow_fetched(struct gate *g, const struct msg_fetched *m, int fd);
 void follow_done(struct gate *g, uint32_t source, const char *code, const char *detail);
 /* Of a ledger of the policy in force: [{"origin", "witness", "url", "ok", "code", ...}] */
 json_t *follow_status(const struct gate *g, uint32_t ledger);
+
+/* proofs.c */
+/* 0 or -ENOMEM; before that and in tests without it, the others do nothing. */
+int proofs_open(struct gate *g);
+void proofs_close(struct gate *g);
+void proofs_tick(struct gate *g);
+void proofs_proved(struct gate *g, uint64_t request, const struct msg_proved *m);
 
 /* probe.c */
 /* The answer to the verb; the socket, if any, was passed on to the client. */

@@ -50,6 +50,9 @@ static const struct shape shapes[MSG_MAX] = {
         [MSG_COLLATERAL_DONE] = {true, CARRIES_NONE, sizeof(struct msg_collateral_done)},
         [MSG_FETCH] = {true, CARRIES_NONE, sizeof(struct msg_fetch)},
         [MSG_FETCHED] = {true, CARRIES_MAYBE, sizeof(struct msg_fetched)},
+        [MSG_PROVE] = {true, CARRIES_NONE, sizeof(struct msg_prove)},
+        [MSG_PROVED] = {true, CARRIES_NONE, sizeof(struct msg_proved)},
+        [MSG_PROOF] = {true, CARRIES_ONE, sizeof(struct msg_proof)},
 };
 
 static const struct shape *shape_of(uint32_t type)

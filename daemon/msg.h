@@ -26,6 +26,8 @@
  *   gate   -> verify  ADVANCE   another head (note memfd) and a consistency proof; session 0
  *   verify -> gate    VERDICT   of an ADVANCE: session 0
  *   gate   -> fetch   RESOLVE   a host name; fetch -> gate: RESOLVED
+ *   gate   -> fetch   PROVE     a leaf; fetch -> gate: PROVED with its place and path
+ *   gate   -> verify  PROOF     made of that
  *   gate   -> fetch   CONSISTENCY  from, to, prefix; fetch -> gate: CONSISTENT with the proof
  *
  * A session starts with ACCEPTED and ends with exactly one CLOSED, after REFUSE and after CUT too:
@@ -80,6 +82,9 @@ enum msg_type {
 	MSG_REKEYED,
 	MSG_LOOK,
 	MSG_LOOKED,
+	MSG_PROVE,
+	MSG_PROVED,
+	MSG_PROOF,
 	MSG_MAX,
 };
 
@@ -219,6 +224,29 @@ struct msg_consistent {
 	struct hash proof[PATH_MAX_HASHES]; /* that it is */
 };
 
+struct msg_prove { /* where in the tree is this leaf, the newest of several, and what proves it? */
+	char url[512];
+	char ca[256]; /* as in struct policy_source */
+	uint64_t size;
+	struct hash root;
+	struct hash leaf;
+	uint32_t have;
+	uint64_t index; /* if have: it is there, or behind it */
+};
+
+struct msg_proved {
+	int32_t err; /* as in struct msg_consistent; and -ESRCH: it is not there, as far as was
+	                looked */
+	uint32_t n;
+	uint64_t index;
+	struct hash path[PATH_MAX_HASHES];
+};
+
+struct msg_proof { /* + memfd: a tlog-proof; for peers that staple none */
+	char origin[NOTE_NAME_MAX + 1];
+	struct hash leaf;
+};
+
 struct msg_collateral {              /* + memfd: the piece */
 	struct collateral_name name; /* what it has to be, or it is not kept */
 };
@@ -295,6 +323,9 @@ union msg_any {
 	struct msg_collateral_done collateral_done;
 	struct msg_fetch fetch;
 	struct msg_fetched fetched;
+	struct msg_prove prove;
+	struct msg_proved proved;
+	struct msg_proof proof;
 };
 
 #endif

@@ -24,10 +24,20 @@
 #include "daemon/msg.h"
 #include "daemon/state.h"
 
-enum { FETCHED_BYTES_MAX = 64 << 20, NOTE_RENEW_S = 600 };
+enum { FETCHED_BYTES_MAX = 64 << 20, NOTE_RENEW_S = 600, PROOFS_KEPT = 64 };
+
+/* For peers that staple none. */
+struct kept_proof {
+	char origin[NOTE_NAME_MAX + 1];
+	struct hash leaf;
+	uint8_t *text; /* owned; NULL: free */
+	size_t n;
+};
 
 struct verify {
 	int gate;
+	struct kept_proof kept[PROOFS_KEPT];
+	uint32_t kept_next;               /* to be replaced */
 	struct collateral_store *fetched; /* what gate's role fetch brought, looked at here */
 	struct pki_cache *cache;
 	struct policy *policy;
@@ -96,6 +106,47 @@ static int on_head(struct verify *v, const struct msg_head_known *m)
 	if (!at)
 		return -ENOSPC;
 	*at = m->last;
+	return 0;
+}
+
+/* ------------------------------------------------------------------- proofs */
+
+/* A policy_proof_fn. */
+static struct bytes proof_of(void *ctx, const struct tlog_policy *t, const struct hash *leaf)
+{
+	const struct verify *v = ctx;
+
+	for (uint32_t i = 0; i < PROOFS_KEPT; i++) {
+		const struct kept_proof *k = &v->kept[i];
+
+		if (!k->text || memcmp(&k->leaf, leaf, sizeof(*leaf)) != 0)
+			continue;
+		for (uint32_t l = 0; l < t->logs; l++)
+			if (!strcmp(k->origin, t->log[l].name))
+				return (struct bytes){k->text, k->n};
+	}
+	return BYTES_NONE;
+}
+
+static int on_proof(struct verify *v, const struct msg_proof *m, int fd)
+{
+	struct kept_proof *at = NULL;
+	uint8_t *text = NULL;
+	size_t n = 0;
+
+	if (!memchr(m->origin, 0, sizeof(m->origin)))
+		return -EPROTO;
+	if (file_read_fd(fd, TLOG_PROOF_MAX, &text, &n))
+		return 0; /* what was there is as good as it was */
+	for (uint32_t i = 0; !at && i < PROOFS_KEPT; i++)
+		if (v->kept[i].text && !memcmp(&v->kept[i].leaf, &m->leaf, sizeof(m->leaf)) &&
+		    !strcmp(v->kept[i].origin, m->origin))
+			at = &v->kept[i];
+	if (!at)
+		at = &v->kept[v->kept_next++ % PROOFS_KEPT];
+	free(at->text);
+	*at = (struct kept_proof){.leaf = m->leaf, .text = text, .n = n};
+	memcpy(at->origin, m->origin, sizeof(at->origin));
 	return 0;
 }
 
@@ -298,12 +349,15 @@ static int on_appraise(struct verify *v, uint64_t session, const struct msg_appr
 	size_t n = 0;
 	struct tlog_proof *proof = calloc(1, sizeof(*proof));
 	struct bytes note = BYTES_NONE;
-	struct appraisal a = {
-	        .v = v,
-	        .m = m,
-	        .verdict = &v->out.verdict,
-	        .head = &v->out.head,
-	        .shown = {.fetched = v->fetched, .cache = v->cache, .wants = &v->out.wants}};
+	struct appraisal a = {.v = v,
+	                      .m = m,
+	                      .verdict = &v->out.verdict,
+	                      .head = &v->out.head,
+	                      .shown = {.fetched = v->fetched,
+	                                .cache = v->cache,
+	                                .wants = &v->out.wants,
+	                                .proof_of = proof_of,
+	                                .proof_ctx = v}};
 	int ret = proof ? 0 : -ENOMEM;
 
 	memset(&v->out, 0, sizeof(v->out));
@@ -464,6 +518,8 @@ static int dispatch(struct verify *v, const struct msg_head *head, int fd)
 		return on_appraise(v, head->session, &v->in.appraise, fd);
 	case MSG_ADVANCE:
 		return on_advance(v, &v->in.advance, fd);
+	case MSG_PROOF:
+		return on_proof(v, &v->in.proof, fd);
 	case MSG_COLLATERAL:
 		return on_collateral(v, head->session, &v->in.collateral, fd);
 	default:
@@ -501,6 +557,8 @@ int role_verify(int gate)
 		policy_free(v->policy);
 		collateral_store_free(v->fetched);
 		pki_cache_free(v->cache);
+		for (uint32_t i = 0; i < PROOFS_KEPT; i++)
+			free(v->kept[i].text);
 	}
 	free(v);
 	return ret == -EPIPE ? 0 : 1;

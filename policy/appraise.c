@@ -27,7 +27,8 @@ struct appraisal {
 	struct claims claims;
 	bool evidence_holds;
 	struct statement statement;
-	struct ledger_last last; /* of the log that the proof is of */
+	struct bytes leaf, proof; /* the peer's, or ours for a peer that sent neither */
+	struct ledger_last last;  /* of the log that the proof is of */
 	bool statement_holds;
 	struct statement released; /* what the publisher's signed statement says */
 	bool released_holds;
@@ -383,14 +384,13 @@ static int check_head(struct appraisal *a, const struct policy_ledger *l,
 static int check_proof(struct appraisal *a, const struct policy_ledger *l, policy_last_fn last,
                        void *ctx, struct policy_head_update *out)
 {
-	const struct cmw *cmw = &a->shown->cmw;
 	bool witnessed = l->tlog->quorum >= 0;
 	/* Without witnesses nobody says how old a head is. */
 	struct ledger_time time = {.at = a->at, .max_age = witnessed ? l->max_age : -1};
 	struct ledger_head head = {0};
 	struct tlog_proof proof;
 	struct checks made = {0};
-	int rc = ledger_verify_proof(cmw->proof, cmw->leaf, l->tlog, &time, &head, &made);
+	int rc = ledger_verify_proof(a->proof, a->leaf, l->tlog, &time, &head, &made);
 
 	if (rc)
 		return rc;
@@ -401,10 +401,10 @@ static int check_proof(struct appraisal *a, const struct policy_ledger *l, polic
 	verdict_limit(a->v, head.fresh_until);
 	if (check_head(a, l, &head, last, ctx, out))
 		return 0;
-	if (!ledger_proof_parse(cmw->proof, &proof))
+	if (!ledger_proof_parse(a->proof, &proof))
 		policy_check_renewed(a->d, &a->last, proof.index, a->at, a->v);
 	memset(&made, 0, sizeof(made));
-	rc = ledger_statement_parse(cmw->leaf, a->at, &a->statement, &made);
+	rc = ledger_statement_parse(a->leaf, a->at, &a->statement, &made);
 	if (rc == -ENOMEM)
 		return rc;
 	a->statement_holds = take_checks(a, &made) == CHECK_PASS;
@@ -413,10 +413,42 @@ static int check_proof(struct appraisal *a, const struct policy_ledger *l, polic
 	return 0;
 }
 
+/* Does the statement name what the evidence shows? It is judged once its proof held. */
+static bool speaks_of(struct appraisal *a, struct bytes leaf)
+{
+	struct checks unused = {0};
+	bool is = !ledger_statement_parse(leaf, a->at, &a->statement, &unused) &&
+	          policy_statement_is(&a->statement, &a->claims);
+
+	memset(&a->statement, 0, sizeof(a->statement));
+	return is;
+}
+
+/* Of the policy's statements that are proved the one that speaks of this peer, else the first. */
+static void take_own(struct appraisal *a, const struct policy_ledger *l)
+{
+	for (uint32_t i = 0; a->shown->proof_of && i < a->d->leaves; i++) {
+		struct bytes leaf = a->d->leaf[i], proof;
+		struct hash h;
+		bool is;
+
+		ledger_leaf_hash(leaf, &h);
+		proof = a->shown->proof_of(a->shown->proof_ctx, l->tlog, &h);
+		if (!proof.n)
+			continue;
+		is = speaks_of(a, leaf);
+		if (is || !a->proof.n) {
+			a->proof = proof;
+			a->leaf = leaf;
+		}
+		if (is)
+			return;
+	}
+}
+
 static int check_ledger(struct appraisal *a, policy_last_fn last, void *ctx,
                         struct policy_head_update *out)
 {
-	const struct cmw *cmw = &a->shown->cmw;
 	const struct policy_ledger *l;
 
 	if (a->d->ledger < 0) {
@@ -429,16 +461,22 @@ static int check_ledger(struct appraisal *a, policy_last_fn last, void *ctx,
 	}
 	l = &a->p->ledger[a->d->ledger];
 	out->ledger = (uint32_t)a->d->ledger;
-	if (!cmw->proof.n || !cmw->leaf.n) {
+	a->proof = a->shown->cmw.proof;
+	a->leaf = a->shown->cmw.leaf;
+	if (!a->proof.n && !a->leaf.n)
+		take_own(a, l);
+	if (!a->proof.n || !a->leaf.n) {
 		check_add(a->checks, "policy.ledger", CHECK_UNAVAILABLE,
 		          "the peer sent no %s for ledger %s",
-		          cmw->leaf.n    ? "proof"
-		          : cmw->proof.n ? "statement"
-		                         : "statement and no proof",
+		          a->leaf.n    ? "proof"
+		          : a->proof.n ? "statement"
+		                       : "statement and no proof",
 		          l->name);
 		return 0;
 	}
-	check_add(a->checks, "policy.ledger", CHECK_PASS, "a statement and a proof for ledger %s",
+	check_add(a->checks, "policy.ledger", CHECK_PASS, "%s for ledger %s",
+	          a->shown->cmw.leaf.n ? "a statement and a proof"
+	                               : "the policy's statement and a proof that was fetched",
 	          l->name);
 	return check_proof(a, l, last, ctx, out);
 }
@@ -589,7 +627,7 @@ static void check_withdrawn(struct appraisal *a)
 	struct hash leaf = {{0}};
 
 	if (s)
-		ledger_leaf_hash(a->shown->cmw.leaf, &leaf);
+		ledger_leaf_hash(a->leaf, &leaf);
 	else if (a->released_holds)
 		s = &a->released;
 	policy_check_denied(a->d, a->evidence_holds ? &a->claims : NULL, s, &leaf, a->v);

@@ -178,6 +178,12 @@ static const struct policy_key destination_keys[] = {
          "platform may be left out where `tee` names only one that has so many digits. With a ledger "
          "as well, both must hold: the measurement is in this list and in the logged statement.",
          read_measurement},
+        {"leaf", KEY_LIST | KEY_GATE, "list of files", "none", "{\"payments.leaf\"}",
+         "The logged statements of a destination whose server does not staple them, at most 8, as "
+         "their publisher gives them out (the very bytes that were appended). keygate finds them in "
+         "the log that it follows, among its newest 262144 leaves, and keeps their proofs fresh; what "
+         "a peer staples goes before. The ledger needs a URL.",
+         read_leaf},
         {"deny", KEY_LIST | KEY_GATE, "list of `platform:`, `leaf:` or `subject:` and hexadecimal",
          "none", "{\"leaf:<64 hexadecimal digits>\"}",
          "What is accepted no longer, whatever ledger and lists say: launch measurements, as in "

@@ -596,6 +596,8 @@ void policy_free(struct policy *p)
 		free(p->destination[i].measurement);
 		free(p->destination[i].pin);
 		free(p->destination[i].denied);
+		for (uint32_t k = 0; k < p->destination[i].leaves; k++)
+			bytes_free(&p->destination[i].leaf[k]);
 	}
 	for (uint32_t i = 0; i < p->ledgers; i++)
 		free(p->ledger[i].tlog);

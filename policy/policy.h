@@ -26,6 +26,7 @@ enum {
 	POLICY_PORTS_MAX = 16,
 	POLICY_LIST_MAX = 64,
 	POLICY_FLOORS_MAX = 48,
+	POLICY_LEAVES_MAX = 8,
 	POLICY_DENIED_MAX = 4096,
 	POLICY_DENY_FILE_MAX = 1 << 20,
 	POLICY_UNPINNED_MAX = 16, /* so that one line of a verdict can name them all */
@@ -134,6 +135,8 @@ struct policy_destination {
 	int32_t release; /* index into policy.release; -1: none is asked for */
 	struct policy_measurement *measurement; /* owned; local list of launch measurements */
 	uint32_t measurements;
+	struct bytes leaf[POLICY_LEAVES_MAX]; /* owned; for a peer that sends none */
+	uint32_t leaves;
 	struct policy_denied *denied; /* owned */
 	uint32_t denieds;
 	char min_version[64];           /* empty: none is demanded */
@@ -300,6 +303,10 @@ struct policy_wants {
 	struct collateral_name v[COLLATERAL_WANTS_MAX];
 };
 
+/* A tlog-proof that the judge has of a leaf in one of these logs; empty: none. */
+typedef struct bytes (*policy_proof_fn)(void *ctx, const struct tlog_policy *logs,
+                                        const struct hash *leaf);
+
 /* What the transport brought, already authenticated to the connection. */
 struct policy_presented {
 	enum policy_binder binder;
@@ -311,6 +318,8 @@ struct policy_presented {
 	struct collateral_store *fetched;
 	struct pki_cache *cache;
 	struct policy_wants *wants; /* filled */
+	policy_proof_fn proof_of;   /* for a peer that sent no proof; the policy has the leaf */
+	void *proof_ctx;
 };
 
 /* What the ledger half of the appraisal found, for the keeper of the state. */

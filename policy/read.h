@@ -159,6 +159,7 @@ bool policy_load(struct policy_reader *r, const struct policy_value *v, size_t m
  */
 uint32_t policy_take_launch(const char *text, struct policy_measurement *out);
 
+void read_leaf(struct policy_reader *r, const struct policy_value *v);
 void read_deny(struct policy_reader *r, const struct policy_value *v);
 void read_deny_file(struct policy_reader *r, const struct policy_value *v);
 void read_min_version(struct policy_reader *r, const struct policy_value *v);

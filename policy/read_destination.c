@@ -238,6 +238,32 @@ static void take_ref(struct policy_reader *r, const struct policy_value *v, stru
 	out->line = v->line;
 }
 
+void read_leaf(struct policy_reader *r, const struct policy_value *v)
+{
+	struct policy_destination *d = r->d;
+	struct checks made = {0};
+	struct statement s;
+	uint8_t *content;
+	char *path;
+	size_t n;
+
+	if (d->leaves == POLICY_LEAVES_MAX) {
+		policy_error(r, v->line, "leaf: more than %d in one destination",
+		             POLICY_LEAVES_MAX);
+		return;
+	}
+	if (!policy_load(r, v, LEAF_MAX, &path, &content, &n))
+		return;
+	if (ledger_statement_parse((struct bytes){content, n}, r->now, &s, &made)) {
+		policy_error(r, v->line, "leaf: %.160s is no statement as a ledger holds them",
+		             path);
+		free(content);
+	} else {
+		d->leaf[d->leaves++] = (struct bytes){content, n};
+	}
+	free(path);
+}
+
 void read_ledger(struct policy_reader *r, const struct policy_value *v)
 {
 	take_ref(r, v, &r->ref->ledger);

@@ -243,6 +243,49 @@ static void test_no_tiles(void **state)
 	assert_int_equal(prove("http://127.0.0.1:1/", 5, LEAVES, false)->err, -EHOSTUNREACH);
 }
 
+static const struct msg_proved *locate(uint64_t leaf, uint64_t size, bool have, uint64_t index)
+{
+	static uint64_t request = 1000;
+	struct msg_prove m = {.size = size, .leaf = w.leaf[leaf], .have = have, .index = index};
+
+	snprintf(m.url, sizeof(m.url), "%s", url_of(""));
+	assert_int_equal(ledger_root(node, NULL, size, &m.root), 0);
+	assert_int_equal(msg_send(w.sock, MSG_PROVE, ++request, &m, -1), 0);
+	return receive(MSG_PROVED, request);
+}
+
+static void expect_place(uint64_t leaf, bool have, uint64_t index)
+{
+	const struct msg_proved *p = locate(leaf, LEAVES, have, index);
+	struct hash root;
+
+	assert_int_equal(p->err, 0);
+	assert_int_equal(p->index, leaf);
+	assert_int_equal(ledger_root(node, NULL, LEAVES, &root), 0);
+	assert_int_equal(ledger_inclusion(leaf, LEAVES, &w.leaf[leaf], p->path, p->n, &root), 0);
+}
+
+/* Where a leaf is, the newest of several; and what proves it. */
+static void test_leaves_are_found(void **state)
+{
+	static const uint64_t at[] = {0, 255, 256, 511, 512, LEAVES - 1};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++)
+		expect_place(at[i], false, 0);
+	expect_place(300, true, 300); /* nothing newer */
+	expect_place(300, true, 20);
+	w.leaf[40] = w.leaf[650];
+	put_tree(LEAVES);
+	expect_place(650, false, 0);
+	expect_place(650, true, 40);
+	/* Not there, or not where it was. */
+	assert_int_equal(locate(5, LEAVES, true, 9)->err, -EBADMSG);
+	assert_int_equal(locate(5, LEAVES, true, LEAVES)->err, -ESRCH);
+	w.leaf[5].v[0] ^= 1;
+	assert_int_equal(locate(5, LEAVES, false, 0)->err, -ESRCH);
+}
+
 static const struct msg_resolved *resolve(const char *host)
 {
 	struct msg_resolve m = {.host = ""};
@@ -568,6 +611,7 @@ int main(void)
 	        T(test_tiles_of_another_tree),
 	        T(test_tile_of_wrong_size),
 	        T(test_a_wrong_tile_below),
+	        T(test_leaves_are_found),
 	        T(test_no_tiles),
 	        T(test_resolve),
 	        T(test_strange_messages_end_it),

@@ -370,6 +370,59 @@ static void test_a_new_policy(void **state)
 	(void)asked();
 }
 
+/* A leaf of the policy is looked for under each head, and verify has its proof with each note. */
+static void test_proofs_for_who_staples_none(void **state)
+{
+	struct policy_destination *d = &g->now.policy->destination[0];
+	struct msg_proved none = {.err = -ESRCH}, found = {.index = 3, .n = 1};
+	struct msg_prove ask;
+
+	(void)state;
+	assert_int_equal(proofs_open(g), 0);
+	proofs_tick(g);
+	silence(fetch);
+	d->leaf[0] = (struct bytes){(uint8_t *)strdup("leaf"), 4};
+	d->leaves = 1;
+	g->now.generation++;
+	proofs_tick(g);
+	ask = *(struct msg_prove *)sent(fetch, MSG_PROVE);
+	assert_string_equal(ask.url, PREFIX);
+	assert_int_equal(ask.size, 5);
+	assert_false(ask.have);
+	proofs_tick(g); /* one at a time */
+	silence(fetch);
+	proofs_proved(g, g->requests, &none);
+	proofs_tick(g);
+	silence(fetch);
+	skew += 31;
+	proofs_tick(g);
+	sent(fetch, MSG_PROVE);
+	proofs_proved(g, g->requests, &found);
+	assert_string_equal(((struct msg_proof *)sent(verify, MSG_PROOF))->origin, LOG_NAME);
+	proofs_tick(g);
+	silence(verify);
+	/* A newer note of the same head, then a newer head. */
+	assert_int_equal(state_advance(&g->state, &cp, gate_now(), bytes_str("newer"), 2), 0);
+	proofs_tick(g);
+	sent(verify, MSG_PROOF);
+	silence(fetch);
+	cp.size = 9;
+	assert_int_equal(state_advance(&g->state, &cp, gate_now(), bytes_str("grown"), 2), 0);
+	proofs_tick(g);
+	ask = *(struct msg_prove *)sent(fetch, MSG_PROVE);
+	assert_true(ask.have && ask.index == 3 && ask.size == 9);
+	/* What is asked before a reload is not taken after it. */
+	g->now.generation++;
+	proofs_proved(g, g->requests, &found);
+	silence(verify);
+	proofs_tick(g);
+	sent(fetch, MSG_PROVE);
+	found.n = PATH_MAX_HASHES + 1;
+	proofs_proved(g, g->requests, &found);
+	assert_true(g->failed);
+	proofs_close(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -384,6 +437,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(test_a_witness, begin, end),
 	        cmocka_unit_test_setup_teardown(test_strange_answers, begin, end),
 	        cmocka_unit_test_setup_teardown(test_a_new_policy, begin, end),
+	        cmocka_unit_test_setup_teardown(test_proofs_for_who_staples_none, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,7 +85,7 @@ static bool wants_fd(enum msg_type t)
 {
 	return t == MSG_LISTEN || t == MSG_CONNECT || t == MSG_APPRAISE || t == MSG_RELEASE ||
 	       t == MSG_POLICY || t == MSG_ADVANCE || t == MSG_COLLATERAL || t == MSG_REKEY ||
-	       t == MSG_LOOKED;
+	       t == MSG_LOOKED || t == MSG_PROOF;
 }
 
 static void every_type_there_and_back(void **state)

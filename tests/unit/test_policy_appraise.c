@@ -26,6 +26,7 @@ struct world {
 	struct logbook log;
 	struct ledger_last last;
 	struct policy_presented shown;
+	bool bare; /* the peer staples nothing */
 	/* What came of it. */
 	struct policy *p;
 	struct verdict v;
@@ -93,6 +94,22 @@ static void add_pem(struct files *f, const char *name, const struct der *d)
 	files_add(f, name, (struct bytes){(const uint8_t *)pem, n});
 }
 
+static const char other_leaf[] =
+        "{\"_type\":\"" STATEMENT_TYPE "\",\"subject\":[{\"name\":\"other\",\"digest\":{\"sha256\":"
+        "\"" ONES "\"}}],\"predicateType\":\"" STATEMENT_PREDICATE
+        "\",\"predicate\":{\"snp_measurement\":\"" ONES
+        "22222222222222222222222222222222\",\"version\":\"1\"}}";
+
+/* A policy_proof_fn: of whatever leaf, the proof is the one of the log's. */
+static struct bytes own_proof(void *ctx, const struct tlog_policy *logs, const struct hash *leaf)
+{
+	const struct world *w = ctx;
+
+	(void)leaf;
+	assert_string_equal(logs->log[0].name, LOG_NAME);
+	return buf_view(&w->log.proof);
+}
+
 /* Parses the policy: the head above, and more keys of the destination (or ledger = acme). */
 static void world_policy(struct world *w, const char *more)
 {
@@ -104,6 +121,8 @@ static void world_policy(struct world *w, const char *more)
 
 	files_make(&f);
 	add_pem(&f, DIR "policy.d/lab.pem", &w->sim.ark);
+	files_add(&f, DIR "policy.d/own.leaf", buf_view(&w->log.leaf));
+	files_add(&f, DIR "policy.d/other.leaf", bytes_str(other_leaf));
 	sim_start(&other, "Genoa");
 	sim_certs(&other);
 	add_pem(&f, DIR "policy.d/other.pem", &other.ark);
@@ -132,8 +151,8 @@ static void world_judge(struct world *w)
 	cmw->endorsements[1] = der_view(&w->sim.ask);
 	cmw->endorsements[2] = der_view(&w->crl);
 	cmw->endorsements_n = w->crl.n ? 3 : 2;
-	cmw->leaf = buf_view(&w->log.leaf);
-	cmw->proof = buf_view(&w->log.proof);
+	cmw->leaf = w->bare ? BYTES_NONE : buf_view(&w->log.leaf);
+	cmw->proof = w->bare ? BYTES_NONE : buf_view(&w->log.proof);
 	verdict_init(&w->v, "d", SIM_AT);
 	assert_int_equal(
 	        policy_appraise(w->p, 0, &w->shown, SIM_AT, look_up_last, w, &w->v, &w->head), 0);
@@ -765,6 +784,30 @@ static void versions(void **state)
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_false(policy_version_compare(bad[i], "1.0.0.0.0", &cmp));
+}
+
+/* What the policy has itself, for a peer that staples nothing. */
+static void unstapled(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	w.bare = true;
+	refused(&w, "ledger = acme leaf = own.leaf", "policy.ledger", CHECK_UNAVAILABLE, "no");
+	world_start(&w);
+	make_proof(&w.log);
+	w.shown.cmw.proof = buf_view(&w.log.proof); /* made already */
+	w.bare = true;
+	w.shown.proof_of = own_proof;
+	w.shown.proof_ctx = &w;
+	passes(&w, "ledger = acme leaf = {own.leaf}");
+	/* Of several the one that speaks of this peer. */
+	w.shown.cmw.proof = buf_view(&w.log.proof);
+	passes(&w, "ledger = acme leaf = {other.leaf, own.leaf}");
+	/* Judged like a stapled one. */
+	w.shown.cmw.proof = buf_view(&w.log.proof);
+	refused(&w, "ledger = acme leaf = {other.leaf}", "ledger.inclusion", CHECK_FAIL, "");
 }
 
 /* What is logged and listed, and denied all the same. */
@@ -1456,6 +1499,7 @@ int main(void)
 	        cmocka_unit_test(ledger_refuses),
 	        cmocka_unit_test(ledger_head),
 	        cmocka_unit_test(ledger_loosened),
+	        cmocka_unit_test(unstapled),
 	        cmocka_unit_test(versions),
 	        cmocka_unit_test(denied),
 	        cmocka_unit_test(version_floor),

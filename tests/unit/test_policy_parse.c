@@ -449,6 +449,9 @@ static void wrong_top_and_ledger(void **state)
 	        {HEAD "ledger a { policy = acme.policy\nmax-age = 1s }\n",
 	         "a.conf:3: error: max-age: \"1s\" is out of range; it goes from "
 	         "60s to 7d\n"},
+	        {GATE("leaf = {bad.list}\n"),
+	         "a.conf:9: error: leaf: " DIR "policy.d/bad.list is no statement as a ledger "
+	         "holds them\n"},
 	        {GATE("deny = {\"leaf:11\"}\n"),
 	         "a.conf:9: error: deny: \"leaf:11\" is not what can be denied: "
 	         "\"snp:<launch measurement>\" and so on, \"leaf:<64 digits>\" or "

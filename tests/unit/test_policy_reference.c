@@ -46,8 +46,7 @@ static void reference_is_the_table(void **state)
 
 /* ---------------------------------------------------------------------- examples */
 
-/* A tlog-policy, a list or a trusted root for what is named so, a public key for everything else.
- */
+/* A tlog-policy, a list, a leaf, a trusted root for what is named so, a public key for the rest. */
 static int load_any(void *ctx, const char *path, uint8_t **out, size_t *n)
 {
 	struct buf text = buf_make(1 << 16);
@@ -58,6 +57,12 @@ static int load_any(void *ctx, const char *path, uint8_t **out, size_t *n)
 	} else if (strstr(path, ".json")) {
 		buf_str(&text, "{\"mediaType\":\"application/vnd.dev.sigstore.trustedroot+json;"
 		               "version=0.1\"}");
+	} else if (strstr(path, ".leaf")) {
+		buf_str(&text, "{\"_type\":\"" STATEMENT_TYPE "\",\"subject\":[{\"name\":\"s\","
+		               "\"digest\":{\"sha256\":\"" ONES
+		               "\"}}],\"predicateType\":\"" STATEMENT_PREDICATE
+		               "\",\"predicate\":{\"version\":\"1\","
+		               "\"sgx\":{\"mrenclave\":\"" ONES "\"}}}");
 	} else if (strstr(path, ".policy")) {
 		put_tlog_policy(&text, "two");
 	} else {
