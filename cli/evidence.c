@@ -115,9 +115,13 @@ static int verify(const struct client *c, const char *path)
 	uint8_t *text = NULL;
 	json_t *o = NULL;
 	size_t n = 0;
-	int ret = policy && fork ? read_policy(c->policy, policy)
-	                         : cmd_error(CMD_UNKNOWN, "out of memory");
+	int ret;
 
+	if (!policy || !fork) {
+		ret = cmd_error(CMD_UNKNOWN, "out of memory");
+		goto out;
+	}
+	ret = read_policy(c->policy, policy);
 	if (ret)
 		goto out;
 	ret = file_read(path, EVIDENCE_FILE_MAX, &text, &n);

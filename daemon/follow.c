@@ -304,6 +304,7 @@ static json_t *source_status(const struct source *s)
 {
 	uint64_t now = gate_boot_ns();
 	int64_t wait = s->next_ns > now ? (int64_t)((s->next_ns - now) / SECOND_NS) : 0;
+	json_int_t next = gate_now() + wait;
 
 	return json_pack("{s:o, s:o, s:o, s:o, s:s, s:o, s:I, s:I, s:I}", "origin",
 	                 audit_text(s->origin, sizeof(s->origin)), "witness",
@@ -311,8 +312,7 @@ static json_t *source_status(const struct source *s)
 	                 "url", audit_text(s->url, sizeof(s->url)), "ok",
 	                 json_boolean(!s->code[0] && s->ok_at), "code", s->code, "detail",
 	                 audit_text(s->detail, sizeof(s->detail)), "tried_at",
-	                 (json_int_t)s->tried_at, "ok_at", (json_int_t)s->ok_at, "next_try",
-	                 (json_int_t)(gate_now() + wait));
+	                 (json_int_t)s->tried_at, "ok_at", (json_int_t)s->ok_at, "next_try", next);
 }
 
 json_t *follow_status(const struct gate *g, uint32_t ledger)

@@ -373,23 +373,28 @@ static void begin_next(struct gate *g)
 	}
 }
 
-/* What a proof failed for. */
-static const char *code_of(int32_t err)
+/* What a proof failed for: err is as struct msg_consistent says. */
+static const char *code_of(int32_t err, const char **what)
 {
-	switch (err) {
-	case -ENOENT:
-		return "log.missing";
-	case -ETIMEDOUT:
-		return "log.slow";
-	case -EFBIG:
-		return "log.too-large";
-	case -ENODATA:
-		return "log.truncated";
-	case -EBADMSG:
-		return "log.wrong-tile";
-	default:
-		return "log.unreachable";
+	static const struct {
+		int32_t err;
+		const char *code, *what;
+	} known[] = {
+	        {-ENOENT, "log.missing", "a tile is not there"},
+	        {-ETIMEDOUT, "log.slow", "its tiles come too slowly"},
+	        {-EFBIG, "log.too-large", "a tile is larger than tiles are"},
+	        {-ENODATA, "log.truncated", "a tile lacks hashes that its tree needs"},
+	        {-EBADMSG, "log.wrong-tile", "the tiles don't add up to the signed root"},
+	        {-EHOSTUNREACH, "log.unreachable", "nobody there to ask for tiles"},
+	};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		*what = known[i].what;
+		if (known[i].err == err)
+			return known[i].code;
 	}
+	*what = strerror(err < 0 ? -err : err);
+	return "log.unreachable";
 }
 
 static void ask_verify(struct gate *g, bool look)
@@ -415,13 +420,16 @@ static void ask_verify(struct gate *g, bool look)
 
 void heads_consistent(struct gate *g, uint64_t request, const struct msg_consistent *m)
 {
+	const char *code, *what;
+
 	if (!g->head.busy || g->head.looking || request != g->head.request ||
 	    m->n > PATH_MAX_HASHES) {
 		gate_fatal(g, "fetch answered what it was not asked");
 		return;
 	}
 	if (m->err) {
-		pending_failed(g, code_of(m->err), strerror(m->err < 0 ? -m->err : m->err));
+		code = code_of(m->err, &what);
+		pending_failed(g, code, what);
 		return;
 	}
 	g->head.proof = *m;

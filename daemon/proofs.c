@@ -177,11 +177,13 @@ void proofs_tick(struct gate *g)
 static void tell_failed(struct gate *g, struct proof *p, int32_t err)
 {
 	int64_t wait = RETRY_FIRST_S;
+	json_int_t next;
 
 	for (uint32_t i = 0; i < p->failures && wait < RETRY_MAX_S; i++)
 		wait *= 2;
 	if (wait > RETRY_MAX_S)
 		wait = RETRY_MAX_S;
+	next = gate_now() + wait;
 	p->failures++;
 	p->next_ns = gate_boot_ns() + (uint64_t)wait * 1000000000u;
 	audit_emit(g->audit, "ledger-proof",
@@ -189,7 +191,7 @@ static void tell_failed(struct gate *g, struct proof *p, int32_t err)
 	                     "error",
 	                     err == -ESRCH ? "the statement is not in the log"
 	                                   : strerror(err < 0 ? -err : err),
-	                     "next_try", (json_int_t)(gate_now() + wait)));
+	                     "next_try", next));
 }
 
 void proofs_proved(struct gate *g, uint64_t request, const struct msg_proved *m)

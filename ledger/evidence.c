@@ -58,7 +58,7 @@ static const char *contradiction(const struct ledger_fork *f, const struct check
 int ledger_judge_fork(const struct ledger_fork *f, const struct tlog_policy *policy,
                       struct checks *checks)
 {
-	struct checkpoint seen, offered;
+	struct checkpoint seen = {.size = 0}, offered = {.size = 0};
 	const char *why;
 	int a = signed_head("seen", f->seen, policy, &seen, checks);
 	int b = signed_head("offered", f->offered, policy, &offered, checks);

@@ -136,11 +136,10 @@ struct policy_destination {
 	struct policy_measurement *measurement; /* owned; local list of launch measurements */
 	uint32_t measurements;
 	struct bytes leaf[POLICY_LEAVES_MAX]; /* owned; for a peer that sends none */
-	uint32_t leaves;
-	struct policy_denied *denied; /* owned */
-	uint32_t denieds;
-	char min_version[64];           /* empty: none is demanded */
+	struct policy_denied *denied;         /* owned */
+	uint32_t leaves, denieds;
 	int64_t renewed_within;         /* seconds; 0: not demanded */
+	char min_version[64];           /* empty: none is demanded */
 	struct policy_measurement *pin; /* owned; registers by value, several of one: any of them */
 	uint32_t pins;
 	/* Registers of code or configuration that need not be zero or pinned: a loosening. */
