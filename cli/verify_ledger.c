@@ -845,10 +845,12 @@ int cmd_verify_subtree(int argc, char **argv)
 	ret = take_options(argc, argv, options, synopsis, r);
 	if (ret != NO_OPTION)
 		goto out;
-	ret = 0;
-	if (r->vkeys != 1 || !r->origin || !r->root[0] || !names_subtree(r, false))
+	if (r->vkeys != 1 || !r->origin || !r->root[0] || !names_subtree(r, false)) {
 		ret = cmd_usage(argv[0], synopsis);
-	else if (strlen(r->origin) == 0 || strlen(r->origin) > NOTE_NAME_MAX)
+		goto out;
+	}
+	ret = 0;
+	if (strlen(r->origin) == 0 || strlen(r->origin) > NOTE_NAME_MAX)
 		ret = cmd_error(CMD_USAGE, "--origin: 1 to %d bytes", NOTE_NAME_MAX);
 	else if (r->vkey[0].alg != NOTE_MLDSA44)
 		ret = cmd_error(CMD_USAGE, "--vkey: only ML-DSA-44 keys (type 06) cosign subtrees");

@@ -113,7 +113,7 @@ static int cosign(const struct witness_request *r, const struct witness_self *se
                   struct buf *body)
 {
 	/* A text alone is signed as a note is, and cut off again. */
-	struct buf note = buf_make(2 * NOTE_MAX);
+	struct buf note = buf_make(NOTE_MAX + 1024);
 	struct note *n = malloc(sizeof(*n));
 	int ret = n ? ledger_note_parse(r->note, n) : -ENOMEM;
 

@@ -174,6 +174,49 @@ static void bundles(void **state)
 	assert_bundle("tiles/tessera", 0, 6);
 }
 
+/* Every smaller tile that was published is the start of the larger one, and so are its entries. */
+static void smaller_tiles(void **state)
+{
+	static const unsigned widths[] = {6, 7, 8, 9, 10, 11, 12, 14};
+	void *dir = (void *)(uintptr_t) "tiles/tessera";
+	struct ledger_tiles all = {fetch_file, dir, 15};
+	struct hash proof[PATH_MAX_HASHES];
+	struct hash from;
+	struct hash to;
+	size_t n;
+
+	(void)state;
+	need_vectors("tiles/tessera/checkpoint.15");
+	assert_int_equal(ledger_root(ledger_tiles_node, &all, 15, &to), 0);
+	for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++) {
+		struct ledger_tiles t = {fetch_file, dir, widths[i]};
+
+		assert_int_equal(ledger_root(ledger_tiles_node, &t, widths[i], &from), 0);
+		assert_int_equal(
+		        ledger_prove_consistency(ledger_tiles_node, &all, widths[i], 15, proof, &n),
+		        0);
+		assert_int_equal(ledger_consistency(widths[i], &from, 15, &to, proof, n), 0);
+		assert_bundle("tiles/tessera", 0, widths[i]);
+	}
+}
+
+/* The path of leaf 0 hashes all that a full tile has, up to the tile above it. */
+static void full_tile(void **state)
+{
+	struct ledger_tiles t = {fetch_file, (void *)(uintptr_t) "tiles/sunlight-mirror", 300};
+	struct hash path[PATH_MAX_HASHES];
+	struct hash leaf;
+	struct hash root;
+	size_t n;
+
+	(void)state;
+	need_vectors("tiles/sunlight-mirror/tile/0/000");
+	assert_int_equal(ledger_tiles_node(&t, 0, 0, &leaf), 0);
+	assert_int_equal(ledger_root(ledger_tiles_node, &t, 300, &root), 0);
+	assert_int_equal(ledger_prove_inclusion(ledger_tiles_node, &t, 0, 300, path, &n), 0);
+	assert_int_equal(ledger_inclusion(0, 300, &leaf, path, n, &root), 0);
+}
+
 static int fetch_bent(void *ctx, unsigned level, uint64_t n, unsigned width,
                       struct hash tile[static TILE_WIDTH])
 {
@@ -341,7 +384,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(path_vectors),     cmocka_unit_test(paths),
 	        cmocka_unit_test(roots_of_files),   cmocka_unit_test(proofs_of_files),
-	        cmocka_unit_test(bundles),          cmocka_unit_test(bent_files),
+	        cmocka_unit_test(bundles),          cmocka_unit_test(smaller_tiles),
+	        cmocka_unit_test(full_tile),        cmocka_unit_test(bent_files),
 	        cmocka_unit_test(same_as_the_tree), cmocka_unit_test(bounds),
 	        cmocka_unit_test(served),
 	};
