@@ -693,6 +693,9 @@ static void check_live(struct gate *g, struct session *s)
 {
 	enum keyring_state k = keyring_state(s->serial);
 
+	/* A ring that is over has its keys for a while yet. */
+	if (k == KEYRING_VALID)
+		k = keyring_state(s->ring);
 	if (k == KEYRING_EXPIRED || gate_now() >= s->until) {
 		g->count.lease_over++;
 		end(g, s, "session.lease-over", "", s->verdict);

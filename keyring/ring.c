@@ -4,9 +4,9 @@
  *
  * Why these permissions. A process keyring is possessed by its process alone, so "possessor" means
  * the one process that holds custody. Root elsewhere is the owner and may look at rings and keys
- * and end a key (revoke and set the timeout need SETATTR) or a ring (what may be searched may be
- * invalidated, which takes its keys along), but may neither read nor update nor link a key. SETATTR
- * also lets root change a key's permissions first, on purpose and by hand; root can do worse to a
+ * and end each of them: revoke and timeout (SETATTR), invalidate (SEARCH). It may neither read nor
+ * update nor link a key, nor put one in. SETATTR also lets root change permissions first, on
+ * purpose and by hand, which is how a ring is cleared or a key unlinked; root can do worse to a
  * process by ptrace. What is kept from root is doing so unawares: printing a ring, or a backup of
  * what is readable, shows no secret.
  */
@@ -20,11 +20,11 @@
 enum {
 	/* keyctl(1) shows a ring only to whom it may search; what it then finds guards itself. */
 	RING_PERM = KEY_POS_VIEW | KEY_POS_READ | KEY_POS_WRITE | KEY_POS_SEARCH | KEY_USR_VIEW |
-	            KEY_USR_READ | KEY_USR_SEARCH,
+	            KEY_USR_READ | KEY_USR_SEARCH | KEY_USR_SETATTR,
 	/* READ for possessors is implied by SEARCH; named all the same. WRITE is for the update of
 	 * a rekey. */
 	KEY_PERM = KEY_POS_VIEW | KEY_POS_READ | KEY_POS_WRITE | KEY_POS_SEARCH | KEY_POS_SETATTR |
-	           KEY_USR_VIEW | KEY_USR_SETATTR,
+	           KEY_USR_VIEW | KEY_USR_SEARCH | KEY_USR_SETATTR,
 };
 
 static long ctl(int cmd, int32_t a, unsigned long b, unsigned long c, unsigned long d)
@@ -72,7 +72,10 @@ int keyring_ring(const struct keyring *k, const char *destination, int32_t *out)
 		*out = (int32_t)found;
 		return 0;
 	}
-	return errno == ENOKEY ? make_ring(desc, k->root, out) : -errno;
+	/* One that was ended took its sessions along; the next one begins anew. */
+	return errno == ENOKEY || errno == EKEYREVOKED || errno == EKEYEXPIRED
+	               ? make_ring(desc, k->root, out)
+	               : -errno;
 }
 
 int keyring_add(int32_t ring, const char *desc, const void *payload, size_t n, uint32_t timeout,
@@ -118,7 +121,7 @@ int64_t keyring_line_left(const char *line, int32_t serial)
 		return -1;
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
 		if (unit == units[i].unit)
-			return (int64_t)amount * units[i].seconds;
+			return ((int64_t)amount + 1) * units[i].seconds - 1;
 	}
 	return -1;
 }

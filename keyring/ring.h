@@ -19,12 +19,13 @@ int keyring_add(int32_t ring, const char *desc, const void *payload, size_t n, u
 
 /*
  * Replaces a valid key's payload; it ends after timeout seconds then, or when it would have ended
- * anyway if that is sooner. 0 or -errno; a key whose timeout can't be set again is revoked.
+ * anyway if that is sooner, as exactly as /proc/keys tells (the watch in the kernel keeps it
+ * exactly). 0 or -errno; a key whose timeout can't be set again is revoked.
  */
 int keyring_update(int32_t serial, const void *payload, size_t n, uint32_t timeout);
 
 /*
- * Seconds at least until a key ends, from a line of /proc/keys; UINT32_MAX for never, 0 when it is
+ * Seconds at most until a key ends, from a line of /proc/keys; UINT32_MAX for never, 0 when it is
  * over, -1 when the line is of another key or no such line.
  */
 int64_t keyring_line_left(const char *line, int32_t serial);

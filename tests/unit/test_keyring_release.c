@@ -247,7 +247,7 @@ static void assert_refused(int err, const char *code)
 	assert_int_equal(calls, 0);
 }
 
-#define KEY_STEPS "search add timeout(300) perm(33,2f210000) "
+#define KEY_STEPS "search add timeout(300) perm(33,2f290000) "
 
 static void order_and_bytes(void **state)
 {
@@ -297,8 +297,8 @@ static void first_session_of_a_destination(void **state)
 	(void)state;
 	ring_there = false;
 	assert_int_equal(release(), 0);
-	assert_string_equal(trace, "search mkring perm(22,0f0b0000) add timeout(300) "
-	                           "perm(33,2f210000) arm rx tx ");
+	assert_string_equal(trace, "search mkring perm(22,0f2b0000) add timeout(300) "
+	                           "perm(33,2f290000) arm rx tx ");
 }
 
 static void verdict_ends_before_the_lease(void **state)
@@ -306,7 +306,7 @@ static void verdict_ends_before_the_lease(void **state)
 	(void)state;
 	request.lease = 3600;
 	assert_int_equal(release(), 0);
-	assert_string_equal(trace, "search add timeout(500) perm(33,2f210000) arm rx tx ");
+	assert_string_equal(trace, "search add timeout(500) perm(33,2f290000) arm rx tx ");
 	assert_int_equal(released.until, NOW + 500);
 }
 
@@ -318,7 +318,7 @@ static void lease_without_end(void **state)
 	check_add(&verdict.checks, "auth.finished", CHECK_PASS, "for the test");
 	verdict_seal(&verdict);
 	assert_int_equal(release(), 0);
-	assert_string_equal(trace, "search add timeout(4294967295) perm(33,2f210000) arm rx tx ");
+	assert_string_equal(trace, "search add timeout(4294967295) perm(33,2f290000) arm rx tx ");
 }
 
 /* Every step of the longest release fails once. */
@@ -329,18 +329,18 @@ static void failures(void **state)
 	} want[] = {
 	        {"release.keyring", "search "},
 	        {"release.keyring", "search mkring "},
-	        {"release.keyring", "search mkring perm(22,0f0b0000) unlink(22,11) "},
-	        {"release.keyring", "search mkring perm(22,0f0b0000) add "},
-	        {"release.keyring", "search mkring perm(22,0f0b0000) add timeout(300) revoke(33) "
+	        {"release.keyring", "search mkring perm(22,0f2b0000) unlink(22,11) "},
+	        {"release.keyring", "search mkring perm(22,0f2b0000) add "},
+	        {"release.keyring", "search mkring perm(22,0f2b0000) add timeout(300) revoke(33) "
 	                            "unlink(33,22) "},
-	        {"release.keyring", "search mkring perm(22,0f0b0000) add timeout(300) "
-	                            "perm(33,2f210000) revoke(33) unlink(33,22) "},
-	        {"release.arm", "search mkring perm(22,0f0b0000) add timeout(300) "
-	                        "perm(33,2f210000) arm revoke(33) unlink(33,22) "},
-	        {"release.ktls", "search mkring perm(22,0f0b0000) add timeout(300) "
-	                         "perm(33,2f210000) arm rx revoke(33) unlink(33,22) "},
-	        {"release.ktls", "search mkring perm(22,0f0b0000) add timeout(300) "
-	                         "perm(33,2f210000) arm rx tx revoke(33) unlink(33,22) "},
+	        {"release.keyring", "search mkring perm(22,0f2b0000) add timeout(300) "
+	                            "perm(33,2f290000) revoke(33) unlink(33,22) "},
+	        {"release.arm", "search mkring perm(22,0f2b0000) add timeout(300) "
+	                        "perm(33,2f290000) arm revoke(33) unlink(33,22) "},
+	        {"release.ktls", "search mkring perm(22,0f2b0000) add timeout(300) "
+	                         "perm(33,2f290000) arm rx revoke(33) unlink(33,22) "},
+	        {"release.ktls", "search mkring perm(22,0f2b0000) add timeout(300) "
+	                         "perm(33,2f290000) arm rx tx revoke(33) unlink(33,22) "},
 	};
 
 	for (int i = 0; i < 9; i++) {
@@ -584,12 +584,13 @@ static void lines_of_proc_keys(void **state)
 		int64_t left;
 	} all[] = {
 	        {"00000021 I--Q---     1  59s 2f210000     0     0 user      keygate:db: 64", 59},
-	        {"00000021 I--Q---     1   9m 2f210000     0     0 user      keygate:db: 64", 540},
-	        {"00000021 I--Q---     1   2h 2f210000     0     0 user      keygate:db: 64", 7200},
+	        {"00000021 I--Q---     1   9m 2f210000     0     0 user      keygate:db: 64", 599},
+	        {"00000021 I--Q---     1   2h 2f210000     0     0 user      keygate:db: 64",
+	         10799},
 	        {"00000021 I--Q---     1   3d 2f210000     0     0 user      keygate:db: 64",
-	         259200},
+	         345599},
 	        {"00000021 I--Q---     1   1w 2f210000     0     0 user      keygate:db: 64",
-	         604800},
+	         1209599},
 	        {"00000021 I--Q---     1 perm 2f210000     0     0 user      keygate:db: 64",
 	         UINT32_MAX},
 	        {"00000021 IR-Q---     1 expd 2f210000     0     0 user      keygate:db: 64", 0},
