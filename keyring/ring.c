@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <keyutils.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "keyring/internal.h"
 #include "keyring/ring.h"
@@ -108,19 +109,20 @@ int64_t keyring_line_left(const char *line, int32_t serial)
 		char unit;
 		uint32_t seconds;
 	} units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'w', 604800}};
-	unsigned found, amount;
-	char text[16], unit, end;
+	char text[16], *rest;
+	unsigned long found = strtoul(line, &rest, 16), amount;
 
-	if (sscanf(line, "%x %*8s %*u %15s", &found, text) != 2 || found != (unsigned)serial)
+	if (rest == line || found != (uint32_t)serial || sscanf(rest, " %*8s %*s %15s", text) != 1)
 		return -1;
 	if (!strcmp(text, "perm"))
 		return UINT32_MAX;
 	if (!strcmp(text, "expd"))
 		return 0;
-	if (sscanf(text, "%u%c%c", &amount, &unit, &end) != 2)
+	amount = strtoul(text, &rest, 10);
+	if (rest == text || !rest[0] || rest[1] || amount > UINT32_MAX)
 		return -1;
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-		if (unit == units[i].unit)
+		if (rest[0] == units[i].unit)
 			return ((int64_t)amount + 1) * units[i].seconds - 1;
 	}
 	return -1;

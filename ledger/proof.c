@@ -424,7 +424,7 @@ int ledger_verify_note(struct bytes data, const struct tlog_policy *policy, stru
 static void judge_subtree_lines(const struct note *n, const struct vkey *key,
                                 const struct subtree *s, uint64_t *ts, struct checks *checks)
 {
-	uint32_t count[SIG_GOOD + 1] = {0};
+	uint32_t tally[SIG_GOOD + 1] = {0};
 	uint32_t lines = 0;
 	uint64_t t;
 
@@ -443,16 +443,16 @@ static void judge_subtree_lines(const struct note *n, const struct vkey *key,
 		if (!ledger_sig_is_of(&n->sig[i], key))
 			continue;
 		state = ledger_subtree_sig_check(&n->sig[i], key, s, &t);
-		count[state]++;
+		tally[state]++;
 		if (state == SIG_GOOD && t > *ts)
 			*ts = t;
 	}
-	if (lines == 0 || count[SIG_BAD])
+	if (lines == 0 || tally[SIG_BAD])
 		check_add(checks, "ledger.witness-signature", CHECK_FAIL,
 		          lines ? "the cosignature of %s is not valid"
 		                : "no cosignature of %s is there",
 		          key->name);
-	else if (count[SIG_UNAVAILABLE])
+	else if (tally[SIG_UNAVAILABLE])
 		check_add(checks, "ledger.witness-signature", CHECK_UNAVAILABLE,
 		          "signature type 0x%02x of %s needs OpenSSL 3.5 or newer", key->alg,
 		          key->name);
