@@ -220,12 +220,11 @@ static void add_session(struct table *t, const json_t *s, int64_t now)
 	snprintf(who, sizeof(who), "%.32s (pid %" N ", uid %" N ")", client_text(app, "comm"),
 	         client_number(app, "pid"), client_number(app, "uid"));
 	if (live) {
-		int64_t until = client_number(s, "until");
+		int64_t until = client_number(s, "until"), since = client_number(s, "released_at");
 
 		snprintf(key, sizeof(key), "%" N " %.12s", client_number(s, "key"),
 		         client_text(s, "key_state"));
-		snprintf(age, sizeof(age), "%llds",
-		         (long long)(now - client_number(s, "released_at")));
+		snprintf(age, sizeof(age), "%llds", (long long)(now > since ? now - since : 0));
 		moved(json_object_get(s, "records"), "sent", "received", records, sizeof(records));
 		moved(json_object_get(s, "bytes"), "app_to_peer", "peer_to_app", bytes,
 		      sizeof(bytes));

@@ -105,22 +105,45 @@ static void status(void **state)
 	is_answer(STATUS("true"));
 }
 
+#define SESSION \
+	"{\"id\":12,\"state\":\"live\",\"destination\":\"pay\",\"peer\":\"[2001:db8::1]:443\"," \
+	"\"app\":{\"pid\":9,\"uid\":1000,\"comm\":\"curl\",\"cgroup\":1},\"since\":1," \
+	"\"cipher\":\"TLS_AES_128_GCM_SHA256\",\"key\":555,\"key_state\":\"valid\"," \
+	"\"released_at\":99999999999,\"until\":1,"
+
+/* What the kernel said of a session, and what is called protected of it. */
 static void sessions(void **state)
 {
-	static const char answer[] =
-	        "{\"ok\":true,\"sessions\":[{\"id\":12,\"state\":\"live\",\"destination\":\"pay\","
-	        "\"peer\":\"[2001:db8::1]:443\",\"app\":{\"pid\":9,\"uid\":1000,\"comm\":\"curl\","
-	        "\"cgroup\":1},\"since\":1,\"cipher\":\"TLS_AES_128_GCM_SHA256\",\"key\":555,"
-	        "\"key_state\":\"valid\",\"until\":1}]}\n";
+	static const struct {
+		const char *rest, *says;
+	} all[] = {
+	        {"\"kernel_tls\":{\"version\":\"1.3\",\"cipher\":\"aes-128-gcm\","
+	         "\"tx\":\"software\",\"rx\":\"software\"},\"protected\":true,"
+	         "\"records\":{\"sent\":3,\"received\":4},"
+	         "\"bytes\":{\"app_to_peer\":50,\"peer_to_app\":60}}",
+	         "TLS_AES_128_GCM_SHA256  kTLS software  555 valid  0s   0s       3/4             "
+	         "50/60\n"},
+	        {"\"kernel_tls\":{\"version\":\"1.3\",\"cipher\":\"aes-128-gcm\","
+	         "\"tx\":\"software\",\"rx\":\"none\"},\"protected\":false,"
+	         "\"records\":null,\"bytes\":null}",
+	         "  NOT PROTECTED  555 valid"},
+	        {"\"kernel_tls\":null,\"protected\":false,\"records\":null,\"bytes\":null}",
+	         "  unknown: NOT KNOWN TO BE PROTECTED  555 valid"},
+	};
+	char answer[2048];
 	pid_t pid;
 
 	(void)state;
-	pid = serve("{\"verb\":\"sessions\"}", answer);
-	assert_int_equal(RUN(cmd_sessions, "--socket", sock), CMD_YES);
-	served(pid);
-	says("ID  STATE  DESTINATION  PEER               APPLICATION");
-	says("12  live   pay          [2001:db8::1]:443  curl (pid 9, uid 1000)  "
-	     "TLS_AES_128_GCM_SHA256  555 valid  0s\n");
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		snprintf(answer, sizeof(answer), "{\"ok\":true,\"sessions\":[" SESSION "%s]}\n",
+		         all[i].rest);
+		pid = serve("{\"verb\":\"sessions\"}", answer);
+		assert_int_equal(RUN(cmd_sessions, "--socket", sock), CMD_YES);
+		served(pid);
+		says("ID  STATE  DESTINATION  PEER               APPLICATION");
+		says("12  live   pay          [2001:db8::1]:443  curl (pid 9, uid 1000)  ");
+		says(all[i].says);
+	}
 	pid = serve("{\"verb\":\"sessions\"}", "{\"ok\":true,\"sessions\":[]}\n");
 	assert_int_equal(RUN(cmd_sessions, "--socket", sock), CMD_YES);
 	served(pid);
