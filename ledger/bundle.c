@@ -178,7 +178,7 @@ int sigstore_verify(struct bytes bundle, const struct sigstore_root *root,
 	memset(out, 0, sizeof(*out));
 	if (!b)
 		return -ENOMEM;
-	ret = bundle_parse(bundle, b, &why);
+	ret = sigstore_bundle_parse(bundle, b, &why);
 	/* Older forms hold signatures of artifacts; what a release is judged by has the newest one.
 	 */
 	if (!ret && b->legacy && identity->predicate_type[0]) {
@@ -195,7 +195,7 @@ int sigstore_verify(struct bytes bundle, const struct sigstore_root *root,
 	}
 	EVP_PKEY_free(j.key);
 	OPENSSL_free((void *)(uintptr_t)j.key_der.p);
-	bundle_free(b);
+	sigstore_bundle_free(b);
 	free(b);
 	return ret;
 }

@@ -295,7 +295,7 @@ static const char *take_bundle(const json_t *j, struct bundle *b)
 	return envelope ? take_envelope(envelope, b) : take_message(message, b);
 }
 
-int bundle_parse(struct bytes json, struct bundle *out, const char **why)
+int sigstore_bundle_parse(struct bytes json, struct bundle *out, const char **why)
 {
 	int ret;
 
@@ -310,7 +310,7 @@ int bundle_parse(struct bytes json, struct bundle *out, const char **why)
 	return *why ? -EINVAL : 0;
 }
 
-void bundle_free(struct bundle *b)
+void sigstore_bundle_free(struct bundle *b)
 {
 	X509_free(b->cert);
 	free_bytes(b->cert_der);

@@ -92,9 +92,9 @@ struct bundle {
 	struct bytes digest;
 };
 
-/* 0, -EINVAL with *why, -ENOMEM. bundle_free in any case. */
-int bundle_parse(struct bytes json, struct bundle *out, const char **why);
-void bundle_free(struct bundle *b);
+/* 0, -EINVAL with *why, -ENOMEM. sigstore_bundle_free in any case. */
+int sigstore_bundle_parse(struct bytes json, struct bundle *out, const char **why);
+void sigstore_bundle_free(struct bundle *b);
 
 /* ------------------------------------------------------------------ steps */
 
