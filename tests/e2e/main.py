@@ -19,6 +19,7 @@ import traceback
 sys.path.insert(0, os.path.dirname(__file__))
 import lying  # noqa: E402
 import platforms  # noqa: E402
+import sigstore  # noqa: E402
 import transports  # noqa: E402
 from bytes_service import PATTERN, pattern  # noqa: E402
 from suite import Skip, canary, check, connect, curl, passes, refused, test, tests, url  # noqa: E402
@@ -221,6 +222,7 @@ for _host, _family in ((V4, "ipv4"), (V6, "ipv6")):
 
 platforms.add_tests()
 transports.add_tests()
+sigstore.add_tests()
 platforms.add_collateral_test(PORT["no-vcek"], POLICY)
 
 
