@@ -97,15 +97,21 @@ static void judged(enum head_step step, const char *id, enum check_status status
 	close(fd);
 }
 
-static const char *code(void)
+/* Of a source of the first ledger: its logs, each with its witnesses behind it. */
+static const char *code_of(size_t source)
 {
 	static char text[CHECK_ID_MAX];
 	json_t *list = follow_status(g, 0);
 
 	snprintf(text, sizeof(text), "%s",
-	         json_string_value(json_object_get(json_array_get(list, 0), "code")));
+	         json_string_value(json_object_get(json_array_get(list, source), "code")));
 	json_decref(list);
 	return text;
+}
+
+static const char *code(void)
+{
+	return code_of(0);
 }
 
 static void looked(const char *note)
@@ -325,6 +331,7 @@ static void test_a_witness(void **state)
 	assert_true(((struct msg_advance *)sent(verify, MSG_ADVANCE))->compare);
 	judged(HEAD_BEHIND, "ledger.fork", CHECK_PASS);
 	assert_int_equal(g->state.head[0].last.earlier_n, 0);
+	assert_string_equal(code_of(1), "");
 	assert_string_equal(asked().url, "https://log.example/of-the-policy/checkpoint");
 	answer(FETCH_AWAY, "", 0);
 	skew += 301;
