@@ -181,9 +181,6 @@ void follow_done(struct gate *g, uint32_t source, const char *code, const char *
 	/* The policy changed in between: it is asked again. */
 	if (source > f->n || f->generation != g->now.generation)
 		return;
-	/* A witness may be behind, by an hour and more. */
-	if (s->witness[0] && !strcmp(code, "ledger.rollback"))
-		code = "";
 	if (!code[0])
 		memcpy(s->tag, f->tag, sizeof(s->tag));
 	ended(g, s, code, detail, 0);

@@ -548,7 +548,8 @@ static void looked(struct gate *g, const struct msg_verdict *m, int fd)
 		pending_forked(g);
 	else if (back || (!c && m->head.step == HEAD_AHEAD)) {
 		if (!m->head.cp.size || !ask_proof(g))
-			pending_failed(g, back ? "ledger.rollback" : "log.missing",
+			pending_failed(g,
+			               back && !g->head.compare ? "ledger.rollback" : "log.missing",
 			               "nobody said where its tiles are");
 	} else if (c)
 		pending_failed(g, c->id, c->detail);

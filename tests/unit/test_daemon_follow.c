@@ -347,6 +347,20 @@ static void test_a_witness(void **state)
 	assert_int_equal(g->state.head[0].last.cp.size, 5);
 }
 
+/* What can't be compared is not called well. */
+static void test_a_witness_without_tiles(void **state)
+{
+	(void)state;
+	g->now.policy->ledger[0].url[0] = '\0';
+	strcpy(g->now.policy->ledger[0].tlog->witness_url[1], "https://witness.example/mon");
+	(void)asked();
+	answer(FETCH_OK, "cosigned", 0);
+	sent(verify, MSG_ADVANCE);
+	cp.size = 3;
+	judged(HEAD_REFUSE, "ledger.rollback", CHECK_FAIL);
+	assert_string_equal(code(), "log.missing");
+}
+
 static void test_strange_answers(void **state)
 {
 	struct msg_fetched m = {.result = FETCH_SHORT + 1};
@@ -442,6 +456,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(test_an_older_head, begin, end),
 	        cmocka_unit_test_setup_teardown(test_a_fork, begin, end),
 	        cmocka_unit_test_setup_teardown(test_a_witness, begin, end),
+	        cmocka_unit_test_setup_teardown(test_a_witness_without_tiles, begin, end),
 	        cmocka_unit_test_setup_teardown(test_strange_answers, begin, end),
 	        cmocka_unit_test_setup_teardown(test_a_new_policy, begin, end),
 	        cmocka_unit_test_setup_teardown(test_proofs_for_who_staples_none, begin, end),
