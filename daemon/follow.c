@@ -63,7 +63,6 @@ void follow_close(struct gate *g)
 
 /* ----------------------------------------------------------------------- sources */
 
-/* False when it is too long or there is no room: then it is not followed. */
 static bool put_url(char out[static FETCH_URL_MAX], const char *prefix, const char *hex)
 {
 	size_t len = strlen(prefix);
@@ -73,7 +72,8 @@ static bool put_url(char out[static FETCH_URL_MAX], const char *prefix, const ch
 	return len && n > 0 && n < FETCH_URL_MAX;
 }
 
-static void add_source(struct follow *f, uint32_t ledger, const char *origin, const char *witness,
+/* False when there is no room for it. */
+static bool add_source(struct follow *f, uint32_t ledger, const char *origin, const char *witness,
                        const char *prefix)
 {
 	struct source *s = &f->v[f->n];
@@ -81,19 +81,32 @@ static void add_source(struct follow *f, uint32_t ledger, const char *origin, co
 	char hex[65] = "";
 
 	if (f->n == SOURCES_MAX)
-		return;
+		return false;
 	memset(s, 0, sizeof(*s));
 	/* C2SP tlog-witness: the monitoring URL of a log. */
 	if (witness[0] && !EVP_Digest(origin, strlen(origin), digest, NULL, EVP_sha256(), NULL))
-		return;
+		return false;
 	if (witness[0])
 		hex_encode(BYTES_OF(digest), hex);
 	if (!put_url(s->url, prefix, hex))
-		return;
+		return false;
 	s->ledger = ledger;
 	memcpy(s->origin, origin, strlen(origin) + 1);
 	memcpy(s->witness, witness, strlen(witness) + 1);
 	f->n++;
+	return true;
+}
+
+/* One that has a URL and can't be followed is said so: nobody should count on it. */
+static void follow_one(struct gate *g, uint32_t ledger, const char *origin, const char *witness,
+                       const char *prefix)
+{
+	if (prefix[0] && !add_source(g->follow, ledger, origin, witness, prefix))
+		audit_emit(g->audit, "ledger-not-followed",
+		           json_pack("{s:o, s:o, s:s}", "origin",
+		                     audit_text(origin, NOTE_NAME_MAX + 1), "witness",
+		                     audit_text(witness, NOTE_NAME_MAX + 1), "detail",
+		                     "more than 256 would be followed"));
 }
 
 static void sources_of_policy(struct gate *g)
@@ -109,9 +122,9 @@ static void sources_of_policy(struct gate *g)
 		for (uint32_t k = 0; k < t->logs; k++) {
 			const char *origin = t->log[k].name;
 
-			add_source(f, i, origin, "", heads_url(&p->ledger[i], origin));
+			follow_one(g, i, origin, "", heads_url(&p->ledger[i], origin));
 			for (uint32_t w = 0; w < t->witnesses; w++)
-				add_source(f, i, origin, t->witness_name[w], t->witness_url[w]);
+				follow_one(g, i, origin, t->witness_name[w], t->witness_url[w]);
 		}
 	}
 }
