@@ -340,8 +340,10 @@ def lying_unstapled_proof_is_kept_fresh(w):
     c.at_size(3)
     wait_for("the newer proof", c.connect, 30)
     c.w.stop(c.server)
-    wait_for("the end of what is known", lambda: not c.connect(), 90)
-    # In its last second the proof is fresh still, but a verdict would have no time left.
-    time.sleep(2)
+
+    def too_old():
+        """In its last second the proof is still fresh, but a verdict would have no time left."""
+        return not c.connect() and w.refusal(V4, c.port)[2] != ["verdict.expired"]
+    wait_for("the end of what is known", too_old, 90)
     c.refused("fail", "ledger.fresh")
     c.end()
