@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# keygate: all check demo bench fuzz lint vm-shell install
+# keygate: all check demo bench fuzz lint vm-shell install deb
 #
 # A room is a folder; <room>/*.c becomes $(O)/lib<room>.a. Programs: daemon/main.c -> keygated,
 # cli/*.c -> keygate, cli/log/*.c -> keygate-log, attester/*.c -> keygate-attester.
@@ -22,7 +22,7 @@ Q := $(if $(filter 1,$(V)),,@)
 
 O := build/$(if $(filter 1,$(SAN)),san,out)
 
-PKGS := libcrypto libssl jansson libcbor libconfuse libcurl zlib libbpf libmnl libcap-ng libseccomp libkeyutils
+PKGS := libnl-genl-3.0 libcrypto libssl jansson libcbor libconfuse libcurl zlib libbpf libmnl libcap-ng libseccomp libkeyutils
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
 	-Wformat=2 -Wpointer-arith -Wcast-qual -Wundef -Wwrite-strings -Wimplicit-fallthrough
 HARD := -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection -ftrivial-auto-var-init=zero \
@@ -37,10 +37,13 @@ OPT := -O2 -g -D_FORTIFY_SOURCE=2
 LDSAN := -Wl,-z,relro,-z,now,-z,noexecstack
 endif
 # -isystem silences nothing of ours: only the libraries' own headers.
-CPPFLAGS := -I. -I$(O) -Ibuild/gen -D_GNU_SOURCE -DOPENSSL_API_COMPAT=30000 -DOPENSSL_NO_DEPRECATED
-CFLAGS := -std=gnu17 $(OPT) $(WARN) $(HARD) -pthread
-LDFLAGS := -pie -pthread $(LDSAN)
-LIBS := -lssl -lcrypto -ljansson -lcbor -lconfuse -lcurl -lz -lhttp_parser -lbpf -lmnl -lcap-ng -lseccomp -lkeyutils
+CPPFLAGS := -I. -I$(O) -Ibuild/gen -isystem /usr/include/libnl3 -D_GNU_SOURCE -DOPENSSL_API_COMPAT=30000 -DOPENSSL_NO_DEPRECATED
+# What a distribution adds.
+EXTRA_CFLAGS ?=
+EXTRA_LDFLAGS ?=
+CFLAGS := -std=gnu17 $(OPT) $(WARN) $(HARD) -pthread $(EXTRA_CFLAGS)
+LDFLAGS := -pie -pthread $(LDSAN) $(EXTRA_LDFLAGS)
+LIBS := -lssl -lcrypto -ljansson -lcbor -lconfuse -lcurl -lz -lhttp_parser -lbpf -lmnl -lnl-genl-3 -lnl-3 -lcap-ng -lseccomp -lkeyutils
 
 ROOMS := core attest ledger policy keyring transport
 LIBROOMS := $(foreach r,policy keyring transport attest ledger core,$(O)/lib$(r).a)
@@ -103,22 +106,50 @@ $(O)/bin/keygated: $(call obj,daemon/main.c) $(O)/libdaemon.a $(LIBROOMS)
 	@$(link)
 $(O)/bin/keygate: $(call obj,cli/main.c) $(O)/libcli.a $(LIBROOMS)
 	@$(link)
+$(O)/bin/keygate-log: LIBS += -lmicrohttpd
 $(O)/bin/keygate-log: $(call obj,$(call src,cli/log)) $(O)/libledger.a $(O)/libcore.a
 	@$(link)
 $(O)/bin/keygate-attester: $(call obj,attester/main.c) $(O)/libattester.a $(O)/libattest.a $(O)/libcore.a
 	@$(link)
 
 # The end-to-end tests' cheating attester.
-$(O)/tests/liar: $(call obj,tests/e2e/liar.c) $(O)/libattester.a $(O)/libattest.a $(O)/libcore.a
+$(O)/tests/liar $(O)/tests/incident: $(O)/tests/%: $(O)/obj/tests/e2e/%.o $(O)/libattester.a $(O)/libattest.a \
+		$(O)/libcore.a
+	@$(link)
+
+# What the end-to-end tests load into programs.
+$(O)/tests/meddle.so: tests/e2e/meddle.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -fPIC -shared -o $@ $<
+
+# Every way out of a host that a program has.
+$(O)/tests/ways: $(call obj,tests/e2e/ways.c)
 	@$(link)
 
 # The appraisal of evidence beside its bare signature checks.
-$(O)/tests/bench-evidence: $(call obj,$(wildcard tests/bench/*.c)) $(O)/libattest.a $(O)/libcore.a
+$(O)/tests/bench-evidence: $(call obj,tests/bench/evidence.c tests/bench/floor.c) $(O)/libattest.a $(O)/libcore.a
 	@$(link)
+# The same for a proof of inclusion.
+$(O)/tests/bench-proof: $(call obj,tests/bench/proof.c) $(O)/libledger.a $(O)/libcore.a
+	@$(link)
+# A connection by a lease beside one by a certificate.
+$(O)/tests/bench-lease: $(call obj,tests/bench/lease.c) $(O)/libattester.a $(O)/libtransport.a \
+		$(O)/libattest.a $(O)/libcore.a
+	@$(link)
+# A log of many leaves; it runs the programs and is linked with nothing of them.
+$(O)/tests/bench-log: $(call obj,tests/bench/log.c)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+# Very many rules, and what they cost those that they are not about.
+$(O)/tests/bench-rules: $(call obj,tests/bench/rules.c) $(O)/libdaemon.a $(LIBROOMS)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+BENCHES := evidence lease proof log rules
 
 # ---------------------------------------------------------------------- bpf
 
-BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -I. -D__TARGET_ARCH_x86 \
+# Their line information goes into the program: without the path of where it was built.
+BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -fdebug-prefix-map=$(CURDIR)=. -Wall -Wextra -Werror -I. -D__TARGET_ARCH_x86 \
 	-idirafter /usr/include/$(shell gcc -dumpmachine)
 
 build/gen/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)

@@ -153,11 +153,13 @@ static bool host_name(struct bytes name)
 	return label != 0;
 }
 
-int authenticator_request_build(const uint8_t context[static 32], const char *name, struct buf *out)
+int authenticator_request_build(const uint8_t context[static 32], const char *name, bool lease,
+                                struct buf *out)
 {
 	struct buf b = buf_make(AUTHENTICATOR_REQUEST_MAX);
 	struct bytes host = bytes_str(name);
-	size_t extensions = 4 + 2 + 2 * (size_t)SCHEMES + (host.n ? 4 + 2 + 3 + host.n : 0) + 4;
+	size_t extensions = 4 + 2 + 2 * (size_t)SCHEMES + (host.n ? 4 + 2 + 3 + host.n : 0) + 4 +
+	                    (lease ? 4 : 0);
 
 	if (host.n && !host_name(host))
 		return -EINVAL;
@@ -181,6 +183,10 @@ int authenticator_request_build(const uint8_t context[static 32], const char *na
 	}
 	buf_be16(&b, AUTHENTICATOR_EXT_CMW);
 	buf_be16(&b, 0);
+	if (lease) {
+		buf_be16(&b, AUTHENTICATOR_EXT_LEASE);
+		buf_be16(&b, 0);
+	}
 	if (!b.bad)
 		buf_bytes(out, buf_view(&b));
 	else
@@ -245,6 +251,11 @@ static bool parse_request_extensions(struct bytes all, struct authenticator_requ
 			if (out->wants_evidence || content.n)
 				return false;
 			out->wants_evidence = true;
+			break;
+		case AUTHENTICATOR_EXT_LEASE:
+			if (out->wants_lease || content.n)
+				return false;
+			out->wants_lease = true;
 			break;
 		default:
 			return false;

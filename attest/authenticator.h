@@ -27,6 +27,7 @@ enum {
 	AUTHENTICATOR_CONTEXT_LEN = 32,
 	/* Private use until the draft's code point is assigned. */
 	AUTHENTICATOR_EXT_CMW = 0xff57,
+	AUTHENTICATOR_EXT_LEASE = 0xff58, /* likewise */
 	AUTHENTICATOR_NAME_MAX = 253,
 	AUTHENTICATOR_CHAIN_MAX = 8,
 	/* A CertificateEntry's extensions have 16 bits of length; two headers come off. */
@@ -56,15 +57,16 @@ int authenticator_keys_of(SSL *ssl, const uint8_t context[static 32],
 
 /*
  * ClientCertificateRequest (handshake type 17): context, signature_algorithms, server_name (if
- * name is not empty) and an empty cmw_attestation extension. -EINVAL for a bad name, -ENOMEM.
+ * name is not empty), an empty cmw_attestation extension and, for one who asks for a lease, an
+ * empty lease extension (docs/leases.md). -EINVAL for a bad name, -ENOMEM.
  */
-int authenticator_request_build(const uint8_t context[static 32], const char *name,
+int authenticator_request_build(const uint8_t context[static 32], const char *name, bool lease,
                                 struct buf *out);
 
 struct authenticator_request {
 	uint8_t context[32];
 	char name[AUTHENTICATOR_NAME_MAX + 1]; /* empty when there was none */
-	bool wants_evidence;
+	bool wants_evidence, wants_lease;
 	bool p256, p384, ed25519; /* signature schemes offered */
 };
 

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <openssl/evp.h>
-#include "attest/cose.h"
+#include "core/cose.h"
 #include "core/bytes.h"
 
 enum {

@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include "attest/cbor.h"
+#include "core/cbor.h"
 #include "attest/explain.h"
 #include "attest/platform.h"
 
@@ -288,7 +288,7 @@ static const char *take_sign1(struct bytes data, struct cose_sign1 *out)
 	struct reader r = reader_of(data);
 	const char *why;
 
-	if (cose_sign1_read(&r, out, &why))
+	if (cose_sign1_read(&r, NULL, out, &why))
 		return why;
 	if (!rd_done(&r))
 		return "bytes behind a COSE_Sign1";

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include "core/ecdsa.h"
 
 struct appraisal {
 	const struct intel_platform *p;
@@ -234,7 +235,7 @@ static bool p256(EVP_PKEY *key, const uint8_t *signature, struct bytes msg)
 {
 	const size_t half = INTEL_SIG_LEN / 2;
 
-	return pki_ecdsa_raw(key, EVP_sha256(), signature, signature + half, half, false, msg);
+	return ecdsa_raw_verify(key, EVP_sha256(), signature, signature + half, half, false, msg);
 }
 
 static bool check_qe_signature(struct appraisal *a)

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 #include <openssl/evp.h>
+#include "core/ecdsa.h"
 
 /* ------------------------------------------------------------- small readers */
 
@@ -522,8 +523,8 @@ static const struct intel_signer *signer_of(const struct search *s, const struct
 		struct intel_signer *signer = &s->chain->signer[i];
 
 		if (may_sign(s->chain, signer) &&
-		    pki_ecdsa_raw(X509_get0_pubkey(signer->cert), EVP_sha256(), d->signature,
-		                  d->signature + half, half, false, d->text))
+		    ecdsa_raw_verify(X509_get0_pubkey(signer->cert), EVP_sha256(), d->signature,
+		                     d->signature + half, half, false, d->text))
 			return signer;
 	}
 	return NULL;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <openssl/asn1.h>
 #include <openssl/ec.h>
+#include "core/ecdsa.h"
 
 /* ------------------------------------------------------------- the extension */
 
@@ -279,9 +280,9 @@ static bool is_named(const X509 *cert, const char *name)
 static bool qe_signed_by(const struct intel_quote *q, const X509 *pck)
 {
 	return pki_on_curve(pck, SN_X9_62_prime256v1) &&
-	       pki_ecdsa_raw(X509_get0_pubkey(pck), EVP_sha256(), q->qe_signature,
-	                     q->qe_signature + INTEL_SIG_LEN / 2, INTEL_SIG_LEN / 2, false,
-	                     (struct bytes){q->qe_report, INTEL_SGX_BODY_LEN});
+	       ecdsa_raw_verify(X509_get0_pubkey(pck), EVP_sha256(), q->qe_signature,
+	                        q->qe_signature + INTEL_SIG_LEN / 2, INTEL_SIG_LEN / 2, false,
+	                        (struct bytes){q->qe_report, INTEL_SGX_BODY_LEN});
 }
 
 /* Of several, the one whose key signed the QE's report; a single one needs no choice. */

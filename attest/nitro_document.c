@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include "attest/cbor.h"
+#include "core/cbor.h"
 #include "attest/explain.h"
 #include "attest/platform.h"
 
@@ -169,7 +169,7 @@ int attest_nitro_parse(struct bytes evidence, struct nitro_document *out, const 
 		*why = "longer than any document";
 		return -EINVAL;
 	}
-	if (cose_sign1_read(&r, &out->sign1, why))
+	if (cose_sign1_read(&r, NULL, &out->sign1, why))
 		return -EINVAL;
 	if (!rd_done(&r)) {
 		*why = "bytes behind the end";

@@ -30,6 +30,7 @@
 #include <openssl/x509v3.h>
 #include "attest/pki.h"
 #include "attest/platform.h"
+#include "core/ecdsa.h"
 
 enum {
 	REQUEST_LEN = 37,
@@ -146,8 +147,8 @@ static const char *parse(struct bytes evidence, struct spdm *s)
 static bool signed_by(const struct spdm *s, const X509 *leaf)
 {
 	return pki_on_curve(leaf, SN_secp384r1) &&
-	       pki_ecdsa_raw(X509_get0_pubkey(leaf), EVP_sha384(), s->signature.p,
-	                     s->signature.p + SIG_LEN / 2, SIG_LEN / 2, false, s->covered);
+	       ecdsa_raw_verify(X509_get0_pubkey(leaf), EVP_sha384(), s->signature.p,
+	                        s->signature.p + SIG_LEN / 2, SIG_LEN / 2, false, s->covered);
 }
 
 /* The device's certificate: the one that is no CA; of several, the one that signed. */

@@ -146,8 +146,4 @@ bool pki_on_curve(const X509 *cert, const char *curve);
  */
 bool pki_tlv(struct bytes *rest, uint8_t *tag, struct bytes *content);
 
-/* ECDSA with raw r || s, each `half` bytes, little or big endian, over msg. True if it verifies. */
-bool pki_ecdsa_raw(EVP_PKEY *key, const EVP_MD *md, const uint8_t *r, const uint8_t *s, size_t half,
-                   bool little_endian, struct bytes msg);
-
 #endif

@@ -47,12 +47,12 @@ struct ratls {
 	const char *scheme; /* a name from the table above */
 	const char *binder; /* "certificate", or "nonce" when the evidence covers the nonce given */
 	enum tee tee;
-	/* Views that stay good until ratls_free. leaf and proof: the ledger's, bundle:
-	 * the release's; empty if absent. */
+	/* Views that stay good until ratls_free. leaf and proof: the ledger's, bundle
+	 * and statement: the release's; empty if absent. */
 	struct bytes evidence;
 	struct bytes endorsements[CMW_ENDORSEMENTS_MAX];
 	uint32_t endorsements_n;
-	struct bytes leaf, proof, bundle;
+	struct bytes leaf, proof, bundle, statement;
 	/* What the evidence must bear; whoever appraises it compares. */
 	uint8_t report_data[64];
 	uint8_t spki_sha256[32];

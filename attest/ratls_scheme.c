@@ -18,7 +18,7 @@
 #include <openssl/bio.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include "attest/cbor.h"
+#include "core/cbor.h"
 #include "attest/pki.h"
 
 enum { HASH_LEN = 32, TAG_TEE_QUOTE = 60000, QUOTE_HEAD = 8 };
@@ -291,7 +291,7 @@ static const char *take_collection(struct ratls_work *w, struct bytes data)
 	struct ratls *out = w->out;
 	struct cmw c;
 
-	if (cmw_parse(data, &c))
+	if (cmw_parse(data, false, &c))
 		return "not a collection of this one form";
 	out->tee = attest_tee_from_media_type(c.evidence_type);
 	if (!attest_is_peer(out->tee))
@@ -302,6 +302,7 @@ static const char *take_collection(struct ratls_work *w, struct bytes data)
 	out->leaf = c.leaf;
 	out->proof = c.proof;
 	out->bundle = c.bundle;
+	out->statement = c.statement;
 	w->covers_nonce = w->in->nonce.n > 0;
 	return ratls_cmw_binding(w->spki, w->in->nonce, out->report_data) ? no_memory : NULL;
 }

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include "core/ecdsa.h"
 
 struct appraisal {
 	const struct attest_input *in;
@@ -137,8 +138,9 @@ static bool check_signature(struct appraisal *a)
 	else if (!bytes_all_zero(r->sig_r + SNP_SIG_VALUE_LEN, pad) ||
 	         !bytes_all_zero(r->sig_s + SNP_SIG_VALUE_LEN, pad))
 		wrong = "R or S is longer than 48 bytes";
-	else if (!pki_ecdsa_raw(X509_get0_pubkey(a->chain.vek), EVP_sha384(), r->sig_r, r->sig_s,
-	                        SNP_SIG_VALUE_LEN, true, (struct bytes){r->raw.p, SNP_SIGNED_LEN}))
+	else if (!ecdsa_raw_verify(X509_get0_pubkey(a->chain.vek), EVP_sha384(), r->sig_r, r->sig_s,
+	                           SNP_SIG_VALUE_LEN, true,
+	                           (struct bytes){r->raw.p, SNP_SIGNED_LEN}))
 		wrong = "the certified key did not sign this report";
 	check_add(a->checks, "snp.signature", wrong ? CHECK_FAIL : CHECK_PASS, "%s",
 	          wrong ? wrong : "ECDSA P-384 with SHA-384 by the certified key");

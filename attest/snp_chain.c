@@ -12,6 +12,7 @@
 #include <string.h>
 #include <openssl/asn1.h>
 #include <openssl/ec.h>
+#include "core/ecdsa.h"
 
 /* --------------------------------------------------------- certificate table */
 
@@ -261,9 +262,9 @@ const struct snp_product *attest_snp_vek(const X509 *cert, struct snp_vek *out)
 /* Does this VEK's key verify the report? What a certificate is for is judged later. */
 static bool signed_by(const struct snp_report *report, const X509 *vek)
 {
-	return is_p384(vek) && pki_ecdsa_raw(X509_get0_pubkey(vek), EVP_sha384(), report->sig_r,
-	                                     report->sig_s, SNP_SIG_VALUE_LEN, true,
-	                                     (struct bytes){report->raw.p, SNP_SIGNED_LEN});
+	return is_p384(vek) && ecdsa_raw_verify(X509_get0_pubkey(vek), EVP_sha384(), report->sig_r,
+	                                        report->sig_s, SNP_SIG_VALUE_LEN, true,
+	                                        (struct bytes){report->raw.p, SNP_SIGNED_LEN});
 }
 
 /*

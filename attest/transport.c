@@ -21,6 +21,7 @@ static bool request_ok(const struct attest_wire *w)
 	struct authenticator_request rq;
 
 	return !authenticator_request_parse(w->request, &rq) && rq.wants_evidence &&
+	       rq.wants_lease == w->lease_asked &&
 	       !CRYPTO_memcmp(rq.context, w->context, sizeof(rq.context)) &&
 	       !strcmp(rq.name, w->server_name);
 }
@@ -39,7 +40,7 @@ static int open_keygate(const struct attest_wire *w, struct attest_opened *out, 
 	if (checks_overall(c) != CHECK_PASS)
 		return 0;
 	memcpy(out->spki_sha256, auth.spki_sha256, sizeof(out->spki_sha256));
-	if (cmw_parse(auth.cmw, &out->cmw)) {
+	if (cmw_parse(auth.cmw, w->lease_asked, &out->cmw)) {
 		check_add(c, "cmw.format", CHECK_FAIL, "%zu bytes", auth.cmw.n);
 		return 0;
 	}
@@ -146,6 +147,7 @@ static int open_certificate(const struct attest_wire *w, struct bytes nonce,
 	out->cmw.leaf = r->leaf;
 	out->cmw.proof = r->proof;
 	out->cmw.bundle = r->bundle;
+	out->cmw.statement = r->statement;
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 #ifndef KEYGATE_ATTEST_TRANSPORT_H
 #define KEYGATE_ATTEST_TRANSPORT_H
 
+#include <stdbool.h>
 #include "attest/attest.h"
 #include "attest/authenticator.h"
 #include "attest/cmw.h"
@@ -60,6 +61,7 @@ struct attest_wire {
 	uint8_t exporter[FLASHBOTS_EXPORTER_LEN]; /* flashbots */
 	uint8_t context[AUTHENTICATOR_CONTEXT_LEN];
 	const char *server_name; /* empty: none */
+	bool lease_asked;        /* of keygate: the request asked for a lease */
 	int64_t at;
 };
 

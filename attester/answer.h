@@ -18,6 +18,8 @@ struct answering {
 	enum attest_transport transport;
 	uint8_t selected[256]; /* the protocol to be selected by ALPN ... */
 	size_t selected_n;     /* ... or 0: none */
+	uint8_t name[256];     /* asked for by SNI ... */
+	size_t name_n;         /* ... or 0: none */
 	struct buf *early;     /* for what the client sends that is the application's */
 };
 
@@ -51,7 +53,9 @@ int answering_key(const struct answering *a, uint8_t **spki, size_t *n);
 X509 *answer_certificate(EVP_PKEY *key, const char *common_name, const char *oid,
                          struct bytes extension);
 
-/* Evidence over these report data, its endorsements, leaf and proof as one collection. */
-int answer_cmw(const struct serve_config *c, const uint8_t report_data[static 64], struct buf *out);
+/* Evidence over these report data, its endorsements, leaf and proof, and for how long a lease is
+ * granted (0: none) as one collection. */
+int answer_cmw(const struct serve_config *c, const uint8_t report_data[static 64], uint32_t lease_s,
+               struct buf *out);
 
 #endif

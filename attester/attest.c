@@ -97,18 +97,51 @@ int answering_key(const struct answering *a, uint8_t **spki, size_t *n)
 
 /* -------------------------------------------------------------------- evidence */
 
-static int read_optional(const char *path, size_t max, uint8_t **out, size_t *n)
+/* What is sent beside the evidence, file by file. */
+struct staple {
+	const char *path; /* NULL: none */
+	size_t max;
+	struct bytes *to; /* owned until staples_free */
+};
+
+static int staples_read(const struct staple *s, size_t n)
 {
-	return path ? file_read(path, max, out, n) : 0;
+	int rc = 0;
+
+	for (size_t i = 0; i < n && !rc; i++) {
+		uint8_t *p = NULL;
+		size_t len = 0;
+
+		if (!s[i].path)
+			continue;
+		rc = file_read(s[i].path, s[i].max, &p, &len);
+		if (!rc)
+			*s[i].to = (struct bytes){p, len};
+	}
+	return rc;
 }
 
-/* Evidence, certificates, leaf, proof and bundle as one collection. */
-int answer_cmw(const struct serve_config *c, const uint8_t report_data[static 64], struct buf *out)
+static void staples_free(const struct staple *s, size_t n)
 {
+	for (size_t i = 0; i < n; i++)
+		free((void *)(uintptr_t)s[i].to->p);
+}
+
+/* Evidence, certificates, leaf, proof, bundle and statement as one collection. */
+int answer_cmw(const struct serve_config *c, const uint8_t report_data[static 64], uint32_t lease_s,
+               struct buf *out)
+{
+	struct cmw cmw = {.lease_s = lease_s};
+	struct bytes extra = BYTES_NONE;
+	const struct staple staples[] = {
+	        {c->leaf, SERVE_LEAF_MAX, &cmw.leaf},
+	        {c->proof, SERVE_PROOF_MAX, &cmw.proof},
+	        {c->bundle, SERVE_BUNDLE_MAX, &cmw.bundle},
+	        {c->statement, SERVE_STATEMENT_MAX, &cmw.statement},
+	        {c->endorsement, EVIDENCE_ENDORSEMENTS_MAX, &extra},
+	};
+	const size_t n = sizeof(staples) / sizeof(staples[0]);
 	struct evidence e;
-	uint8_t *leaf = NULL, *proof = NULL, *bundle = NULL, *extra = NULL;
-	size_t leaf_n = 0, proof_n = 0, bundle_n = 0, extra_n = 0;
-	struct cmw cmw = {0};
 	int rc;
 
 	evidence_init(&e);
@@ -116,30 +149,18 @@ int answer_cmw(const struct serve_config *c, const uint8_t report_data[static 64
 	if (rc == 0 && e.report.bad)
 		rc = -ENOMEM;
 	if (rc == 0)
-		rc = read_optional(c->leaf, SERVE_LEAF_MAX, &leaf, &leaf_n);
-	if (rc == 0)
-		rc = read_optional(c->proof, SERVE_PROOF_MAX, &proof, &proof_n);
-	if (rc == 0)
-		rc = read_optional(c->bundle, SERVE_BUNDLE_MAX, &bundle, &bundle_n);
-	if (rc == 0)
-		rc = read_optional(c->endorsement, EVIDENCE_ENDORSEMENTS_MAX, &extra, &extra_n);
+		rc = staples_read(staples, n);
 	if (rc)
 		goto out;
 	strncpy(cmw.evidence_type, attest_media_type(e.tee), sizeof(cmw.evidence_type) - 1);
 	cmw.evidence = buf_view(&e.report);
 	for (uint32_t i = 0; i < e.endorsements; i++)
 		cmw.endorsements[cmw.endorsements_n++] = buf_view(&e.endorsement[i]);
-	if (extra_n)
-		cmw.endorsements[cmw.endorsements_n++] = (struct bytes){extra, extra_n};
-	cmw.leaf = (struct bytes){leaf, leaf_n};
-	cmw.proof = (struct bytes){proof, proof_n};
-	cmw.bundle = (struct bytes){bundle, bundle_n};
+	if (extra.n)
+		cmw.endorsements[cmw.endorsements_n++] = extra;
 	rc = cmw_build(&cmw, out);
 out:
-	free(leaf);
-	free(proof);
-	free(bundle);
-	free(extra);
+	staples_free(staples, n);
 	evidence_free(&e);
 	return rc;
 }
@@ -181,6 +202,27 @@ static struct bytes protocols_of(SSL *ssl)
 	return rd_vec16(&r);
 }
 
+/* RFC 6066 section 3; what is not of its form was left out, and the handshake fails of it. */
+static void take_name(struct answering *a)
+{
+	struct reader r = {0}, list;
+	struct bytes name;
+	const unsigned char *p;
+	size_t n;
+
+	if (SSL_client_hello_get0_ext(a->ssl, TLSEXT_TYPE_server_name, &p, &n))
+		r = reader_of((struct bytes){p, n});
+	list = reader_of(rd_vec16(&r));
+	a->name_n = 0;
+	if (rd_u8(&list) != TLSEXT_NAMETYPE_host_name)
+		return;
+	name = rd_vec16(&list);
+	if (!rd_done(&list) || !rd_done(&r) || name.n > sizeof(a->name))
+		return;
+	memcpy(a->name, name.p, name.n);
+	a->name_n = name.n;
+}
+
 /* The first that is answered here and that the client's protocols are of; else the first that takes
  * anyone. */
 static const struct answer *choose(struct answering *a, struct bytes protocols)
@@ -210,6 +252,7 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
 	const struct answer *answer = choose(a, protocols_of(ssl));
 
 	(void)arg;
+	take_name(a);
 	*alert = SSL_AD_NO_APPLICATION_PROTOCOL;
 	if (!answer)
 		return SSL_CLIENT_HELLO_ERROR;
@@ -230,8 +273,25 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
 	return a->selected_n ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
 
+/*
+ * In a handshake with (EC)DHE only: without SSL_OP_ALLOW_NO_DHE_KEX the TLS library asks for none
+ * in another. An identity that is not known is answered with the certificate; one that is known has
+ * to come with its PSK, or the handshake fails.
+ */
+static int on_psk(SSL *ssl, const unsigned char *identity, size_t n, SSL_SESSION **out)
+{
+	const struct answering *a = SSL_get_app_data(ssl);
+
+	*out = NULL;
+	if (a->transport == TRANSPORT_KEYGATE && a->config->leases)
+		*out = lease_find(a->config->leases, ssl, (struct bytes){identity, n},
+		                  (struct bytes){a->name, a->name_n}, lease_now());
+	return 1;
+}
+
 void serve_answers(SSL_CTX *ctx)
 {
+	SSL_CTX_set_psk_find_session_callback(ctx, on_psk);
 	SSL_CTX_set_client_hello_cb(ctx, on_client_hello, NULL);
 	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
 }
@@ -247,7 +307,8 @@ int serve_attest(const struct serve_config *c, SSL *ssl, struct buf *early, cons
 
 	ERR_clear_error();
 	rc = SSL_set_app_data(ssl, &a) == 1 ? tls_accept(ssl, a.deadline) : -ENOMEM;
-	if (rc == 0) {
+	/* Leases are all that can be taken up again: there are no tickets and no cache. */
+	if (rc == 0 && !SSL_session_reused(ssl)) {
 		rc = answers[a.transport]->exchange(&a);
 		if (rc)
 			SSL_shutdown(ssl);

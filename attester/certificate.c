@@ -64,7 +64,7 @@ static int make_content(struct answering *a, struct bytes nonce, uint8_t **der, 
 	if (rc == 0)
 		rc = ratls_cmw_binding((struct bytes){spki, spki_n}, nonce, report_data);
 	if (rc == 0)
-		rc = answer_cmw(a->config, report_data, &cmw);
+		rc = answer_cmw(a->config, report_data, 0, &cmw);
 	if (rc == 0 && os && ASN1_OCTET_STRING_set(os, cmw.p, (int)cmw.n))
 		len = i2d_ASN1_OCTET_STRING(os, der);
 	*n = len > 0 ? (size_t)len : 0;

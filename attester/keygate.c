@@ -34,6 +34,16 @@ static bool name_is_ours(const struct serve_config *c, const char *name)
 	return c->names == 0;
 }
 
+/* Nothing of it is used before the client has read that it was granted. */
+static int grant(struct answering *a, const struct authenticator_request *rq, uint32_t lease_s)
+{
+	int64_t now = lease_now();
+
+	return lease_s ? lease_grant(a->config->leases, a->ssl, rq->context, bytes_str(rq->name),
+	                             now + lease_s, now)
+	               : 0;
+}
+
 /* Report data of this connection, the evidence over it, and the authenticator that carries it. */
 static int make_authenticator(struct answering *a, struct bytes request, struct buf *out)
 {
@@ -44,6 +54,7 @@ static int make_authenticator(struct answering *a, struct bytes request, struct 
 	uint8_t *der = NULL, *spki = NULL, report_data[64];
 	X509 *leaf = SSL_get_certificate(ssl);
 	int der_n = i2d_X509(leaf, &der), spki_n = i2d_PUBKEY(SSL_get_privatekey(ssl), &spki), rc;
+	uint32_t lease_s = 0;
 	struct bytes chain = {der, der_n > 0 ? (size_t)der_n : 0};
 
 	a->step = "request";
@@ -58,14 +69,20 @@ static int make_authenticator(struct answering *a, struct bytes request, struct 
 	if (rc == 0)
 		rc = attest_binding(BINDING_SERVER, (struct bytes){spki, (size_t)spki_n},
 		                    keys.attestation, rq.context, bytes_str(rq.name), report_data);
+	if (rc == 0 && rq.wants_lease && a->config->leases)
+		lease_s = a->config->lease_s;
 	if (rc == 0)
-		rc = answer_cmw(a->config, report_data, &cmw);
+		rc = answer_cmw(a->config, report_data, lease_s, &cmw);
 	if (rc == 0)
 		rc = authenticator_build(&keys, request, &chain, 1, SSL_get_privatekey(ssl),
 		                         buf_view(&cmw), out);
+	if (rc == 0)
+		rc = grant(a, &rq, lease_s);
 	/* RFC 9261 section 6.1: an endpoint that can't or won't answer sends an empty one. */
-	if (rc)
+	if (rc) {
+		buf_reset(out);
 		(void)authenticator_decline(&keys, request, out);
+	}
 out:
 	secret_wipe(&keys, sizeof(keys));
 	buf_free(&cmw);

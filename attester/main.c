@@ -51,6 +51,8 @@ static const struct argp_option serve_options[] = {
         {"leaf", 'L', "FILE", 0, "Ledger leaf (statement) to staple", 0},
         {"proof", 'P', "FILE", 0, "Its tlog-proof; both are read anew for each connection", 0},
         {"bundle", 'b', "FILE", 0, "Sigstore bundle of the release to staple; read anew too", 0},
+        {"statement", 'S', "FILE", 0,
+         "Statement with receipts, of the launch measurement, to staple; read anew too", 0},
         {"endorsement", 'e', "FILE", 0,
          "Certificates or CRLs (DER, PEM, certificate table) sent with the evidence", 0},
         {"simulate-tee", 's', "DIR", 0,
@@ -61,8 +63,25 @@ static const struct argp_option serve_options[] = {
          "With --simulate-tee: the file whose hash stands for the launch measurement", 0},
         {"idle-timeout", 'i', "SECONDS", 0,
          "Reset a connection on which nothing moves for so long (default 3600; 0: never)", 0},
+        {"lease", 'r', "SECONDS", 0,
+         "For how long a client may come back without evidence, if it asks to (default 3600, at "
+         "most 86400; 0: not at all)",
+         0},
+        {"rpc-tls", 'R', NULL, 0,
+         "The service is RPC, such as NFS: let clients ask whether there is TLS before they begin it "
+         "(RFC 9289)",
+         0},
         {"max-connections", 'c', "N", 0, "At most so many connections at once (default 1024)", 0},
         {0}};
+
+static uint32_t lease_option(const char *arg, struct argp_state *state)
+{
+	uint64_t n = 0;
+
+	if (decimal_u64(bytes_str(arg), LEASE_SECONDS_MAX, &n))
+		argp_error(state, "--lease wants seconds, at most %d", LEASE_SECONDS_MAX);
+	return (uint32_t)n;
+}
 
 static error_t serve_option(int key, char *arg, struct argp_state *state)
 {
@@ -97,6 +116,9 @@ static error_t serve_option(int key, char *arg, struct argp_state *state)
 	case 'b':
 		a->config.bundle = arg;
 		return 0;
+	case 'S':
+		a->config.statement = arg;
+		return 0;
 	case 'e':
 		a->config.endorsement = arg;
 		return 0;
@@ -105,6 +127,12 @@ static error_t serve_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'm':
 		a->measured = arg;
+		return 0;
+	case 'r':
+		a->config.lease_s = lease_option(arg, state);
+		return 0;
+	case 'R':
+		a->config.rpc_tls = true;
 		return 0;
 	case 'c':
 		a->config.max_connections = (unsigned)strtoul(arg, NULL, 10);
@@ -202,6 +230,21 @@ static void raise_descriptors(unsigned connections)
 	}
 }
 
+/* Only evidence of keygate/1 can grant any. */
+static int open_leases(struct serve_args *a)
+{
+	if (!a->config.lease_s || !(a->config.transports & 1u << TRANSPORT_KEYGATE))
+		return 0;
+	a->config.leases = lease_table_new();
+	if (a->config.leases)
+		return 0;
+	fprintf(stderr,
+	        "keygate-attester: no locked memory for leases: %s; raise the limit (ulimit -l, "
+	        "LimitMEMLOCK=), or grant none: --lease 0\n",
+	        strerror(errno));
+	return -ENOMEM;
+}
+
 static int run_serve(struct serve_args *a)
 {
 	SSL_CTX *tls = NULL;
@@ -212,7 +255,7 @@ static int run_serve(struct serve_args *a)
 		fprintf(stderr, "keygate-attester: --listen and --forward want ADDR:PORT\n");
 		return EXIT_USAGE;
 	}
-	if (open_source(a))
+	if (open_leases(a) || open_source(a))
 		return EXIT_FAILED;
 	a->config.source = &a->source;
 	raise_descriptors(a->config.max_connections);
@@ -226,7 +269,10 @@ static int run_serve(struct serve_args *a)
 		fprintf(stderr, "keygate-attester: %s: %s\n", a->listen, strerror(-rc));
 	if (listener >= 0)
 		close(listener);
-	/* Connections may still be running on the context and the source; exit ends them. */
+	/* Connections may still be running on the context, the source and the leases; exit ends
+	 * them. */
+	if (a->config.leases)
+		lease_table_wipe(a->config.leases);
 	if (rc < 0) {
 		SSL_CTX_free(tls);
 		a->close(&a->source);
@@ -245,7 +291,8 @@ static int cmd_serve(int argc, char **argv)
 	        NULL,
 	        NULL};
 	/* Outlives this call: connections may run until the process has ended. */
-	static struct serve_args a = {.config = {.max_connections = 1024, .idle_s = 3600}};
+	static struct serve_args a = {
+	        .config = {.max_connections = 1024, .idle_s = 3600, .lease_s = LEASE_SECONDS}};
 	struct sigaction sa = {.sa_handler = on_signal};
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &a))

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include <sys/ioctl.h>
-#include "attest/cbor.h"
+#include "core/cbor.h"
 #include "attester/evidence.h"
 
 /* ------------------------------------------------------------------- messages */

@@ -19,6 +19,7 @@
 #include <openssl/err.h>
 #include "attester/answer.h"
 #include "attester/pump.h"
+#include "attester/rpc.h"
 #include "attester/serve.h"
 
 struct connection {
@@ -120,6 +121,10 @@ static void serve_one(struct connection *c)
 	}
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	step = "rpc";
+	rc = c->config->rpc_tls ? rpc_start_tls(c->fd, SERVE_HANDSHAKE_MS) : 0;
+	if (rc)
+		goto out;
 	rc = serve_attest(c->config, ssl, &early, &step);
 	if (rc)
 		goto out;

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <openssl/ec.h>
 #include <openssl/rand.h>
-#include "attest/cbor.h"
+#include "core/cbor.h"
 
 enum { SECURED = CCA_LIFECYCLE_SECURED << 8 };
 

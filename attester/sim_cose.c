@@ -6,7 +6,7 @@
 #include <string.h>
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include "attest/cbor.h"
+#include "core/cbor.h"
 #include "attester/sim_pki.h"
 
 enum { COORDINATE_MAX = 66, POINT_MAX = 1 + 2 * COORDINATE_MAX, HEADER_MAX = 16 };

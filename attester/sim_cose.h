@@ -4,7 +4,7 @@
 #define KEYGATE_ATTESTER_SIM_COSE_H
 
 #include <stdbool.h>
-#include "attest/cose.h"
+#include "core/cose.h"
 #include "core/bytes.h"
 
 /* How it is written; what tests bend beside the algorithm replaces a header as encoded. */

@@ -8,7 +8,7 @@
 #include <openssl/ec.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
-#include "attest/cbor.h"
+#include "core/cbor.h"
 #include "attester/sim_pki.h"
 
 enum { HOUR = 3600, ROOT_DAYS = 10950, PAYLOAD_MAX = NITRO_DOCUMENT_MAX };

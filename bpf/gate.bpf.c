@@ -1,8 +1,8 @@
-// SPDX-License-Identifier: Apache-2.0
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 /*
  * The kernel half: steers TCP connects of gated destinations to keygated's listener, refuses what
  * can't be steered, remembers what the application asked for, and drops every packet to a gated
- * destination that is not part of a live session. Knows addresses, ports and states; no names, no
+ * destination that is not part of a live session. Knows addresses, ports, states, and who acts; no
  * TLS, no evidence.
  *
  * Essay: why each lookup that fails refuses. No program here depends on user space being alive.
@@ -21,6 +21,7 @@
 #include <linux/if_ether.h>
 #include <linux/in.h>
 #include <stdbool.h>
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include "bpf/maps.bpf.h"
@@ -28,6 +29,7 @@
 /* Not in the headers that a BPF object may include. */
 #define FAMILY_INET      2
 #define STREAM_SOCKETS   1
+#define DATAGRAM_SOCKETS 2
 #define RAW_SOCKETS      3
 #define PROTO_TCP        6
 #define PROTO_UDP        17
@@ -39,14 +41,11 @@
 #define ERRNO_MAX        4095
 #define TCP_OFFSET_AT    12 /* in the header: data offset, then flags */
 #define TCP_SYN          0x02
-#define LOOPBACK_IFINDEX 1 /* of lo, in every network namespace */
+#define LOOPBACK_IFINDEX 1          /* of lo, in every network namespace */
+#define KERNEL_THREAD    0x00200000 /* PF_KTHREAD */
 
 #define V4_LOOPBACK 0x7f000001
 #define V4_MAPPED   0x0000ffff
-
-/* Events of one kind that a CPU reports in a second; the rest are only counted. */
-#define EVENTS_A_SECOND 256
-#define SECOND_NS       1000000000ull
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -55,9 +54,13 @@ struct {
 	__type(value, struct gate_config);
 } kg_config SEC(".maps");
 
+/*
+ * What the policy says of prefixes, and of addresses, which are looked up first: nothing is longer,
+ * and most rules are about one. Of each the policy before and the next have an element.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2);
 	__type(key, __u32);
 	__array(
 	        values, struct {
@@ -68,6 +71,40 @@ struct {
 		        __uint(value_size, sizeof(struct gate_rules));
 	        });
 } kg_policy SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__array(
+	        values, struct {
+		        __uint(type, BPF_MAP_TYPE_HASH);
+		        __uint(max_entries, 1);
+		        __uint(key_size, 16);
+		        __uint(value_size, sizeof(struct gate_rules));
+	        });
+} kg_hosts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(
+	        values, struct {
+		        __uint(type, BPF_MAP_TYPE_HASH);
+		        __uint(max_entries, 1);
+		        __uint(key_size, sizeof(struct gate_name));
+		        __uint(value_size, sizeof(struct gate_rules));
+	        });
+} kg_names SEC(".maps");
+
+/* Not a map that makes room by forgetting: what it forgot would be open. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, GATE_LEARNED_MAX);
+	__uint(key_size, 16);
+	__uint(value_size, sizeof(struct gate_learned));
+} kg_learned SEC(".maps");
 
 /* Cloned into what a marked listener accepts, so that ingress knows these sockets too. */
 struct {
@@ -84,45 +121,44 @@ struct {
 	__type(value, struct gate_intent);
 } kg_intent SEC(".maps");
 
+/*
+ * On sockets of programs, from their creation on; the kernel's own are made without the hook. On
+ * raw ones always, on streams where rules tell the kernel's from others.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __u32);
+} kg_raw SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__array(
+	        values, struct {
+		        __uint(type, BPF_MAP_TYPE_HASH);
+		        __uint(max_entries, 1);
+		        __uint(key_size, sizeof(struct gate_app_key));
+		        __uint(value_size, sizeof(struct gate_app));
+	        });
+} kg_apps SEC(".maps");
+
+/* Cloned into what is accepted: a server's answers are its own. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct gate_actor);
+} kg_actor SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, GATE_CONNS_MAX);
 	__type(key, struct gate_conn_key);
 	__type(value, struct gate_intent);
 } kg_conn SEC(".maps");
-
-struct limit {
-	__u64 since;
-	__u64 n;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, GATE_EVENT_DEADLINE + 1);
-	__type(key, __u32);
-	__type(value, struct limit);
-} kg_limit SEC(".maps");
-
-/* What any program may cause by repetition must not crowd out the ring. */
-static __always_inline struct gate_event *event_begin(enum gate_event_kind kind)
-{
-	__u64 now = bpf_ktime_get_boot_ns();
-	__u32 key = kind;
-	struct limit *l = bpf_map_lookup_elem(&kg_limit, &key);
-
-	if (!l)
-		return NULL;
-	if (now - l->since >= SECOND_NS) {
-		l->since = now;
-		l->n = 0;
-	}
-	if (kind != GATE_EVENT_DEADLINE && l->n >= EVENTS_A_SECOND) {
-		count(GATE_STAT_EVENT_LOST);
-		return NULL;
-	}
-	l->n++;
-	return event_reserve(kind);
-}
 
 union addr {
 	__u8 b[16];
@@ -162,6 +198,420 @@ static __always_inline void addr_any_is_loopback(union addr *a)
 		a->w[3] = bpf_htonl(1);
 }
 
+static __always_inline struct gate_config *config(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&kg_config, &zero);
+}
+
+/* -------------------------------------------------------------- applications */
+
+/*
+ * What is read of the kernel's own structures; where it stands there comes from the running
+ * kernel's types. Reads are by a helper, so that a wrong pointer is an error and no more.
+ */
+struct kernfs_node {
+	const char *name;
+} __attribute__((preserve_access_index));
+
+struct cgroup {
+	int level;
+	struct kernfs_node *kn;
+	struct cgroup *ancestors[];
+} __attribute__((preserve_access_index));
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+} __attribute__((preserve_access_index));
+
+struct super_block {
+	__u32 s_dev;
+} __attribute__((preserve_access_index));
+
+struct inode {
+	struct super_block *i_sb;
+	unsigned long i_ino;
+	__u32 i_generation;
+} __attribute__((preserve_access_index));
+
+struct file {
+	struct inode *f_inode;
+} __attribute__((preserve_access_index));
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+} __attribute__((preserve_access_index));
+
+struct files_struct {
+	struct fdtable *fdt;
+} __attribute__((preserve_access_index));
+
+struct mm_struct {
+	struct file *exe_file;
+} __attribute__((preserve_access_index));
+
+struct task_struct {
+	unsigned int flags;
+	struct mm_struct *mm;
+	struct files_struct *files;
+	struct css_set *cgroups;
+} __attribute__((preserve_access_index));
+
+/*
+ * Zero, and the verifier does not know it. Older ones (6.1) look at the step of a bpf_loop once,
+ * with the stack as it is before the first; a branch on what is known there and only later steps
+ * change is taken for dead, and removed.
+ */
+static __always_inline __u32 unknown_zero(void)
+{
+	__u32 v = bpf_get_prandom_u32();
+
+	asm volatile("%0 ^= %0" : "+r"(v));
+	return v;
+}
+
+/* Set before loading. Without, of an application nothing but its user is known. */
+const volatile bool kg_reads = true;
+
+/* A walk down the names of a cgroup's path: a step is a chunk of a name. */
+struct walk {
+	struct cgroup *cgroup;
+	const char *name; /* of the component that is being read; NULL: it has yet to be found */
+	__u64 fits_cgroup, fits_unit;
+	__u64 unit_here; /* if the component is the unit */
+	__u32 level, depth, off;
+	__u32 generation;
+	__u32 at_cgroup, at_unit; /* nodes; 0: nothing that is listed begins like this */
+	__u32 unit_found;
+	__u32 done;
+};
+
+enum {
+	WALK_STEPS_MAX = 64,
+	SLICE_LENGTH = 6, /* of ".slice" */
+};
+
+static __always_inline struct gate_app *app_find(const struct gate_app_key *key)
+{
+	__u32 slot = key->generation & 1;
+	void *table = bpf_map_lookup_elem(&kg_apps, &slot);
+
+	return table ? bpf_map_lookup_elem(table, key) : NULL;
+}
+
+/* The node that the chunk in key leads to, with what fits there in *fits. */
+static __always_inline __u32 walk_to(struct gate_app_key *key, __u32 kind, __u32 node, __u64 *fits)
+{
+	struct gate_app *v;
+
+	*fits = 0;
+	if (!node)
+		return 0;
+	key->kind = kind;
+	key->a = node;
+	v = app_find(key);
+	if (!v)
+		return 0;
+	*fits = v->fits.sure;
+	return v->node;
+}
+
+/* Slices hold units and are none; a name that is nothing but ".slice" is no slice. */
+static __always_inline bool is_slice(const char *name, __u32 n)
+{
+	char end[SLICE_LENGTH] = {};
+
+	if (n <= sizeof(end) || bpf_probe_read_kernel(end, sizeof(end), name + n - sizeof(end)))
+		return false;
+	return end[0] == '.' && end[1] == 's' && end[2] == 'l' && end[3] == 'i' && end[4] == 'c' &&
+	       end[5] == 'e';
+}
+
+static __always_inline bool walk_name(struct walk *w)
+{
+	struct cgroup *cgroup = w->cgroup;
+	struct cgroup **list = __builtin_preserve_access_index(&cgroup->ancestors[0]);
+
+	if (bpf_probe_read_kernel(&cgroup, sizeof(void *), list + w->level))
+		return false;
+	w->name = BPF_CORE_READ(cgroup, kn, name);
+	w->off = 0;
+	w->at_unit = w->unit_found ? 0 : 1;
+	return w->name != NULL;
+}
+
+/* One chunk; 1 ends the walk. */
+static long walk_step(__u32 i, struct walk *w)
+{
+	struct gate_app_key key = {.generation = w->generation};
+	__u64 fits;
+	long n;
+
+	(void)i;
+	if (!w->name && w->level > w->depth) {
+		w->done = 1;
+		return 1;
+	}
+	if (!w->name && !walk_name(w))
+		return 1;
+	n = bpf_probe_read_kernel_str(key.name, sizeof(key.name), w->name + w->off);
+	if (n <= 0)
+		return 1;
+	w->at_cgroup = walk_to(&key, GATE_APP_CGROUP, w->at_cgroup, &fits);
+	w->fits_cgroup |= fits;
+	w->at_unit = walk_to(&key, GATE_APP_UNIT, w->at_unit, &w->unit_here);
+	w->off += GATE_CHUNK;
+	if (n == sizeof(key.name))
+		return 0;
+	if (!w->unit_found && !is_slice(w->name, w->off - GATE_CHUNK + (__u32)n - 1)) {
+		w->unit_found = 1;
+		w->fits_unit = w->unit_here;
+	}
+	w->level++;
+	w->name = NULL;
+	if (!w->unit_found || w->at_cgroup)
+		return 0;
+	/* Nothing below changes the answer. */
+	w->done = 1;
+	return 1;
+}
+
+static __always_inline struct gate_app *rest_of(__u32 generation, __u32 kind)
+{
+	struct gate_app_key key = {.generation = generation, .kind = GATE_APP_REST, .a = kind};
+
+	return app_find(&key);
+}
+
+/* rest: of the kind; found: of the value, NULL when it is not listed. */
+static __always_inline void and_listed(struct gate_fits *fits, const struct gate_app *rest,
+                                       const struct gate_app *found)
+{
+	const struct gate_app *v = found ? found : rest;
+
+	fits->sure &= v->fits.sure;
+	fits->maybe &= v->fits.maybe;
+}
+
+/* The selections that ask for this kind may fit. */
+static __always_inline void and_unknown(struct gate_fits *fits, const struct gate_app *rest)
+{
+	fits->sure &= rest->fits.sure;
+}
+
+static __always_inline bool is_asked(const struct gate_app *rest)
+{
+	return rest->fits.sure != ~0ull;
+}
+
+static __always_inline void fits_user(const struct gate_actor *a, __u32 generation,
+                                      struct gate_fits *fits, const struct gate_app *rest)
+{
+	struct gate_app_key key = {.generation = generation, .kind = GATE_APP_USER, .a = a->uid};
+
+	if (a->known & GATE_KNOWS_USER)
+		and_listed(fits, rest, app_find(&key));
+	else
+		and_unknown(fits, rest);
+}
+
+static __always_inline void fits_file(const struct gate_actor *a, __u32 generation,
+                                      struct gate_fits *fits, const struct gate_app *rest)
+{
+	struct gate_app_key key = {.generation = generation,
+	                           .kind = GATE_APP_FILE,
+	                           .a = a->device,
+	                           .b = a->inode_generation,
+	                           .number = a->inode};
+
+	if (!is_asked(rest))
+		return;
+	if (a->known & GATE_KNOWS_FILE)
+		and_listed(fits, rest, app_find(&key));
+	else
+		and_unknown(fits, rest);
+}
+
+/* False: the path can't be read to its end. */
+static __always_inline bool walk_down(struct walk *w, __u32 generation)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	__u32 zero = unknown_zero();
+
+	w->cgroup = cgroup;
+	w->name = (const char *)(__u64)zero;
+	w->fits_cgroup = w->fits_unit = w->unit_here = zero;
+	w->level = w->at_cgroup = 1 + zero;
+	w->depth = BPF_CORE_READ(cgroup, level);
+	w->off = w->at_unit = w->unit_found = w->done = zero;
+	w->generation = generation;
+	bpf_loop(WALK_STEPS_MAX, walk_step, w, 0);
+	return w->done;
+}
+
+/* here: the application is the task that runs. Of any other only the number of its cgroup is known.
+ */
+static __always_inline void fits_cgroup(const struct gate_actor *a, __u32 generation, bool here,
+                                        struct gate_fits *fits)
+{
+	struct gate_app *rest = rest_of(generation, GATE_APP_CGROUP);
+	struct gate_app *units = rest_of(generation, GATE_APP_UNIT);
+	struct gate_app_key key = {
+	        .generation = generation, .kind = GATE_APP_ID, .number = a->cgroup};
+	struct gate_app *found;
+	struct walk w;
+
+	if (!rest || !units) {
+		fits->sure = 1;
+		return;
+	}
+	if (!is_asked(rest) && !is_asked(units))
+		return;
+	if (here && kg_reads && a->known & GATE_KNOWS_CGROUP && walk_down(&w, generation)) {
+		__u64 both = (w.fits_cgroup | rest->fits.sure) & (w.fits_unit | units->fits.sure);
+
+		fits->sure &= both;
+		fits->maybe &= both;
+		return;
+	}
+	found = !here && a->known & GATE_KNOWS_CGROUP ? app_find(&key) : NULL;
+	if (found) {
+		and_listed(fits, found, found);
+	} else {
+		and_unknown(fits, rest);
+		and_unknown(fits, units);
+	}
+}
+
+static __always_inline int fits_all(struct gate_actor *a, __u32 generation, bool here)
+{
+	struct gate_app *users = rest_of(generation, GATE_APP_USER);
+	struct gate_app *files = rest_of(generation, GATE_APP_FILE);
+
+	if (!a)
+		return 0;
+	a->generation = generation;
+	a->fits.sure = users && files ? ~0ull : 1;
+	a->fits.maybe = ~0ull;
+	if (!users || !files)
+		return 0;
+	fits_user(a, generation, &a->fits, users);
+	fits_file(a, generation, &a->fits, files);
+	fits_cgroup(a, generation, here, &a->fits);
+	return 0;
+}
+
+/*
+ * Functions that are not static are checked once and for themselves when a program is loaded, and
+ * not in every state from which they can be called; so what loops is in such. They take whatever
+ * pointer their type says, also none. For tasks and for packets apart: what is on the stack of all
+ * that call each other must fit into 512 bytes, in steps of 32 on older kernels.
+ */
+__noinline int fits_of(struct gate_actor *a, __u32 generation)
+{
+	return fits_all(a, generation, false);
+}
+
+__noinline int fits_here(struct gate_actor *a, __u32 generation)
+{
+	return fits_all(a, generation, true);
+}
+
+static __always_inline void identify(struct file *file, __u64 *inode, __u32 *device,
+                                     __u32 *inode_generation)
+{
+	struct inode *i = BPF_CORE_READ(file, f_inode);
+
+	*inode = BPF_CORE_READ(i, i_ino);
+	*device = BPF_CORE_READ(i, i_sb, s_dev);
+	*inode_generation = BPF_CORE_READ(i, i_generation);
+}
+
+/* The kernel's own threads act for somebody, and do not say for whom. */
+__noinline int actor_here(struct gate_actor *a)
+{
+	struct task_struct *task;
+	struct file *file;
+
+	if (!a)
+		return 0;
+	__builtin_memset(a, 0, sizeof(*a));
+	a->uid = (__u32)bpf_get_current_uid_gid();
+	a->cgroup = bpf_get_current_cgroup_id();
+	if (!kg_reads) {
+		a->known = GATE_KNOWS_USER;
+		return 0;
+	}
+	task = (void *)bpf_get_current_task();
+	if (BPF_CORE_READ(task, flags) & KERNEL_THREAD)
+		return 0;
+	a->known = GATE_KNOWS_USER | GATE_KNOWS_CGROUP | GATE_KNOWS_FILE;
+	file = BPF_CORE_READ(task, mm, exe_file);
+	if (file)
+		identify(file, &a->inode, &a->device, &a->inode_generation);
+	return 0;
+}
+
+/* A descriptor of the caller, who holds it; see struct gate_file. */
+SEC("syscall")
+int kg_file(struct gate_file *f)
+{
+	struct task_struct *task;
+	struct fdtable *table;
+	struct file **list, *file = NULL;
+
+	f->known = 0;
+	if (!kg_reads)
+		return 0;
+	task = (void *)bpf_get_current_task();
+	table = BPF_CORE_READ(task, files, fdt);
+	list = BPF_CORE_READ(table, fd);
+	if (f->fd >= BPF_CORE_READ(table, max_fds) ||
+	    bpf_probe_read_kernel(&file, sizeof(void *), list + f->fd) || !file)
+		return 0;
+	identify(file, &f->inode, &f->device, &f->inode_generation);
+	f->known = 1;
+	return 0;
+}
+
+/*
+ * Whose the act is that is being judged: of the task that runs or, for packets, of the socket's
+ * last known. Looked into only where a rule asks for it.
+ */
+struct asker {
+	struct bpf_sock *sk; /* of a packet */
+	struct gate_actor actor;
+	bool asked;
+};
+
+/*
+ * here: the task's, else a packet's. It is an argument of its own, and a constant, so that programs
+ * for packets have no call in them that only tasks may make.
+ */
+static __always_inline void ask(struct asker *who, bool here, __u32 generation,
+                                struct gate_fits *out)
+{
+	struct gate_actor *kept = here ? NULL : bpf_sk_storage_get(&kg_actor, who->sk, NULL, 0);
+	struct gate_config *cfg = config();
+
+	if (kept)
+		who->actor = *kept;
+	else if (here && !who->asked)
+		actor_here(&who->actor);
+	if (!cfg || who->actor.generation != generation || who->actor.apps != cfg->apps) {
+		if (here)
+			fits_here(&who->actor, generation);
+		else
+			fits_of(&who->actor, generation);
+		who->actor.apps = cfg ? cfg->apps : 0;
+	}
+	who->asked = true;
+	*out = who->actor.fits;
+}
+
 /* -------------------------------------------------------------------- policy */
 
 struct hit {
@@ -169,58 +619,185 @@ struct hit {
 	__u32 rule;
 	__u32 generation;
 	__u32 err;
+	__u32 kernel; /* enum gate_kernel */
 };
 
-/* NULL with *lost unset: nothing is said of this address. */
+/*
+ * NULL with *lost unset: nothing is said of this address. Which tables are in force is read once,
+ * so that both are of one policy: user space takes none away before all programs that may have read
+ * it are done.
+ */
 static __always_inline struct gate_rules *rules_of(const union addr *dst, bool *lost)
 {
 	struct gate_lpm_key key = {.prefixlen = 128};
-	__u32 zero = 0;
-	void *table = bpf_map_lookup_elem(&kg_policy, &zero);
+	struct gate_config *cfg = config();
+	__u32 tables = cfg ? *(volatile __u32 *)&cfg->tables : 0;
+	__u32 slot = tables & GATE_TABLES_SLOT;
+	void *nets = bpf_map_lookup_elem(&kg_policy, &slot), *hosts;
+	struct gate_rules *rules = NULL;
 
-	*lost = !table;
-	if (!table)
+	*lost = true;
+	if (!nets)
 		return NULL;
+	if (tables & GATE_TABLES_HOSTS) {
+		hosts = bpf_map_lookup_elem(&kg_hosts, &slot);
+		if (!hosts)
+			return NULL;
+		rules = bpf_map_lookup_elem(hosts, dst->b);
+	}
+	*lost = false;
+	if (rules)
+		return rules;
 	__builtin_memcpy(key.addr, dst->b, sizeof(key.addr));
-	return bpf_map_lookup_elem(table, &key);
+	return bpf_map_lookup_elem(nets, &key);
 }
 
-static __always_inline void policy_find(const union addr *dst, __u16 port, struct hit *hit)
+/* Bits of the selections for which a rule is taken. */
+static __always_inline __u64 fits_for(const struct gate_fits *fits, __u8 action)
+{
+	return action == GATE_ALLOW ? fits->sure : fits->maybe;
+}
+
+/* The first of the rules that matches, or -1. fits NULL: whoever asks. */
+__noinline int match(struct gate_rules *rules, __u32 port, struct gate_fits *fits)
+{
+	if (!rules)
+		return -1;
+	for (__u32 i = 0; i < GATE_RULES_MAX; i++) {
+		if (i >= rules->n)
+			return -1;
+		if (port < rules->port[i].lo || port > rules->port[i].hi)
+			continue;
+		if (!fits || fits_for(fits, rules->port[i].action) >> (rules->port[i].app & 63) & 1)
+			return (int)i;
+	}
+	return -1;
+}
+
+/* The same for who asks, and *sure whether it is known to be for him. */
+static __always_inline struct gate_port *match_for(struct gate_rules *rules, __u16 port,
+                                                   struct asker *who, bool here, bool *sure)
+{
+	__u32 at = (__u32)match(rules, port, NULL);
+	struct gate_fits fits;
+
+	*sure = true;
+	if (at >= GATE_RULES_MAX)
+		return NULL;
+	if (!rules->port[at].app)
+		return &rules->port[at];
+	ask(who, here, rules->generation, &fits);
+	at = (__u32)match(rules, port, &fits);
+	if (at >= GATE_RULES_MAX)
+		return NULL;
+	*sure = fits.sure >> (rules->port[at].app & 63) & 1;
+	return &rules->port[at];
+}
+
+/*
+ * What is demanded of one application must not be taken for what is demanded of another: where it
+ * is not known which rule a connection falls under, there is none.
+ */
+static __always_inline void take(struct hit *hit, const struct gate_port *p, bool sure,
+                                 __u32 generation)
+{
+	hit->action = sure || p->action == GATE_ALLOW ? p->action : GATE_DENY;
+	hit->rule = p->rule;
+	hit->err = p->err;
+	hit->kernel = p->kernel;
+	hit->generation = generation;
+}
+
+/* The earlier rule decides. Where the tables are of two policies no order is known: the strict one.
+ */
+static __always_inline void match_learned(const union addr *dst, __u16 port, struct asker *who,
+                                          bool here, struct hit *hit)
+{
+	struct gate_learned *l = bpf_map_lookup_elem(&kg_learned, dst->b);
+	bool sure = true;
+	struct gate_port *p = l ? match_for(&l->rules, port, who, here, &sure) : NULL;
+
+	if (!p)
+		return;
+	if (hit->generation == l->rules.generation ? p->rule < hit->rule : p->action != GATE_ALLOW)
+		take(hit, p, sure, l->rules.generation);
+}
+
+static __always_inline void policy_find(const union addr *dst, __u16 port, struct asker *who,
+                                        bool here, struct hit *hit)
 {
 	struct gate_rules *rules;
-	bool lost;
+	struct gate_port *p;
+	bool lost, sure;
 
 	hit->action = GATE_DENY;
 	hit->rule = GATE_RULE_DEFAULT;
 	hit->generation = 0;
 	hit->err = EPERM;
+	hit->kernel = GATE_KERNEL_STEERED;
 	rules = rules_of(dst, &lost);
-	if (lost)
+	if (lost || (rules && rules->n > GATE_RULES_MAX))
 		return;
 	hit->action = GATE_ALLOW;
-	if (!rules)
-		return;
-	hit->generation = rules->generation;
-	if (rules->n > GATE_RULES_MAX) {
-		hit->action = GATE_DENY;
-		return;
+	if (rules) {
+		hit->generation = rules->generation;
+		p = match_for(rules, port, who, here, &sure);
+		if (p)
+			take(hit, p, sure, rules->generation);
 	}
+	match_learned(dst, port, who, here, hit);
+}
+
+/* True if a rule asks for the application. */
+__noinline int asks(struct gate_rules *rules)
+{
+	for (__u32 i = 0; rules && i < GATE_RULES_MAX; i++) {
+		if (i >= rules->n)
+			return 0;
+		if (rules->port[i].app)
+			return 1;
+	}
+	return 0;
+}
+
+/* The first rule that keeps a port from being allowed, or -1. */
+__noinline int match_any_port(struct gate_rules *rules, struct gate_fits *fits)
+{
+	if (!rules || !fits)
+		return -1;
 	for (__u32 i = 0; i < GATE_RULES_MAX; i++) {
 		if (i >= rules->n)
-			return;
-		if (port < rules->port[i].lo || port > rules->port[i].hi)
+			return -1;
+		if (!(fits_for(fits, rules->port[i].action) >> (rules->port[i].app & 63) & 1))
 			continue;
-		hit->action = rules->port[i].action;
-		hit->rule = rules->port[i].rule;
-		hit->err = rules->port[i].err;
-		return;
+		if (rules->port[i].action != GATE_ALLOW)
+			return (int)i;
+		if (rules->port[i].lo == 0 && rules->port[i].hi == 0xffff)
+			return -1;
 	}
+	return -1;
+}
+
+static __always_inline void any_port(struct gate_rules *rules, struct asker *who, struct hit *hit)
+{
+	struct gate_fits fits = {.sure = 1, .maybe = 1};
+	__u32 at;
+
+	if (asks(rules))
+		ask(who, false, rules->generation, &fits);
+	at = (__u32)match_any_port(rules, &fits);
+	if (at >= GATE_RULES_MAX)
+		return;
+	hit->action = rules->port[at].action;
+	hit->rule = rules->port[at].rule;
 }
 
 /* For a packet whose port can't be told: allowed only where no port of the address is restricted.
  */
-static __always_inline void policy_find_any_port(const union addr *dst, struct hit *hit)
+static __always_inline void policy_find_any_port(const union addr *dst, struct asker *who,
+                                                 struct hit *hit)
 {
+	struct gate_learned *learned;
 	struct gate_rules *rules;
 	bool lost;
 
@@ -230,26 +807,11 @@ static __always_inline void policy_find_any_port(const union addr *dst, struct h
 	if (lost)
 		return;
 	hit->action = GATE_ALLOW;
-	if (!rules)
-		return;
-	for (__u32 i = 0; i < GATE_RULES_MAX; i++) {
-		if (i >= rules->n)
-			return;
-		if (rules->port[i].action != GATE_ALLOW) {
-			hit->action = rules->port[i].action;
-			hit->rule = rules->port[i].rule;
-			return;
-		}
-		if (rules->port[i].lo == 0 && rules->port[i].hi == 0xffff)
-			return;
-	}
-}
-
-static __always_inline struct gate_config *config(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&kg_config, &zero);
+	if (rules)
+		any_port(rules, who, hit);
+	learned = bpf_map_lookup_elem(&kg_learned, dst->b);
+	if (learned && hit->action == GATE_ALLOW)
+		any_port(&learned->rules, who, hit);
 }
 
 /* ------------------------------------------------------------------- connect */
@@ -324,7 +886,7 @@ static __always_inline bool listener_here(struct bpf_sock_addr *ctx, const struc
 }
 
 static __always_inline bool remember(struct bpf_sock_addr *ctx, const struct target *t,
-                                     const struct hit *hit)
+                                     const struct hit *hit, const struct gate_actor *actor)
 {
 	struct gate_intent *in;
 
@@ -340,6 +902,10 @@ static __always_inline bool remember(struct bpf_sock_addr *ctx, const struct tar
 	in->uid = (__u32)bpf_get_current_uid_gid();
 	in->pid = (__u32)(bpf_get_current_pid_tgid() >> 32);
 	in->cgroup = bpf_get_current_cgroup_id();
+	in->known = actor->known;
+	in->inode = actor->inode;
+	in->device = actor->device;
+	in->inode_generation = actor->inode_generation;
 	in->netns = bpf_get_netns_cookie(ctx);
 	in->cookie = bpf_get_socket_cookie(ctx);
 	in->at_ns = bpf_ktime_get_boot_ns();
@@ -352,6 +918,20 @@ static __always_inline struct gate_own *own_upstream(struct bpf_sock *sk)
 	struct gate_own *own = bpf_sk_storage_get(&kg_own, sk, NULL, 0);
 
 	return own && own->kind == GATE_OWN_UPSTREAM ? own : NULL;
+}
+
+static __always_inline struct gate_own *own_kernel(struct bpf_sock *sk)
+{
+	struct gate_own *own = bpf_sk_storage_get(&kg_own, sk, NULL, 0);
+
+	return own && own->kind == GATE_OWN_KERNEL ? own : NULL;
+}
+
+/* It connects again: what the policy of an earlier time let it do is over. */
+static __always_inline void forget_kernels(struct bpf_sock *sk)
+{
+	if (own_kernel(sk))
+		bpf_sk_storage_delete(&kg_own, sk);
 }
 
 static __always_inline bool goes_to(const struct gate_own *own, const union addr *dst, __u16 port)
@@ -374,14 +954,47 @@ static __always_inline enum steer steer_own(const struct gate_own *own, const st
 	return refuse(GATE_STAT_DENIED, EPERM);
 }
 
+/*
+ * No program made it. One that was made before the policy had a rule for the kernel's sockets
+ * counts as the kernel's too, as does what MPTCP and SMC make below a program's socket: it stays
+ * mute, since no handshake is ever asked for it.
+ */
+static __always_inline bool is_kernels(struct bpf_sock *sk)
+{
+	return !bpf_sk_storage_get(&kg_raw, sk, NULL, 0);
+}
+
+/* It goes out by itself, mute until gate has made it a session's. */
+static __always_inline enum steer gate_kernel(struct bpf_sock_addr *ctx, const struct target *t,
+                                              const struct hit *hit)
+{
+	struct gate_own *own;
+
+	own = bpf_sk_storage_get(&kg_own, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!own) {
+		event_of_task(GATE_EVENT_DENY, PROTO_TCP, t, hit);
+		return refuse(GATE_STAT_MAP_FULL, ECONNREFUSED);
+	}
+	own->kind = GATE_OWN_KERNEL;
+	own->dst_port = t->port;
+	own->kernel = hit->kernel;
+	own->session = 0;
+	__builtin_memcpy(own->dst, t->dst.b, sizeof(own->dst));
+	count(GATE_STAT_GATED);
+	return STEER_PASS;
+}
+
 static __always_inline enum steer gate_stream(struct bpf_sock_addr *ctx, const struct target *t,
-                                              const struct hit *hit, const struct gate_config *cfg)
+                                              const struct hit *hit, const struct gate_config *cfg,
+                                              const struct gate_actor *actor)
 {
 	if (!listener_here(ctx, t, cfg)) {
+		tell_of_netns(GATE_EVENT_NETNS_USED, bpf_get_netns_cookie(ctx),
+		              (__u32)bpf_get_current_pid_tgid());
 		event_of_task(GATE_EVENT_DENY, PROTO_TCP, t, hit);
 		return refuse(GATE_STAT_NO_LISTENER, ECONNREFUSED);
 	}
-	if (!remember(ctx, t, hit)) {
+	if (!remember(ctx, t, hit, actor)) {
 		event_of_task(GATE_EVENT_DENY, PROTO_TCP, t, hit);
 		return refuse(GATE_STAT_MAP_FULL, ECONNREFUSED);
 	}
@@ -389,11 +1002,39 @@ static __always_inline enum steer gate_stream(struct bpf_sock_addr *ctx, const s
 	return STEER_LISTENER;
 }
 
+/* Where no rule asked for the application, the next policy's may. */
+static __always_inline void know(struct asker *who)
+{
+	if (who->asked)
+		return;
+	actor_here(&who->actor);
+	who->actor.apps = 0; /* of no table: so these do not count */
+	who->actor.fits.sure = 1;
+	who->actor.fits.maybe = ~0ull;
+	who->asked = true;
+}
+
+/*
+ * Who connects or sends answers for what the socket sends from then on, whoever made it: he could
+ * have made one of his own. It is the more lasting answer, too: programs that give up being root
+ * keep their sockets. Where it can't be kept, nothing is known.
+ */
+static __always_inline void note(struct bpf_sock *sk, struct asker *who)
+{
+	struct gate_actor *kept;
+
+	know(who);
+	kept = bpf_sk_storage_get(&kg_actor, sk, &who->actor, BPF_SK_STORAGE_GET_F_CREATE);
+	if (kept)
+		*kept = who->actor;
+}
+
 static __always_inline enum steer steer(struct bpf_sock_addr *ctx, struct target *t,
                                         const struct gate_config *cfg)
 {
 	bool stream = ctx->type == STREAM_SOCKETS &&
 	              (ctx->protocol == PROTO_TCP || ctx->protocol == PROTO_MPTCP);
+	struct asker who = {.sk = NULL};
 	struct gate_own *own;
 	struct hit hit;
 
@@ -402,14 +1043,21 @@ static __always_inline enum steer steer(struct bpf_sock_addr *ctx, struct target
 	own = own_upstream(ctx->sk);
 	if (own)
 		return steer_own(own, t);
+	forget_kernels(ctx->sk);
 	if (!cfg->armed)
 		return STEER_PASS;
 	addr_any_is_loopback(&t->dst);
-	policy_find(&t->dst, t->port, &hit);
+	policy_find(&t->dst, t->port, &who, true, &hit);
+	if (cfg->apps && hit.action == GATE_ALLOW)
+		note(ctx->sk, &who);
 	if (hit.action == GATE_ALLOW)
 		return STEER_PASS;
+	if (hit.action == GATE_GATE && stream && hit.kernel && is_kernels(ctx->sk))
+		return gate_kernel(ctx, t, &hit);
+	if (cfg->apps)
+		know(&who);
 	if (hit.action == GATE_GATE && stream)
-		return gate_stream(ctx, t, &hit, cfg);
+		return gate_stream(ctx, t, &hit, cfg, &who.actor);
 	if (hit.action == GATE_GATE)
 		hit.err = EPERM;
 	if (stream) {
@@ -476,6 +1124,7 @@ int kg_connect6(struct bpf_sock_addr *ctx)
 static __always_inline int datagram(struct bpf_sock_addr *ctx, struct target *t)
 {
 	struct gate_config *cfg = config();
+	struct asker who = {.sk = NULL};
 	struct hit hit;
 
 	if (!cfg)
@@ -483,7 +1132,10 @@ static __always_inline int datagram(struct bpf_sock_addr *ctx, struct target *t)
 	if (!cfg->armed)
 		return 1;
 	addr_any_is_loopback(&t->dst);
-	policy_find(&t->dst, t->port, &hit);
+	policy_find(&t->dst, t->port, &who, true, &hit);
+	/* Where no rule asked, none asks about its packets. */
+	if (who.asked && hit.action == GATE_ALLOW)
+		note(ctx->sk, &who);
 	if (hit.action == GATE_ALLOW)
 		return 1;
 	if (hit.action == GATE_GATE)
@@ -603,13 +1255,42 @@ int kg_sockops(struct bpf_sock_ops *ctx)
 
 /* ------------------------------------------------------------------- packets */
 
+/*
+ * Whether a program made this socket, and it is raw. What the kernel must be able to send by itself
+ * would carry a program's data as well: it is let pass from the kernel's sockets alone.
+ */
+static __always_inline bool is_users_raw(struct bpf_sock *sk)
+{
+	return bpf_sk_storage_get(&kg_raw, sk, NULL, 0) != NULL;
+}
+
+/* Armed or not: arming later must find them marked. */
+SEC("cgroup/sock_create")
+int kg_sock_create(struct bpf_sock *ctx)
+{
+	struct gate_config *cfg = config();
+	bool raw = ctx->type == RAW_SOCKETS;
+	struct asker who = {.sk = NULL};
+	__u32 *mark;
+
+	tell_of_netns(GATE_EVENT_NETNS_USED, bpf_get_netns_cookie(ctx),
+	              (__u32)bpf_get_current_pid_tgid());
+	if (!cfg || cfg->apps)
+		note(ctx, &who);
+	if (!raw && (ctx->type != STREAM_SOCKETS || !cfg || !cfg->kernel_tls))
+		return 1;
+	mark = bpf_sk_storage_get(&kg_raw, ctx, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	return !raw || mark != NULL;
+}
+
 /* How much of a packet's meaning is known; what is not known is matched by address alone. */
-enum grasp { GRASP_ADDRESS = 0, GRASP_PORTS, GRASP_KERNEL_ICMP };
+enum grasp { GRASP_ADDRESS = 0, GRASP_PORTS, GRASP_KERNEL_ICMP, GRASP_NEIGHBOURS };
 
 struct packet {
 	union addr src, dst;
 	__u16 sport, dport;
 	__u8 proto;
+	bool routed; /* by its sender: dst may be a stop on the way, and more is not known */
 	enum grasp grasp;
 	__u32 transport; /* offset of its header; set where grasp is GRASP_PORTS */
 };
@@ -626,11 +1307,15 @@ static __always_inline bool kernel_icmp4(__u8 type)
 	return type == 0 || type == 3 || type == 5 || type == 11 || type == 12;
 }
 
-/* The same, and what IPv6 can't work without: neighbour discovery and multicast listeners. */
 static __always_inline bool kernel_icmp6(__u8 type)
 {
-	return (type >= 1 && type <= 4) || type == 129 || type == 131 || type == 132 ||
-	       (type >= 133 && type <= 137) || type == 143;
+	return (type >= 1 && type <= 4) || type == 129;
+}
+
+/* What IPv6 can't work without: neighbour discovery and multicast listeners. */
+static __always_inline bool neighbours(__u8 type)
+{
+	return type == 131 || type == 132 || (type >= 133 && type <= 137) || type == 143;
 }
 
 static __always_inline void parse_transport(struct __sk_buff *skb, __u32 off, bool v4,
@@ -651,6 +1336,8 @@ static __always_inline void parse_transport(struct __sk_buff *skb, __u32 off, bo
 			return;
 		if (v4 ? kernel_icmp4(type) : kernel_icmp6(type))
 			p->grasp = GRASP_KERNEL_ICMP;
+		else if (!v4 && neighbours(type))
+			p->grasp = GRASP_NEIGHBOURS;
 	}
 }
 
@@ -661,6 +1348,16 @@ struct ip4_head {
 	__u16 sum;
 	__u32 src, dst;
 };
+
+/* The one IP option without which protocols of the net itself would fail: router alert. */
+static __always_inline bool only_alerts(struct __sk_buff *skb, __u32 ihl)
+{
+	__u8 kind = 0;
+
+	if (ihl != sizeof(struct ip4_head) + 4)
+		return false;
+	return !bpf_skb_load_bytes(skb, sizeof(struct ip4_head), &kind, 1) && kind == 148;
+}
 
 static __always_inline bool parse4(struct __sk_buff *skb, struct packet *p)
 {
@@ -673,6 +1370,7 @@ static __always_inline bool parse4(struct __sk_buff *skb, struct packet *p)
 	addr_v4(&p->dst, h.dst);
 	p->proto = h.proto;
 	ihl = (h.ver_ihl & 0x0f) * 4u;
+	p->routed = ihl > sizeof(h) && !only_alerts(skb, ihl);
 	if (ihl < sizeof(h) || (h.frag & bpf_htons(0x1fff)))
 		return true;
 	parse_transport(skb, ihl, true, p);
@@ -686,8 +1384,7 @@ struct ip6_head {
 	union addr src, dst;
 };
 
-/* A routing header hides the last address: it is not understood, on purpose. */
-enum { EXT_HOPS = 0, EXT_FRAGMENT = 44, EXT_DSTOPTS = 60, EXT_MAX = 6 };
+enum { EXT_HOPS = 0, EXT_ROUTING = 43, EXT_FRAGMENT = 44, EXT_DSTOPTS = 60, EXT_MAX = 6 };
 
 static __always_inline bool parse6(struct __sk_buff *skb, struct packet *p)
 {
@@ -705,11 +1402,14 @@ static __always_inline bool parse6(struct __sk_buff *skb, struct packet *p)
 	p->proto = h.next;
 	for (int i = 0; i <= EXT_MAX; i++) {
 		if (p->proto != EXT_HOPS && p->proto != EXT_DSTOPTS && p->proto != EXT_FRAGMENT) {
+			p->routed = p->proto == EXT_ROUTING;
 			parse_transport(skb, off, false, p);
 			return true;
 		}
-		if (bpf_skb_load_bytes(skb, off, &ext, sizeof(ext)))
+		if (bpf_skb_load_bytes(skb, off, &ext, sizeof(ext))) {
+			p->routed = true;
 			return true;
+		}
 		if (p->proto == EXT_FRAGMENT) {
 			if (ext.frag & bpf_htons(0xfff8))
 				return true;
@@ -719,6 +1419,7 @@ static __always_inline bool parse6(struct __sk_buff *skb, struct packet *p)
 		}
 		p->proto = ext.next;
 	}
+	p->routed = true; /* for all that is known */
 	return true;
 }
 
@@ -776,17 +1477,13 @@ static __always_inline bool session_flows(struct __sk_buff *skb, __u64 id)
 	return false;
 }
 
-/*
- * Between the application and keygated's listener, whatever the policy says of loopback. Neither
- * direction can leave the host: it is bound to the loopback device.
- */
-static __always_inline bool is_steered(struct __sk_buff *skb, const struct packet *p,
-                                       const struct gate_config *cfg)
+/* Between an application and keygated's listener, one way or the other. */
+static __always_inline bool is_steered(const struct packet *p, const struct gate_config *cfg)
 {
 	__u16 dst_port = addr_is_v4(&p->dst) ? cfg->port4 : cfg->port6;
 	__u16 src_port = addr_is_v4(&p->src) ? cfg->port4 : cfg->port6;
 
-	if (skb->ifindex != LOOPBACK_IFINDEX || p->proto != PROTO_TCP || p->grasp != GRASP_PORTS)
+	if (p->proto != PROTO_TCP || p->grasp != GRASP_PORTS)
 		return false;
 	if (addr_is_loopback(&p->dst) && dst_port && p->dport == dst_port)
 		return true;
@@ -835,7 +1532,7 @@ static __always_inline bool kernel_tcp(struct __sk_buff *skb, struct bpf_sock *f
 	} h;
 
 	if (p->proto != PROTO_TCP || p->grasp != GRASP_PORTS || from->type != RAW_SOCKETS ||
-	    from->protocol != PROTO_TCP)
+	    from->protocol != PROTO_TCP || is_users_raw(from))
 		return false;
 	if (bpf_skb_load_bytes(skb, p->transport + TCP_OFFSET_AT, &h, sizeof(h)))
 		return false;
@@ -863,6 +1560,81 @@ static __always_inline int egress_own(struct __sk_buff *skb, const struct gate_o
 	return 0;
 }
 
+/*
+ * The question of an RPC client whether the server does TLS (RFC 9289 4.1): a call of the null
+ * procedure of the NFS program under AUTH_TLS, in one record. All of it is given but the number of
+ * the call and the version of the protocol.
+ */
+static __always_inline bool is_rpc_question(struct __sk_buff *skb, __u32 off)
+{
+	struct {
+		__u32 record, xid, call, rpc, program, version, procedure, flavor, n, verifier, m;
+	} q;
+
+	if (skb->len != off + sizeof(q) || bpf_skb_load_bytes(skb, off, &q, sizeof(q)))
+		return false;
+	return q.record == bpf_htonl(0x80000000 | (sizeof(q) - 4)) && q.call == 0 &&
+	       q.rpc == bpf_htonl(2) && q.program == bpf_htonl(100003) &&
+	       bpf_ntohl(q.version) <= 4 && q.procedure == 0 && q.flavor == bpf_htonl(7) &&
+	       q.n == 0 && q.verifier == 0 && q.m == 0;
+}
+
+/* Of a socket of the kernel's that has no session: it is mute, but for that question. */
+static __always_inline bool egress_kernel(struct __sk_buff *skb, const struct gate_own *own,
+                                          const struct packet *p)
+{
+	__u32 off;
+	__u8 offset;
+
+	if (p->grasp != GRASP_PORTS || p->proto != PROTO_TCP || !goes_to(own, &p->dst, p->dport) ||
+	    bpf_skb_load_bytes(skb, p->transport + TCP_OFFSET_AT, &offset, sizeof(offset)))
+		return false;
+	off = p->transport + (offset >> 4) * 4u;
+	return skb->len == off || (own->kernel == GATE_KERNEL_RPC && is_rpc_question(skb, off));
+}
+
+/*
+ * Of these sockets the last address was asked for at connect or at sendmsg, whatever stops their
+ * packets make.
+ */
+static __always_inline bool was_asked(const struct bpf_sock *sk)
+{
+	return (sk->type == STREAM_SOCKETS &&
+	        (sk->protocol == PROTO_TCP || sk->protocol == PROTO_MPTCP)) ||
+	       (sk->type == DATAGRAM_SOCKETS && sk->protocol == PROTO_UDP);
+}
+
+/* By the policy alone: nothing here is ours. */
+static __always_inline bool may_leave(struct __sk_buff *skb, struct bpf_sock *sk,
+                                      const struct packet *p, const struct gate_config *cfg,
+                                      struct hit *hit)
+{
+	bool icmp = p->grasp == GRASP_KERNEL_ICMP || p->grasp == GRASP_NEIGHBOURS;
+	struct asker who = {.sk = sk};
+
+	if (p->routed && !was_asked(sk))
+		return false;
+	/*
+	 * In plain text, and on the loopback device only, whatever the policy says of loopback:
+	 * while that is down, and for a socket bound to another device, the address is like any
+	 * other to the kernel, and a first packet may have data.
+	 */
+	if (is_steered(p, cfg))
+		return skb->ifindex == LOOPBACK_IFINDEX;
+	if (icmp && !is_users_raw(sk))
+		return true;
+	if (p->grasp == GRASP_PORTS)
+		policy_find(&p->dst, p->dport, &who, false, hit);
+	else
+		policy_find_any_port(&p->dst, &who, hit);
+	if (hit->action == GATE_ALLOW || kernel_tcp(skb, sk, p))
+		return true;
+	if (hit->rule != GATE_RULE_DEFAULT)
+		return false;
+	/* Explicit rules are stronger than what a host needs to be reached and configured. */
+	return p->grasp == GRASP_NEIGHBOURS || answers_client(skb, sk, p);
+}
+
 SEC("cgroup_skb/egress")
 int kg_egress(struct __sk_buff *skb)
 {
@@ -870,7 +1642,7 @@ int kg_egress(struct __sk_buff *skb)
 	struct bpf_sock *sk = skb->sk;
 	struct gate_own *own;
 	struct packet p = {};
-	struct hit hit = {};
+	struct hit hit = {.rule = GATE_RULE_DEFAULT};
 
 	if (!cfg || !sk)
 		return 0;
@@ -884,17 +1656,8 @@ int kg_egress(struct __sk_buff *skb)
 		return 1;
 	if (!parse(skb, &p))
 		return 0;
-	if (p.grasp == GRASP_KERNEL_ICMP)
-		return 1;
-	if (p.grasp == GRASP_PORTS)
-		policy_find(&p.dst, p.dport, &hit);
-	else
-		policy_find_any_port(&p.dst, &hit);
-	if (hit.action == GATE_ALLOW || is_steered(skb, &p, cfg))
-		return 1;
-	if (kernel_tcp(skb, sk, &p))
-		return 1;
-	if (hit.rule == GATE_RULE_DEFAULT && answers_client(skb, sk, &p))
+	own = own_kernel(sk);
+	if (own ? egress_kernel(skb, own, &p) : may_leave(skb, sk, &p, cfg, &hit))
 		return 1;
 	count(GATE_STAT_BACKSTOP);
 	event_of_packet(GATE_EVENT_BACKSTOP, skb, &p, hit.rule, 0);
@@ -921,11 +1684,228 @@ static __always_inline bool may_receive(struct __sk_buff *skb, struct bpf_sock *
 	return own && own->kind == GATE_OWN_LISTENER;
 }
 
+/* ------------------------------------------------------------------- answers */
+
+/*
+ * What a name server says of a name that the policy gates is learned before the application reads
+ * it, so that no connect can be faster. An answer that can't be read to its end is dropped. Only
+ * plain DNS over UDP is seen: docs/policy.md says what that leaves open.
+ */
+enum {
+	DNS_PORT = 53,
+	DNS_HEADER = 12,
+	DNS_RECORD = 10, /* of a record behind its name: type, class, time to live, length */
+	DNS_LABEL_MAX = 63,
+	DNS_POINTER = 0xc0,
+	DNS_A = 1,
+	DNS_AAAA = 28,
+	DNS_STEPS_MAX = 4096, /* labels and records in one answer */
+	UDP_HEADER = 8,
+};
+
+/* One a CPU; busy tells of a kernel whose soft interrupts can be preempted. */
+struct scratch {
+	__u32 busy;
+	__u32 pad;
+	struct gate_name name;
+	struct gate_learned learned;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} kg_scratch SEC(".maps");
+
+struct answer {
+	struct __sk_buff *skb;
+	struct scratch *s;
+	__u32 off;   /* of what is read next */
+	__u32 left;  /* of the label; of the records */
+	__u32 n;     /* bytes of the name */
+	bool whole;  /* the name has ended */
+	bool inside; /* of a record's name */
+	bool failed;
+};
+
+/* Both steps return constants: the verifier does not believe that a stored bool is 0 or 1. */
+static long question_step(__u32 i, struct answer *a)
+{
+	bool ends = false;
+	__u8 c;
+
+	if (bpf_skb_load_bytes(a->skb, a->off + i, &c, 1))
+		return 1;
+	if (a->left) {
+		a->left--;
+		if (c >= 'A' && c <= 'Z')
+			c += 'a' - 'A';
+	} else if (c > DNS_LABEL_MAX) {
+		return 1;
+	} else {
+		a->left = c;
+		ends = c == 0;
+	}
+	a->s->name.wire[i & 0xff] = c;
+	a->n = i + 1;
+	if (!ends)
+		return 0;
+	a->whole = true;
+	return 1;
+}
+
+/* Of the name, or that it is said twice with different names meanwhile. */
+static __always_inline bool same_name(const struct gate_name *a, const struct gate_name *b)
+{
+	const __u64 *x = (const void *)a, *y = (const void *)b;
+
+	for (int i = 0; i < (int)(sizeof(*a) / sizeof(*x)); i++)
+		if (x[i] != y[i])
+			return false;
+	return true;
+}
+
+/* False: it can't be kept. What another name has is taken up by user space before this one's. */
+static __always_inline bool learn(struct scratch *s, const union addr *addr)
+{
+	struct gate_learned *known = bpf_map_lookup_elem(&kg_learned, addr->b);
+	struct gate_event *e;
+
+	if (known)
+		return same_name(&known->name, &s->learned.name);
+	if (bpf_map_update_elem(&kg_learned, addr->b, &s->learned, BPF_NOEXIST)) {
+		count(GATE_STAT_MAP_FULL);
+		return false;
+	}
+	e = event_begin(GATE_EVENT_LEARNED);
+	if (!e)
+		return true;
+	__builtin_memcpy(e->dst, addr->b, sizeof(e->dst));
+	bpf_ringbuf_submit(e, 0);
+	return true;
+}
+
+/* One label or pointer of a record's name. */
+static __always_inline bool name_of_record(struct answer *a)
+{
+	__u8 c;
+
+	if (bpf_skb_load_bytes(a->skb, a->off, &c, 1))
+		return false;
+	if (c == 0 || (c & DNS_POINTER) == DNS_POINTER) {
+		a->off += c ? 2 : 1;
+		a->inside = false;
+	} else {
+		a->off += 1u + c;
+	}
+	return c <= DNS_LABEL_MAX || !a->inside;
+}
+
+static __always_inline bool record(struct answer *a)
+{
+	struct {
+		__u16 type, class, ttl[2], len;
+	} r;
+	union addr addr = {};
+	__u32 v4, at = a->off + DNS_RECORD;
+
+	if (bpf_skb_load_bytes(a->skb, a->off, &r, sizeof(r)))
+		return false;
+	a->off = at + bpf_ntohs(r.len);
+	a->left--;
+	a->inside = true;
+	if (r.class != bpf_htons(1))
+		return true;
+	if (r.type == bpf_htons(DNS_A) && r.len == bpf_htons(4)) {
+		if (bpf_skb_load_bytes(a->skb, at, &v4, sizeof(v4)))
+			return false;
+		addr_v4(&addr, v4);
+		return learn(a->s, &addr);
+	}
+	if (r.type == bpf_htons(DNS_AAAA) && r.len == bpf_htons(16))
+		return !bpf_skb_load_bytes(a->skb, at, &addr, sizeof(addr)) && learn(a->s, &addr);
+	return true;
+}
+
+static long answer_step(__u32 i, struct answer *a)
+{
+	(void)i;
+	if (!a->left)
+		return 1;
+	if (a->inside ? name_of_record(a) : record(a))
+		return 0;
+	a->failed = true;
+	return 1;
+}
+
+/* The rules of the name that is asked for, which ends up in the scratch; NULL: not one of ours. */
+static __always_inline struct gate_rules *rules_of_question(struct answer *a)
+{
+	void *table;
+	__u32 zero = 0;
+
+	table = bpf_map_lookup_elem(&kg_names, &zero);
+	if (!table)
+		return NULL;
+	__builtin_memset(&a->s->name, 0, sizeof(a->s->name));
+	bpf_loop(sizeof(a->s->name.wire) - 1, question_step, a, 0);
+	return a->whole ? bpf_map_lookup_elem(table, &a->s->name) : NULL;
+}
+
+static __always_inline bool learn_all(struct answer *a, __u32 records)
+{
+	struct gate_rules *rules = rules_of_question(a);
+
+	if (!rules)
+		return true;
+	a->s->learned.rules = *rules;
+	a->s->learned.name = a->s->name;
+	a->off += a->n + 4; /* type and class of the question */
+	a->left = records;
+	a->inside = true;
+	bpf_loop(DNS_STEPS_MAX, answer_step, a, 0);
+	return !a->failed && !a->left;
+}
+
+/* False: an answer about a name of ours that can't be learned from. */
+static __always_inline bool learn_from(struct __sk_buff *skb, const struct packet *p)
+{
+	struct {
+		__u16 id;
+		__u8 flags, code;
+		__u16 questions, answers;
+	} h;
+	struct answer a = {
+	        .skb = skb, .off = p->transport + UDP_HEADER + DNS_HEADER, .left = unknown_zero()};
+	__u32 zero = 0;
+	bool done;
+
+	if (bpf_skb_load_bytes(skb, p->transport + UDP_HEADER, &h, sizeof(h)))
+		return true;
+	if (!(h.flags & 0x80) || h.questions != bpf_htons(1) || !h.answers)
+		return true;
+	a.s = bpf_map_lookup_elem(&kg_scratch, &zero);
+	if (!a.s || __sync_lock_test_and_set(&a.s->busy, 1))
+		return false;
+	done = learn_all(&a, bpf_ntohs(h.answers));
+	a.s->busy = 0;
+	return done;
+}
+
+static __always_inline bool is_answer(struct __sk_buff *skb, const struct bpf_sock *sk,
+                                      struct packet *p)
+{
+	return sk->protocol == PROTO_UDP && parse(skb, p) && p->proto == PROTO_UDP &&
+	       p->grasp == GRASP_PORTS && p->sport == DNS_PORT;
+}
+
 SEC("cgroup_skb/ingress")
 int kg_ingress(struct __sk_buff *skb)
 {
 	struct gate_config *cfg = config();
 	struct bpf_sock *sk = skb->sk;
+	struct packet p = {};
 	__u64 session;
 
 	if (!cfg || !sk)
@@ -940,10 +1920,20 @@ int kg_ingress(struct __sk_buff *skb)
 		count(GATE_STAT_CUT);
 		return 0;
 	}
+	/* Disarmed, what is missed is missed. */
+	if (is_answer(skb, sk, &p) && !learn_from(skb, &p) && cfg->armed) {
+		count(GATE_STAT_ANSWER);
+		/* Who answered says more than which socket of ours it was for. */
+		p.dst = p.src;
+		p.dport = p.sport;
+		event_of_packet(GATE_EVENT_ANSWER, skb, &p, GATE_RULE_DEFAULT, 0);
+		return 0;
+	}
 	if (!cfg->armed || may_receive(skb, sk, cfg))
 		return 1;
 	count(GATE_STAT_NO_LISTENER);
 	return 0;
 }
 
-char LICENSE[] SEC("license") = "Apache-2.0";
+/* The helpers that read kernel memory want a licence that the kernel takes for GPL. */
+char LICENSE[] SEC("license") = "GPL";

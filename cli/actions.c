@@ -32,26 +32,26 @@ static int simple(int argc, char **argv, const char *verb, struct client *c, jso
 
 int cmd_revoke(int argc, char **argv)
 {
-	static const char synopsis[] = "SESSION | --destination NAME";
+	static const char synopsis[] = "SESSION | --destination NAME | --lease SESSION";
 	struct client c;
+	const char *number;
 	json_t *request, *a;
 	uint64_t id;
-	int rc = client_options(argc, argv, CLIENT_DESTINATION, synopsis, &c);
+	int rc = client_options(argc, argv, CLIENT_DESTINATION | CLIENT_LEASE, synopsis, &c);
 
 	if (rc != CLIENT_GO_ON)
 		return rc;
-	if (argc - optind != !c.destination)
+	if ((c.destination && c.lease) || argc - optind != !(c.destination || c.lease))
 		return cmd_usage(argv[0], synopsis);
-	if (c.destination) {
-		request = json_pack("{s:s, s:s}", "verb", "revoke", "destination", c.destination);
-	} else {
-		if (decimal_u64(bytes_str(argv[optind]), INT64_MAX, &id))
-			return cmd_error(CMD_USAGE,
-			                 "\"%s\" is not a session's number; keygate "
-			                 "sessions shows them",
-			                 argv[optind]);
-		request = json_pack("{s:s, s:I}", "verb", "revoke", "session", (json_int_t)id);
-	}
+	number = c.lease ? c.lease : argv[optind];
+	if (!c.destination && decimal_u64(bytes_str(number), INT64_MAX, &id))
+		return cmd_error(CMD_USAGE,
+		                 "\"%s\" is not a session's number; keygate %s shows them", number,
+		                 c.lease ? "leases" : "sessions");
+	request = c.destination
+	                  ? json_pack("{s:s, s:s}", "verb", "revoke", "destination", c.destination)
+	                  : json_pack("{s:s, s:I}", "verb", "revoke", c.lease ? "lease" : "session",
+	                              (json_int_t)id);
 	rc = client_ask(&c, request, false, &a);
 	if (rc)
 		return rc;
@@ -59,7 +59,10 @@ int cmd_revoke(int argc, char **argv)
 		cmd_print_json(a);
 		return CMD_YES;
 	}
-	printf("%" JSON_INTEGER_FORMAT " ended\n", client_number(a, "revoked"));
+	if (!c.lease)
+		printf("%" JSON_INTEGER_FORMAT " ended\n", client_number(a, "revoked"));
+	if (client_number(a, "leases"))
+		printf("%" JSON_INTEGER_FORMAT " leases ended\n", client_number(a, "leases"));
 	json_decref(a);
 	return CMD_YES;
 }
@@ -77,6 +80,19 @@ static void print_names(const char *word, const json_t *names)
 	}
 }
 
+static void print_ended(const json_t *sessions)
+{
+	const json_t *s;
+	size_t i;
+
+	json_array_foreach(sessions, i, s)
+	{
+		printf("ended    session %" JSON_INTEGER_FORMAT " to %s (%s): %s\n",
+		       client_number(s, "id"), client_text(s, "destination"),
+		       client_text(s, "peer"), client_text(s, "why"));
+	}
+}
+
 int cmd_reload(int argc, char **argv)
 {
 	struct client c;
@@ -89,6 +105,7 @@ int cmd_reload(int argc, char **argv)
 	print_names("added", json_object_get(a, "added"));
 	print_names("changed", json_object_get(a, "changed"));
 	print_names("removed", json_object_get(a, "removed"));
+	print_ended(json_object_get(a, "sessions"));
 	printf("generation %" JSON_INTEGER_FORMAT " is in force, %" JSON_INTEGER_FORMAT
 	       " sessions ended\n",
 	       client_number(a, "generation"), client_number(a, "sessions_cut"));
@@ -149,8 +166,9 @@ static void print_event(const json_t *event)
 	putchar('\n');
 }
 
-static int show_event(const struct client *c, const char *text)
+static int show_event(void *ctx, const char *text)
 {
+	const struct client *c = ctx;
 	json_t *event = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 
 	/* The first line says that events follow, or why not. */
@@ -178,5 +196,5 @@ int cmd_watch(int argc, char **argv)
 		return rc;
 	if (optind != argc)
 		return cmd_usage(argv[0], c.synopsis);
-	return client_stream(&c, json_pack("{s:s}", "verb", "watch"), show_event);
+	return client_stream(&c, json_pack("{s:s}", "verb", "watch"), show_event, &c);
 }

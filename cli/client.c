@@ -26,6 +26,14 @@ int client_options(int argc, char **argv, unsigned also, const char *synopsis, s
 	        {"socket", required_argument, NULL, 's'},
 	        {"policy", required_argument, NULL, 'p'},
 	        {"destination", required_argument, NULL, 'd'},
+	        {"lease", required_argument, NULL, 'l'},
+	        {"origin", required_argument, NULL, 'o'},
+	        {"since", required_argument, NULL, 'n'},
+	        {"once", no_argument, NULL, '1'},
+	        {"user", required_argument, NULL, 'u'},
+	        {"unit", required_argument, NULL, 'U'},
+	        {"cgroup", required_argument, NULL, 'c'},
+	        {"exe", required_argument, NULL, 'e'},
 	        {NULL, 0, NULL, 0},
 	};
 	int opt;
@@ -45,6 +53,22 @@ int client_options(int argc, char **argv, unsigned also, const char *synopsis, s
 			out->policy = optarg;
 		else if (opt == 'd' && also & CLIENT_DESTINATION)
 			out->destination = optarg;
+		else if (opt == 'l' && also & CLIENT_LEASE)
+			out->lease = optarg;
+		else if (opt == 'o' && also & CLIENT_WATCH)
+			out->origin = optarg;
+		else if (opt == 'n' && also & CLIENT_WATCH)
+			out->since = optarg;
+		else if (opt == '1' && also & CLIENT_WATCH)
+			out->once = true;
+		else if (opt == 'u' && also & CLIENT_APP)
+			out->user = optarg;
+		else if (opt == 'U' && also & CLIENT_APP)
+			out->unit = optarg;
+		else if (opt == 'c' && also & CLIENT_APP)
+			out->cgroup = optarg;
+		else if (opt == 'e' && also & CLIENT_APP)
+			out->executable = optarg;
 		else
 			return cmd_usage(argv[0], synopsis);
 	}
@@ -290,8 +314,8 @@ int client_ask_socket(const struct client *c, json_t *request, json_t **answer, 
 	return status;
 }
 
-int client_stream(const struct client *c, json_t *request,
-                  int (*fn)(const struct client *c, const char *line))
+int client_stream(const struct client *c, json_t *request, int (*fn)(void *ctx, const char *line),
+                  void *ctx)
 {
 	FILE *f = NULL;
 	char *line;
@@ -303,7 +327,7 @@ int client_stream(const struct client *c, json_t *request,
 	               sizeof(struct timeval)))
 		return client_unreachable(c);
 	while ((line = read_line(f))) {
-		int rc = fn(c, line);
+		int rc = fn(ctx, line);
 
 		free(line);
 		if (rc) {

@@ -13,7 +13,13 @@
 #define CLIENT_CONFIG "/etc/keygate"
 
 /* Options that not every command has. */
-enum client_option { CLIENT_POLICY = 1, CLIENT_DESTINATION = 2 };
+enum client_option {
+	CLIENT_POLICY = 1,
+	CLIENT_DESTINATION = 2,
+	CLIENT_LEASE = 4,
+	CLIENT_WATCH = 8,
+	CLIENT_APP = 16
+};
 
 struct client {
 	const char *command; /* argv[0] */
@@ -21,6 +27,14 @@ struct client {
 	const char *socket;
 	const char *policy;      /* --policy DIR */
 	const char *destination; /* --destination NAME */
+	const char *lease;       /* --lease SESSION */
+	const char *origin;      /* CLIENT_WATCH: --origin ORIGIN, */
+	const char *since;       /* --since N */
+	bool once;               /* and --once */
+	const char *user;        /* CLIENT_APP: --user NAME, */
+	const char *unit;        /* --unit NAME, */
+	const char *cgroup;      /* --cgroup PATH, */
+	const char *executable;  /* and --exe PATH */
 	bool json;
 };
 
@@ -43,8 +57,8 @@ int client_ask_socket(const struct client *c, json_t *request, json_t **answer, 
 /* What keygated would have said: {"ok": false, "kind", "error"} or a line on standard error. */
 int client_unreachable(const struct client *c);
 /* Sends the request and gives each line that comes to fn, until it returns non-zero. */
-int client_stream(const struct client *c, json_t *request,
-                  int (*fn)(const struct client *c, const char *line));
+int client_stream(const struct client *c, json_t *request, int (*fn)(void *ctx, const char *line),
+                  void *ctx);
 
 /* Members of answers: "" and 0 when they are not there or of another type. */
 const char *client_text(const json_t *o, const char *name);

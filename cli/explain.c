@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * keygate explain HOST:PORT: which destination block decides, what it demands, and what became of
- * the last connection there. keygated is asked; when it does not answer, the policy files alone are
- * read, which is said, and which never is a yes.
+ * keygate explain [--user U] [--unit U] [--cgroup PATH] [--exe PATH] HOST:PORT: which destination
+ * block decides for that application, what it demands, and what became of the last connection
+ * there; where what is not said of the application decides, which blocks ask for it. keygated is
+ * asked; when it does not answer, the policy files alone are read, which is said, and which never
+ * is a yes.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -14,15 +16,26 @@
 #include "cli/cmd.h"
 #include "cli/load.h"
 #include "cli/target.h"
+#include "core/user.h"
 
 /* ------------------------------------------------------------------------- print */
 
 static void print_match(const json_t *m)
 {
 	const char *destination = client_text(m, "destination");
+	const json_t *depends = json_object_get(m, "depends"), *d;
 	const json_t *words;
 	size_t i;
 
+	json_array_foreach(depends, i, d)
+	{
+		printf("%s: %s, destination \"%s\" (%s:%" JSON_INTEGER_FORMAT "), if it is %s\n",
+		       client_text(m, "address"), client_text(d, "action"),
+		       client_text(d, "destination"), client_text(d, "file"),
+		       client_number(d, "line"), client_text(d, "application"));
+	}
+	if (json_array_size(depends))
+		printf("else ");
 	printf("%s: %s", client_text(m, "address"), client_text(m, "action"));
 	if (*destination)
 		printf(", destination \"%s\" (%s:%" JSON_INTEGER_FORMAT ")\n", destination,
@@ -101,6 +114,20 @@ static void print_answer(const struct target *t, const json_t *a)
 
 /* --------------------------------------------------------------- by keygated */
 
+/* Whether it is denied to some and not to others. */
+static bool hangs_on_application(const json_t *m)
+{
+	bool denied = !strcmp(client_text(m, "action"), "deny"), hangs = false;
+	const json_t *d;
+	size_t i;
+
+	json_array_foreach(json_object_get(m, "depends"), i, d)
+	{
+		hangs |= denied != !strcmp(client_text(d, "action"), "deny");
+	}
+	return hangs;
+}
+
 static int status_of_answer(const json_t *a)
 {
 	const json_t *last = json_object_get(a, "last"), *m;
@@ -114,13 +141,15 @@ static int status_of_answer(const json_t *a)
 		               : CMD_UNKNOWN;
 	json_array_foreach(json_object_get(a, "matches"), i, m)
 	{
+		if (hangs_on_application(m))
+			return CMD_UNKNOWN;
 		if (!strcmp(client_text(m, "action"), "deny"))
 			return CMD_NO;
 	}
 	return json_array_size(json_object_get(a, "matches")) ? CMD_YES : CMD_UNKNOWN;
 }
 
-static json_t *request_of(const struct target *t)
+static json_t *request_of(const struct target *t, const struct policy_who *who)
 {
 	json_t *addresses = json_array();
 
@@ -130,8 +159,10 @@ static json_t *request_of(const struct target *t)
 		target_address_text(t->addr[i], text);
 		json_array_append_new(addresses, json_string(text));
 	}
-	return json_pack("{s:s, s:s, s:i, s:o}", "verb", "explain", "host", t->host, "port",
-	                 (int)t->port, "addresses", addresses);
+	return json_pack("{s:s, s:s, s:i, s:o, s:o*, s:s*, s:s*, s:s*}", "verb", "explain", "host",
+	                 t->host, "port", (int)t->port, "addresses", addresses, "user",
+	                 who->has_uid ? json_integer(who->uid) : NULL, "unit", who->unit, "cgroup",
+	                 who->cgroup, "executable", who->executable);
 }
 
 /* ------------------------------------------------------------ by the files alone */
@@ -174,37 +205,73 @@ static json_t *words_of(const struct policy *p, int at)
 	return a;
 }
 
-static json_t *match_of(const struct policy *p, int at, const uint8_t addr[static 16])
+static json_t *application(const struct policy *p, const struct policy_destination *d)
+{
+	struct buf b = buf_make(65536);
+	json_t *text;
+
+	policy_app_words(p, d, &b);
+	text = json_stringn(b.p ? (const char *)b.p : "", b.bad ? 0 : b.n);
+	buf_free(&b);
+	return text ? text : json_string("");
+}
+
+/* The destination that surely matches, or -1; in depends those before it that may. */
+static int find_match(const struct policy *p, const struct policy_resolved *names, size_t n,
+                      const uint8_t addr[static 16], uint16_t port, const struct policy_who *who,
+                      json_t *depends)
+{
+	enum policy_fit fit = FIT_NO;
+	int at = -1;
+
+	while ((at = policy_next(p, names, n, addr, port, who, at, &fit)) >= 0 && fit != FIT_YES) {
+		const struct policy_destination *d = &p->destination[at];
+
+		json_array_append_new(depends,
+		                      json_pack("{s:s, s:s, s:s, s:i, s:o}", "destination", d->name,
+		                                "action", policy_action_name(d->action), "file",
+		                                d->where.file, "line", (int)d->where.line,
+		                                "application", application(p, d)));
+	}
+	return at;
+}
+
+static json_t *match_of(const struct policy *p, int at, const uint8_t addr[static 16],
+                        json_t *depends)
 {
 	const struct policy_destination *d = at < 0 ? NULL : &p->destination[at];
 	char text[TARGET_ADDRESS_TEXT];
 
 	target_address_text(addr, text);
-	return json_pack("{s:s, s:s, s:o, s:o, s:i, s:o}", "address", text, "action",
+	return json_pack("{s:s, s:s, s:o, s:o, s:i, s:o, s:o, s:o}", "address", text, "action",
 	                 policy_action_name(d ? d->action : policy_default(p, addr)), "destination",
 	                 d ? json_string(d->name) : json_null(), "file",
 	                 d ? json_string(d->where.file) : json_null(), "line",
-	                 d ? (int)d->where.line : 0, "requirement", words_of(p, at));
+	                 d ? (int)d->where.line : 0, "requirement", words_of(p, at), "application",
+	                 d ? application(p, d) : json_string(""), "depends", depends);
 }
 
 /* The same members as keygated's answer, but nothing that only it knows. */
-static json_t *answer_of_files(const struct policy *p, const struct target *t)
+static json_t *answer_of_files(const struct policy *p, const struct target *t,
+                               const struct policy_who *who)
 {
 	struct policy_resolved *names;
 	size_t n = resolved_of(p, t, &names);
 	json_t *matches = json_array();
 
-	for (uint32_t i = 0; i < t->addrs; i++)
-		json_array_append_new(
-		        matches,
-		        match_of(p, policy_match(p, names, n, t->addr[i], t->port), t->addr[i]));
+	for (uint32_t i = 0; i < t->addrs; i++) {
+		json_t *depends = json_array();
+		int at = find_match(p, names, n, t->addr[i], t->port, who, depends);
+
+		json_array_append_new(matches, match_of(p, at, t->addr[i], depends));
+	}
 	free(names);
 	return json_pack("{s:b, s:s, s:s, s:s, s:i, s:o}", "ok", 0, "kind", "unavailable", "host",
 	                 t->host, "error", "keygated does not answer; these are the policy files",
 	                 "port", (int)t->port, "matches", matches);
 }
 
-static int by_files(const struct client *c, const struct target *t)
+static int by_files(const struct client *c, const struct target *t, const struct policy_who *who)
 {
 	const char *dir = c->policy ? c->policy : CLIENT_CONFIG;
 	struct policy_issues issues;
@@ -227,7 +294,7 @@ static int by_files(const struct client *c, const struct target *t)
 		json_decref(a);
 		return CMD_UNKNOWN;
 	}
-	a = answer_of_files(p, t);
+	a = answer_of_files(p, t, who);
 	policy_free(p);
 	if (c->json) {
 		cmd_print_json(a);
@@ -239,13 +306,39 @@ static int by_files(const struct client *c, const struct target *t)
 	return CMD_UNKNOWN;
 }
 
+/* What the options say of the application. CLIENT_GO_ON, or the status to end with. */
+static int who_of(const struct client *c, struct policy_who *out)
+{
+	uint64_t number;
+	int rc = 0;
+
+	*out = (struct policy_who){
+	        .unit = c->unit, .cgroup = c->cgroup, .executable = c->executable};
+	if (c->cgroup && strcmp(c->cgroup, "/") && policy_path_fault(c->cgroup))
+		return cmd_error(CMD_USAGE, "--cgroup: must be %s", policy_path_fault(c->cgroup));
+	if (c->executable && policy_path_fault(c->executable))
+		return cmd_error(CMD_USAGE, "--exe: must be %s", policy_path_fault(c->executable));
+	if (!c->user)
+		return CLIENT_GO_ON;
+	out->has_uid = true;
+	if (!decimal_u64(bytes_str(c->user), UINT32_MAX - 1, &number))
+		out->uid = (uint32_t)number;
+	else
+		rc = user_lookup(NULL, c->user, &out->uid);
+	if (rc == -ENOENT)
+		return cmd_error(CMD_USAGE, "--user: there is no user \"%s\"", c->user);
+	return rc ? cmd_error(CMD_UNKNOWN, "--user: %s", strerror(-rc)) : CLIENT_GO_ON;
+}
+
 int cmd_explain(int argc, char **argv)
 {
-	static const char synopsis[] = "[--policy DIR] HOST:PORT";
+	static const char synopsis[] = "[--policy DIR] [--user USER] [--unit UNIT] "
+	                               "[--cgroup PATH] [--exe PATH] HOST:PORT";
 	struct target t = {.port = 0};
+	struct policy_who who;
 	struct client c;
 	json_t *a;
-	int rc = client_options(argc, argv, CLIENT_POLICY, synopsis, &c);
+	int rc = client_options(argc, argv, CLIENT_POLICY | CLIENT_APP, synopsis, &c);
 
 	if (rc != CLIENT_GO_ON)
 		return rc;
@@ -253,10 +346,13 @@ int cmd_explain(int argc, char **argv)
 		return cmd_usage(argv[0], synopsis);
 	if (!target_parse(argv[optind], &t))
 		return cmd_error(CMD_USAGE, TARGET_WRONG, argv[optind]);
+	rc = who_of(&c, &who);
+	if (rc != CLIENT_GO_ON)
+		return rc;
 	target_resolve(&t);
-	rc = client_ask(&c, request_of(&t), true, &a);
+	rc = client_ask(&c, request_of(&t, &who), true, &a);
 	if (!a)
-		return rc == CLIENT_GO_ON ? by_files(&c, &t) : rc;
+		return rc == CLIENT_GO_ON ? by_files(&c, &t, &who) : rc;
 	rc = status_of_answer(a);
 	if (c.json) {
 		cmd_print_json(a);

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include "core/file.h"
+#include "core/user.h"
 
 struct files {
 	struct policy_file *v; /* path and text owned */
@@ -136,6 +137,13 @@ int load_policy(const char *path, struct policy **out, struct policy_issues *iss
 	}
 	if (!rc)
 		rc = policy_parse(f.v, f.n, load_referred, NULL, time(NULL), out, issues);
+	if (!rc)
+		policy_users(*out, user_lookup, NULL, issues);
+	if (!rc && issues->errors) {
+		policy_free(*out);
+		*out = NULL;
+		rc = -EINVAL;
+	}
 	for (size_t i = 0; i < f.n; i++) {
 		free((void *)(uintptr_t)f.v[i].path);
 		free((void *)(uintptr_t)f.v[i].text.p);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * keygate status and keygate sessions: what keygated says of itself and of what it carries. The
+ * keygate status, sessions and leases: what keygated says of itself and of what it carries. The
  * JSON form is keygated's answer as it is; the text form shows the same, short.
  */
 #include <getopt.h>
@@ -28,6 +28,15 @@ __attribute__((format(printf, 3, 4))) static void line(struct table *t, const ch
 
 #define N JSON_INTEGER_FORMAT
 
+static const char *upcall_text(const char *upcall)
+{
+	if (!strcmp(upcall, "on"))
+		return "its handshakes are made here";
+	if (!strcmp(upcall, "off"))
+		return "its handshakes are not made here: no destination has kernel-tls";
+	return "unavailable: this kernel asks nobody for a handshake";
+}
+
 static void add_self(struct table *t, const json_t *a)
 {
 	char since[32];
@@ -41,6 +50,7 @@ static void add_self(struct table *t, const json_t *a)
 	     json_is_true(json_object_get(a, "keyring_watch"))
 	             ? "in the kernel"
 	             : "by polling: this kernel can't watch the keyring");
+	line(t, "kernel's TLS", "%s", upcall_text(client_text(a, "handshake_upcall")));
 }
 
 static void add_tests(struct table *t, const json_t *tests)
@@ -141,6 +151,31 @@ static void add_collateral(struct table *t, const json_t *vendors)
 	}
 }
 
+enum { UNSERVED_SHOWN = 4 }; /* the JSON has all */
+
+static void add_namespaces(struct table *t, const json_t *n)
+{
+	const json_t *known = json_object_get(n, "known"), *one;
+	unsigned shown = 0;
+	size_t i;
+
+	if (!json_is_object(n))
+		return;
+	if (json_is_string(json_object_get(n, "off"))) {
+		line(t, "namespaces", "only its own is served: %s", client_text(n, "off"));
+		return;
+	}
+	line(t, "namespaces", "%" N " served beside its own, %" N " not%s",
+	     client_number(n, "served"), client_number(n, "unserved"),
+	     json_is_true(json_object_get(n, "watch")) ? "" : "; noticed by their first socket");
+	json_array_foreach(known, i, one)
+	{
+		if (!json_is_true(json_object_get(one, "served")) && shown++ < UNSERVED_SHOWN)
+			line(t, "", "not served: net:[%" N "]: %s", client_number(one, "inode"),
+			     client_text(one, "reason"));
+	}
+}
+
 static void add_counts(struct table *t, const json_t *a)
 {
 	const json_t *s = json_object_get(a, "sessions"), *c = json_object_get(a, "counters");
@@ -182,6 +217,7 @@ int cmd_status(int argc, char **argv)
 	add_names(&t, json_object_get(a, "names"));
 	add_heads(&t, a);
 	add_collateral(&t, json_object_get(a, "collateral"));
+	add_namespaces(&t, json_object_get(a, "namespaces"));
 	add_counts(&t, a);
 	json_decref(a);
 	table_print(&t, "");
@@ -213,10 +249,14 @@ static void add_session(struct table *t, const json_t *s, int64_t now)
 {
 	const json_t *app = json_object_get(s, "app");
 	bool live = !strcmp(client_text(s, "state"), "live");
-	char id[32], who[96], key[32] = "", age[32] = "", left[32] = "", records[64] = "",
-	                      bytes[64] = "";
+	char id[32], doing[64], who[96], key[32] = "", age[32] = "", left[32] = "",
+	                                 records[64] = "", bytes[64] = "";
 
 	snprintf(id, sizeof(id), "%" N, client_number(s, "id"));
+	snprintf(doing, sizeof(doing), "%.16s", client_text(s, "state"));
+	if (json_is_integer(json_object_get(s, "attested")))
+		snprintf(doing, sizeof(doing), "%.16s, lease of %" N, client_text(s, "state"),
+		         client_number(s, "attested"));
 	snprintf(who, sizeof(who), "%.32s (pid %" N ", uid %" N ")", client_text(app, "comm"),
 	         client_number(app, "pid"), client_number(app, "uid"));
 	if (live) {
@@ -231,7 +271,7 @@ static void add_session(struct table *t, const json_t *s, int64_t now)
 		snprintf(left, sizeof(left), "%llds", (long long)(until > now ? until - now : 0));
 	}
 	table_row(t,
-	          (const char *const[]){id, client_text(s, "state"), client_text(s, "destination"),
+	          (const char *const[]){id, doing, client_text(s, "destination"),
 	                                client_text(s, "peer"), who, client_text(s, "cipher"),
 	                                live ? protection(s) : "", key, age, left, records, bytes});
 }
@@ -267,6 +307,63 @@ int cmd_sessions(int argc, char **argv)
 	json_array_foreach(list, i, s)
 	{
 		add_session(&t, s, time(NULL));
+	}
+	json_decref(a);
+	table_print(&t, "");
+	return CMD_YES;
+}
+
+/* ----------------------------------------------------------------------- leases */
+
+static void add_lease(struct table *t, const json_t *l, int64_t now)
+{
+	int64_t until = client_number(l, "until"), renew = client_number(l, "renew_at");
+	char id[32], key[48], at[32], left[32], renewed[64], uses[32];
+
+	snprintf(id, sizeof(id), "%" N, client_number(l, "session"));
+	snprintf(key, sizeof(key), "%" N " %.12s", client_number(l, "key"),
+	         client_text(l, "key_state"));
+	cmd_time_text(client_number(l, "attested_at"), at);
+	snprintf(left, sizeof(left), "%llds", (long long)(until > now ? until - now : 0));
+	snprintf(renewed, sizeof(renewed), "%llds", (long long)(renew > now ? renew - now : 0));
+	if (json_is_integer(json_object_get(l, "leader")))
+		snprintf(renewed, sizeof(renewed), "now, by %" N, client_number(l, "leader"));
+	snprintf(uses, sizeof(uses), "%" N, client_number(l, "uses"));
+	table_row(t,
+	          (const char *const[]){id, client_text(l, "destination"), client_text(l, "peer"),
+	                                client_text(l, "binder"), at, key, left, renewed, uses});
+}
+
+int cmd_leases(int argc, char **argv)
+{
+	struct table t = {.columns = 9};
+	const json_t *list, *l;
+	struct client c;
+	json_t *a;
+	size_t i;
+	int rc = client_options(argc, argv, 0, "", &c);
+
+	if (rc != CLIENT_GO_ON)
+		return rc;
+	if (optind != argc)
+		return cmd_usage(argv[0], c.synopsis);
+	rc = client_ask(&c, json_pack("{s:s}", "verb", "leases"), false, &a);
+	if (rc)
+		return rc;
+	if (c.json) {
+		cmd_print_json(a);
+		return CMD_YES;
+	}
+	list = json_object_get(a, "leases");
+	if (!json_array_size(list))
+		puts("no leases");
+	else
+		table_row(&t, (const char *const[]){"SESSION", "DESTINATION", "PEER", "BINDER",
+		                                    "ATTESTED AT", "KEY", "ENDS IN", "RENEWED IN",
+		                                    "USES"});
+	json_array_foreach(list, i, l)
+	{
+		add_lease(&t, l, time(NULL));
 	}
 	json_decref(a);
 	table_print(&t, "");

@@ -166,6 +166,26 @@ int file_write_atomic(const char *path, struct bytes content, mode_t mode)
 	return file_sync_directory_of(path);
 }
 
+int file_put_at(int dir, const char *name, struct bytes content, mode_t mode)
+{
+	/* A new file, so that a hard link to an old one goes on having the old content. */
+	if (unlinkat(dir, name, 0) && errno != ENOENT)
+		return -errno;
+
+	int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+
+	if (fd < 0)
+		return -errno;
+
+	int ret = write_all(fd, content);
+
+	if (!ret && fchmod(fd, mode))
+		ret = -errno;
+	if (close(fd) && !ret)
+		ret = -errno;
+	return ret;
+}
+
 int file_memfd(const char *name, struct bytes content)
 {
 	const int seals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;

@@ -20,6 +20,12 @@ int file_read(const char *path, size_t max, uint8_t **out, size_t *n);
 int file_read_fd(int fd, size_t max, uint8_t **out, size_t *n);
 /* Temp file in the same directory, write, fsync, rename, fsync of the directory. */
 int file_write_atomic(const char *path, struct bytes content, mode_t mode);
+/*
+ * A new file in place of whatever has this name below the directory. Neither atomic nor durable:
+ * for files that nothing refers to before somebody synced the file system. -ENOENT without its
+ * folder.
+ */
+int file_put_at(int dir, const char *name, struct bytes content, mode_t mode);
 /* After a rename in it: the directory that path is in. 0 or -errno. */
 int file_sync_directory_of(const char *path);
 /* A sealed memfd (no write, no grow, no shrink) that holds content. Descriptor or -errno. */

@@ -12,13 +12,17 @@
  *   role-started     role, pid
  *   policy-loaded    generation, destinations, prefixes
  *   policy-refused   errors, issues
+ *   policy-not-kept  error (STATE/policy.last can't be written: at a boot, the one before counts)
  *   names-changed    host, addresses, error (empty, or why the old table stays: what is new in
  *                    addresses is then not gated)
  *   names-surplus    host, count, addresses (what there was no room for, so it is not gated; count
  *                    is higher than there are addresses where one answer had too many)
+ *   executables-changed   error (empty, or why the files that are new at paths of the policy's
+ *                    executables do not count)
  *   names-forgotten  error (STATE/names.json can't be read; names are learnt anew)
  *   name-unresolved  host, error
  *   armed / disarmed
+ *   armed            by, policy (where it is from), destinations, prefixes: without keygated
  *   swept            sockets, or error
  *   session-refused  the RECORD of control.h
  *   session-released the RECORD of control.h, key, ring, until, cipher
@@ -28,6 +32,10 @@
  *   head-not-saved   origin, size, root, error
  *   ledger-fork      origin, size, root, file (or why there is none)
  *   ledger-pending   origin, from, to, error (a consistency proof that could not be had)
+ *   ledger-alert     origin, and the ALERT of control.h: an entry that nobody expected
+ *   ledger-watch     origin, size, code, detail: whether a log's entries can be read
+ *   ledger-watch-forgotten / ledger-watch-not-saved   origin, error
+ *   ledger-not-watched   ledger, origin, detail
  *   probe            peer, destination (empty: the default): root's tool was given a socket to a
  *                    gated destination
  *   kernel-refused   kind ("connect", "datagram", "packet"), destination, peer, protocol, app

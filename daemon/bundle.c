@@ -154,7 +154,7 @@ static void warn_unread(struct policy_issues *issues, const char *path)
 	issues->n++;
 }
 
-static int add_collateral(const struct bundle *b, struct policy *p, struct policy_issues *issues)
+int bundle_collateral(const struct bundle *b, struct policy *p, struct policy_issues *issues)
 {
 	for (uint32_t i = 0; i < b->n; i++) {
 		const struct bundle_entry *e = &b->v[i];
@@ -200,7 +200,7 @@ int bundle_parse(const struct bundle *b, int64_t now, struct policy **out,
 
 	free(files);
 	if (!ret)
-		ret = add_collateral(b, p, issues);
+		ret = bundle_collateral(b, p, issues);
 	if (ret) {
 		policy_free(p);
 		return ret;

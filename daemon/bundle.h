@@ -58,6 +58,10 @@ int bundle_read(struct bytes data, struct bundle *out);
 int bundle_parse(const struct bundle *b, int64_t now, struct policy **out,
                  struct policy_issues *issues);
 
+/* The last step of bundle_parse: the collateral of the bundle into p. 0 or as
+ * policy_add_collateral. */
+int bundle_collateral(const struct bundle *b, struct policy *p, struct policy_issues *issues);
+
 /* Where gate finds the files. */
 struct bundle_paths {
 	const char *config;        /* keygate.conf: optional unless config_must */

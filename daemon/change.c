@@ -2,8 +2,8 @@
 /*
  * What a destination's requirement is made of, as one digest: two policies agree on a destination
  * exactly if their digests do. Where a block stands in its file is no part of it; what it refers to
- * is. Collateral is left out on purpose: a fresher CRL is for new connections, and a live one ends
- * with its lease, which the old CRL's end bounds.
+ * is. Collateral and endorsements are left out on purpose: a fresher CRL ends nothing by being
+ * there; live sessions are judged under it again (recheck.c).
  */
 #include "daemon/gate.h"
 
@@ -73,6 +73,28 @@ static void add_ledger(struct sum *s, const struct policy *p, int32_t at)
 	ADD(s, l->require_known);
 	ADD(s, l->allow_no_quorum);
 	add_tlog(s, l->tlog);
+}
+
+static void add_release(struct sum *s, const struct policy *p, int32_t at)
+{
+	const struct policy_release *r;
+	const struct sigstore_identity *id;
+
+	if (at < 0 || (uint32_t)at >= p->releases) {
+		add_text(s, "none", 4);
+		return;
+	}
+	r = &p->release[at];
+	id = &r->identity;
+	add_text(s, r->name, sizeof(r->name));
+	ADD(s, r->root_hash);
+	add(s, id->key.p, id->key.n);
+	add_text(s, id->issuer, sizeof(id->issuer));
+	add_text(s, id->san, sizeof(id->san));
+	add_text(s, id->repository, sizeof(id->repository));
+	add_text(s, id->ref, sizeof(id->ref));
+	add_text(s, id->predicate_type, sizeof(id->predicate_type));
+	add(s, r->bundle.p, r->bundle.n);
 }
 
 static void add_where_to(struct sum *s, const struct policy_destination *d)
@@ -159,6 +181,7 @@ static void add_rules(struct sum *s, const struct policy_destination *d)
 	ADD(s, d->tees);
 	ADD(s, d->binder);
 	ADD(s, d->transport);
+	ADD(s, d->kernel_tls);
 	ADD(s, d->vmpl);
 	ADD(s, d->platform_required);
 	ADD(s, d->platform_forbidden);
@@ -170,6 +193,31 @@ static void add_rules(struct sum *s, const struct policy_destination *d)
 	ADD(s, d->allow_debug);
 	ADD(s, d->require_crl);
 	ADD(s, d->lease);
+}
+
+static void add_texts(struct sum *s, char *const *v, uint32_t n)
+{
+	ADD(s, n);
+	for (uint32_t i = 0; i < n; i++)
+		add(s, v[i], strlen(v[i]));
+}
+
+static void add_app(struct sum *s, const struct policy *p, const struct policy_destination *d)
+{
+	const struct policy_app *a = d->app ? &p->app[d->app - 1] : NULL;
+
+	add(s, a ? "1" : "0", 1);
+	if (!a)
+		return;
+	ADD(s, a->users);
+	for (uint32_t i = 0; i < a->users; i++) {
+		add_text(s, a->user[i].name, sizeof(a->user[i].name));
+		ADD(s, a->user[i].known);
+		ADD(s, a->user[i].uid);
+	}
+	add_texts(s, a->unit, a->units);
+	add_texts(s, a->cgroup, a->cgroups);
+	add_texts(s, a->executable, a->executables);
 }
 
 static void add_anchors(struct sum *s, const struct policy *p, const struct policy_destination *d)
@@ -193,11 +241,13 @@ int policy_set_digest(const struct policy *p, uint32_t destination, uint8_t out[
 		goto out;
 	add_text(&s, d->name, sizeof(d->name));
 	add_where_to(&s, d);
+	add_app(&s, p, d);
 	add_rules(&s, d);
 	add_identity(&s, d);
 	add_withdrawn(&s, d);
 	add_tcb(&s, d);
 	add_ledger(&s, p, d->ledger);
+	add_release(&s, p, d->release);
 	add_anchors(&s, p, d);
 	if (!s.bad && EVP_DigestFinal_ex(s.ctx, out, NULL))
 		ret = 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Collateral on gate's side: what verify looked for in vain is fetched in the background, kept on
- * disk, shown to verify again after a restart, and asked for anew before it ends. No connection
- * waits for any of it, and no piece is parsed here: verify says what it is before it is kept.
+ * disk, shown to verify again after a restart, and asked for anew before it ends. Who needs a piece
+ * that is missing may wait for it as long as a verdict may take. No piece is parsed here: verify
+ * says what it is before it is kept.
  *
  * STATE/collateral-cache/index.json names the pieces, one file each beside it. Losing them costs a
  * few requests to the vendors and nothing else, so what can't be read is forgotten.
@@ -402,6 +403,34 @@ static bool vendor_ready(struct vendor *v, bool have)
 	return v->asked < (have ? ASK_PER_HOUR : ASK_NEW_PER_HOUR);
 }
 
+bool collateral_has_source(const struct gate *g)
+{
+	bool any = false;
+
+	for (enum collateral_vendor v = VENDOR_NONE + 1; g->collateral && v < VENDORS; v++)
+		any |= base_of(g, v)[0] != '\0';
+	return any;
+}
+
+bool collateral_coming(struct gate *g, const struct policy_wants *w)
+{
+	struct collateral *c = g->collateral;
+
+	for (uint32_t i = 0; c && i < w->n && i < COLLATERAL_WANTS_MAX; i++) {
+		const struct item *it = find(c, &w->v[i]);
+
+		if (!it)
+			continue;
+		if ((c->doing == DOING_FETCH || c->doing == DOING_CHECK) && it == &c->item[c->at])
+			return true;
+		if (it->next_ns && it->next_ns <= gate_boot_ns() &&
+		    base_of(g, it->name.vendor)[0] &&
+		    vendor_ready(&c->vendor[it->name.vendor], it->have))
+			return true;
+	}
+	return false;
+}
+
 static void ask(struct gate *g, uint32_t at, const char *url)
 {
 	struct collateral *c = g->collateral;
@@ -766,6 +795,11 @@ static void kept(struct gate *g, const struct msg_collateral_done *m)
 	if (o && ret)
 		(void)json_object_set_new(o, "error", json_string(strerror(-ret)));
 	audit_emit(g->audit, "collateral-fetched", o);
+	/* It may revoke what was good by the one before. */
+	if (!m->known && !never_changes(&it->name)) {
+		leases_end_all(g, "collateral");
+		recheck_news(g, it->name.vendor);
+	}
 	free((void *)(uintptr_t)c->piece.p);
 	c->piece = BYTES_NONE;
 	c->doing = DOING_NOTHING;

@@ -78,6 +78,14 @@
  * {"verb":"ledger-evidence","origin":O,"at":T}
  *   "evidence": EVIDENCE, as docs/json.md has it. Not there: kind "no".
  *
+ * {"verb":"ledger-watch"}
+ *   "logs": [{"ledger", "origin", "size" (entries read), "head" (entries of the last-seen head),
+ *     "ok": bool (all of a head that is well were read), "code" (id in core/codes.def, or ""),
+ *     "detail", "tried_at", "ok_at", "dropped" (alerts that there was no room to keep),
+ *     "alerts": [ALERT]}], oldest first. No ledger has a watch: kind "usage".
+ *   ALERT {"index", "at", "leaf", "code", "subject", "version", "detail", "launch": [{"tee",
+ * "value", "alone": bool (it names no other register of that platform)}]}
+ *
  * {"verb":"ledger-forget","origin":O}
  *   "moved_to": where its head and evidence went. No such origin: kind "no".
  *
@@ -87,8 +95,9 @@
  *
  * {"verb":"reload"}
  *   "generation", "added": [name], "removed": [name], "changed": [name] (destinations),
- *   "sessions_cut", "warnings": [ISSUE]. Wrong files: kind "usage" with "issues"; the policy in
- *   force stays. A reload already running: kind "unavailable".
+ *   "sessions_cut", "sessions": [{"id", "destination", "peer", "why"}] (those that were cut;
+ *   of very many the first 1000), "warnings": [ISSUE]. Wrong files: kind "usage" with "issues"; the
+ * policy in force stays. A reload already running: kind "unavailable".
  *
  * {"verb":"arm"} / {"verb":"disarm"}
  *   "armed": bool. Disarm leaves programs and maps in place but gates nothing; live sessions stay

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fetch role: names, tiles and collateral. Has the network and no secret; what it brings is
- * believed by nobody: addresses only widen what is gated, tiles must add up to a root that was
- * signed, collateral is verified like the evidence that it endorses.
+ * The fetch role: names, tiles, entries and collateral. Has the network and no secret; what it
+ * brings is believed by nobody: addresses only widen what is gated, tiles must add up to a root
+ * that was signed, and entries to their tiles, collateral is verified like the evidence that it
+ * endorses.
  * One request at a time; every size and every time is bounded.
  */
 #include "daemon/role.h"
@@ -106,6 +107,24 @@ static bool connected(CURL *c)
 	return !curl_easy_getinfo(c, CURLINFO_PRETRANSFER_TIME_T, &t) && t > 0;
 }
 
+/* A file of the log, below its prefix. */
+static int set_up_part(struct source *s, const char *path, struct body *body)
+{
+	char url[sizeof(((struct msg_consistency *)0)->url) + TILE_PATH_MAX + 1];
+	size_t len = strlen(s->url);
+
+	if (s->fetched++ >= TILES_MAX || now_s() >= s->until)
+		return -ETIMEDOUT;
+	snprintf(url, sizeof(url), "%s%s%s", s->url, len && s->url[len - 1] == '/' ? "" : "/",
+	         path);
+	if (!set_up(s->curl, url, body) ||
+	    (s->ca[0] && curl_easy_setopt(s->curl, CURLOPT_CAINFO, s->ca)) ||
+	    curl_easy_setopt(s->curl, CURLOPT_LOW_SPEED_LIMIT, (long)FETCH_SLOW_BYTES) ||
+	    curl_easy_setopt(s->curl, CURLOPT_LOW_SPEED_TIME, (long)FETCH_SLOW_S))
+		return -ENOMEM;
+	return 0;
+}
+
 /* As struct msg_consistent says. */
 static int tile_error(CURL *c, CURLcode code)
 {
@@ -135,25 +154,12 @@ static int tile_error(CURL *c, CURLcode code)
 static int get_tile(struct source *s, unsigned level, uint64_t n, unsigned width, struct body *body)
 {
 	char path[TILE_PATH_MAX];
-	char url[sizeof(((struct msg_consistency *)0)->url) + TILE_PATH_MAX + 1];
-	size_t len = strlen(s->url);
 	int ret = ledger_tile_path(level, n, width, path, sizeof(path));
 
-	if (ret)
-		return ret;
-	if (s->fetched++ >= TILES_MAX || now_s() >= s->until)
-		return -ETIMEDOUT;
-	snprintf(url, sizeof(url), "%s%s%s", s->url, len && s->url[len - 1] == '/' ? "" : "/",
-	         path);
 	body->n = 0;
-	if (!set_up(s->curl, url, body))
-		return -ENOMEM;
-
-	if ((s->ca[0] && curl_easy_setopt(s->curl, CURLOPT_CAINFO, s->ca)) ||
-	    curl_easy_setopt(s->curl, CURLOPT_LOW_SPEED_LIMIT, (long)FETCH_SLOW_BYTES) ||
-	    curl_easy_setopt(s->curl, CURLOPT_LOW_SPEED_TIME, (long)FETCH_SLOW_S))
-		return -ENOMEM;
-	return tile_error(s->curl, curl_easy_perform(s->curl));
+	if (!ret)
+		ret = set_up_part(s, path, body);
+	return ret ? ret : tile_error(s->curl, curl_easy_perform(s->curl));
 }
 
 /* A ledger_tile_fn. A partial tile may be gone once the full one is there. */
@@ -299,7 +305,7 @@ static int on_prove(int gate, CURL *curl, uint64_t request, const struct msg_pro
 	return msg_send(gate, MSG_PROVED, request, &out, -1);
 }
 
-/* --------------------------------------------------------------- collateral */
+/* ------------------------------------------------------------------ entries */
 
 static size_t take_piece(char *data, size_t one, size_t n, void *ctx)
 {
@@ -309,6 +315,92 @@ static size_t take_piece(char *data, size_t one, size_t n, void *ctx)
 	buf_put(b, data, n);
 	return b->bad ? 0 : n;
 }
+
+/* The log may have them compressed; what is counted is what comes out. */
+static int get_entries(struct source *s, uint64_t n, unsigned width, struct buf *out)
+{
+	char path[TILE_PATH_MAX];
+	int ret = ledger_entries_path(n, width, path, sizeof(path));
+
+	buf_reset(out);
+	out->max = (size_t)width * (2 + ENTRY_MAX);
+	if (!ret)
+		ret = set_up_part(s, path, NULL);
+	if (!ret && (curl_easy_setopt(s->curl, CURLOPT_WRITEFUNCTION, take_piece) ||
+	             curl_easy_setopt(s->curl, CURLOPT_WRITEDATA, out) ||
+	             curl_easy_setopt(s->curl, CURLOPT_ACCEPT_ENCODING, "gzip")))
+		ret = -ENOMEM;
+	return ret ? ret : tile_error(s->curl, curl_easy_perform(s->curl));
+}
+
+/* A partial bundle may be gone once the full one is there: that one begins with it. */
+static int entries_of(struct source *s, const struct msg_tail *m, unsigned width, struct buf *out,
+                      struct bytes *bundle)
+{
+	int ret = get_entries(s, m->n, width, out);
+
+	*bundle = buf_view(out);
+	if (ret != -ENOENT || width == TILE_WIDTH)
+		return ret;
+	ret = get_entries(s, m->n, TILE_WIDTH, out);
+	if (!ret && ledger_entries_cut(buf_view(out), width, bundle))
+		ret = -ENODATA;
+	return ret;
+}
+
+static int prove_entries(struct source *s, const struct msg_tail *m, unsigned width,
+                         struct msg_tailed *out)
+{
+	struct ledger_tiles tiles = {.fetch = tile_of, .ctx = s, .size = m->size};
+	struct subtree sub = {.start = m->n * TILE_WIDTH, .end = m->n * TILE_WIDTH + width};
+	size_t n = 0;
+	int ret = ledger_subtree_root(ledger_tiles_node, &tiles, sub.start, sub.end, &sub.root);
+
+	if (!ret)
+		ret = ledger_prove_subtree(ledger_tiles_node, &tiles, sub.start, sub.end, m->size,
+		                           out->proof, &n);
+	if (ret)
+		return ret;
+	out->proof_n = (uint32_t)n;
+	return ledger_subtree_consistency(&sub, m->size, &m->root, out->proof, n) ? -EBADMSG : 0;
+}
+
+static int on_tail(int gate, CURL *curl, uint64_t request, const struct msg_tail *m)
+{
+	unsigned width = ledger_entries_width(m->n, m->size);
+	struct msg_tailed out = {.err = -ENOMEM};
+	struct buf got = buf_make(0);
+	struct bytes bundle = BYTES_NONE;
+	struct source *s;
+	int ret, fd = -1;
+
+	if (!memchr(m->url, 0, sizeof(m->url)) || !memchr(m->ca, 0, sizeof(m->ca)) || !width)
+		return -EPROTO;
+	s = calloc(1, sizeof(*s));
+	if (s) {
+		s->curl = curl;
+		s->url = m->url;
+		s->ca = m->ca;
+		s->until = now_s() + FETCH_PROOF_S;
+		out.err = prove_entries(s, m, width, &out);
+		if (!out.err)
+			out.err = entries_of(s, m, width, &got, &bundle);
+		/* The handle must not keep what goes out of scope. */
+		curl_easy_reset(curl);
+	}
+	if (!out.err) {
+		fd = file_memfd("entries", bundle);
+		out.err = fd < 0 ? fd : 0;
+	}
+	ret = msg_send(gate, MSG_TAILED, request, &out, fd);
+	if (fd >= 0)
+		close(fd);
+	buf_free(&got);
+	free(s);
+	return ret;
+}
+
+/* --------------------------------------------------------------- collateral */
 
 static void copy_header(CURL *c, const char *name, char *out, size_t cap)
 {
@@ -581,6 +673,10 @@ int role_fetch(int gate)
 			ret = on_prove(gate, curl, head.session, &in.prove);
 		else if (head.type == MSG_CONSISTENCY)
 			ret = on_consistency(gate, curl, head.session, &in.consistency);
+		else if (head.type == MSG_PING)
+			ret = msg_send(gate, MSG_PONG, 0, NULL, -1);
+		else if (head.type == MSG_TAIL)
+			ret = on_tail(gate, curl, head.session, &in.tail);
 		else
 			ret = -EPROTO;
 		if (fd >= 0)

@@ -7,6 +7,7 @@
 #include "daemon/gate.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -73,15 +74,23 @@ static void key_end(struct session *s)
 	s->serial = 0;
 }
 
-static void refuse(struct gate *g, struct session *s, const char *code, const char *detail)
+void flow_refuse(struct gate *g, struct session *s, const char *code, const char *detail,
+                 const struct verdict *v)
 {
 	struct msg_refuse m = {.code = ""};
 
 	copy_text(m.code, sizeof(m.code), code);
 	copy_text(s->code, sizeof(s->code), code);
 	enter(g, s, SESSION_CLOSING, CLOSING_MS);
-	record_session(g, s, code, detail, NULL, NULL);
+	record_session(g, s, code, detail, v, NULL);
 	(void)gate_send(g, ROLE_RELAY, MSG_REFUSE, s->id, &m, -1);
+	(void)upcall_done(g, s, EACCES);
+	leases_failed(g, s, code, detail, v);
+}
+
+static void refuse(struct gate *g, struct session *s, const char *code, const char *detail)
+{
+	flow_refuse(g, s, code, detail, NULL);
 }
 
 static void tell_cut(struct gate *g, uint64_t id, const char name[static POLICY_NAME_MAX],
@@ -101,13 +110,19 @@ static void end(struct gate *g, struct session *s, const char *code, const char 
 
 	if (s->state == SESSION_CLOSING)
 		return;
+	if (s->state == SESSION_WAITING) {
+		refuse(g, s, code, detail);
+		return;
+	}
 	kernel_cut(g, s);
 	copy_text(m.code, sizeof(m.code), code);
 	copy_text(s->code, sizeof(s->code), code);
 	enter(g, s, SESSION_CLOSING, CLOSING_MS);
 	(void)gate_send(g, ROLE_RELAY, MSG_CUT, s->id, &m, -1);
+	(void)upcall_done(g, s, EACCES);
 	if (!live) {
 		record_session(g, s, code, detail, v, NULL);
+		leases_failed(g, s, code, detail, v);
 		return;
 	}
 	s->doomed = g->doomed = true;
@@ -139,6 +154,29 @@ void flow_sockaddr(const struct gate_intent *to, struct sockaddr_storage *out)
 }
 
 /*
+ * Where it is not known whether a block is for the application, the kernel's word counts if it is
+ * of this policy; of another it says nothing, and the application may try again.
+ */
+static int match_app(const struct gate *g, const struct policy_resolved *names, size_t n,
+                     const struct gate_intent *app)
+{
+	const struct policy *p = g->now.policy;
+	bool current = app->generation == g->now.generation;
+	enum policy_fit fit = FIT_NO;
+	struct policy_who who;
+	int at = -1;
+
+	apps_who(g->apps, app, &who);
+	for (;;) {
+		at = policy_next(p, names, n, app->dst, app->dst_port, &who, at, &fit);
+		if (at < 0 || fit == FIT_YES || (current && (uint32_t)at == app->rule))
+			return at;
+		if (!current)
+			return -1;
+	}
+}
+
+/*
  * What the policy in force says of it, now: the kernel's rule number may be of another table.
  * -1: nothing that gates.
  */
@@ -150,9 +188,16 @@ static int destination_of(const struct gate *g, const struct gate_intent *app)
 	int at = -1;
 
 	if (!names_resolved(&g->now.names, p, &names, &n))
-		at = policy_match(p, names, n, app->dst, app->dst_port);
+		at = match_app(g, names, n, app);
 	free(names);
 	return at >= 0 && p->destination[at].action == POLICY_GATE ? at : -1;
+}
+
+bool flow_kernel_tls(const struct gate *g, const struct gate_intent *to)
+{
+	int at = destination_of(g, to);
+
+	return at >= 0 && g->now.policy->destination[at].kernel_tls != KERNEL_TLS_NONE;
 }
 
 static void take_destination(struct gate *g, struct session *s, uint32_t at)
@@ -163,6 +208,7 @@ static void take_destination(struct gate *g, struct session *s, uint32_t at)
 	s->generation = g->now.generation;
 	copy_text(s->name, sizeof(s->name), d->name);
 	copy_text(s->server_name, sizeof(s->server_name), d->server_name);
+	memcpy(s->digest, g->now.digest[at], sizeof(s->digest));
 	s->transport = d->transport;
 }
 
@@ -180,8 +226,15 @@ int flow_socket(struct gate *g, uint64_t id, const struct gate_intent *to, uint6
 	int fd, ret;
 
 	flow_sockaddr(to, &dst);
+	/* Where the application is: its addresses and routes are that namespace's. */
+	ret = spaces_enter(g, to->netns);
+	if (ret)
+		return ret;
 	fd = socket(dst.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ret = fd < 0 ? -errno : cookie_of(fd, cookie);
+	ret = fd < 0 ? -errno : 0;
+	spaces_leave(g);
+	if (!ret)
+		ret = cookie_of(fd, cookie);
 	if (!ret)
 		ret = intercept_session(g->ic, id, GATE_SESSION_HANDSHAKE, end_ns);
 	if (!ret)
@@ -195,27 +248,61 @@ int flow_socket(struct gate *g, uint64_t id, const struct gate_intent *to, uint6
 	return 0;
 }
 
-static void connect_it(struct gate *g, struct session *s)
+/* The one that the kernel handed out becomes the session's. The descriptor is a duplicate. */
+static int kernels_socket(struct gate *g, struct session *s, uint64_t end_ns, int *out)
 {
-	struct msg_connect m = {
-	        .dst = s->dst, .handshake_ms = HANDSHAKE_MS, .transport = (uint32_t)s->transport};
+	int fd = s->upcall ? fcntl(s->upcall->fd, F_DUPFD_CLOEXEC, 0) : -1;
+	int ret = s->upcall ? 0 : -ENOTCONN;
+
+	if (!ret && fd < 0)
+		ret = -errno;
+	if (!ret)
+		ret = intercept_session(g->ic, kernel_id(g, s), GATE_SESSION_HANDSHAKE, end_ns);
+	if (!ret)
+		ret = intercept_mark(g->ic, fd, GATE_OWN_UPSTREAM, kernel_id(g, s), s->app.dst,
+		                     s->app.dst_port);
+	if (ret && fd >= 0)
+		close(fd);
+	if (ret)
+		return ret;
+	s->cookie = s->app.cookie;
+	*out = fd;
+	return 0;
+}
+
+void flow_connect(struct gate *g, struct session *s)
+{
+	const uint64_t end_ns = in_ms(HANDSHAKE_MS + SLACK_MS);
+	struct msg_connect *m = g->connect;
 	int fd = -1;
 	int ret = RAND_bytes(s->context, sizeof(s->context)) == 1 ? 0 : -EIO;
 
 	if (!ret)
-		ret = flow_socket(g, kernel_id(g, s), &s->app, in_ms(HANDSHAKE_MS + SLACK_MS),
-		                  &s->cookie, &fd);
+		ret = s->kernel ? kernels_socket(g, s, end_ns, &fd)
+		                : flow_socket(g, kernel_id(g, s), &s->app, end_ns, &s->cookie, &fd);
 	if (ret) {
+		secret_wipe(m, sizeof(*m));
 		kernel_cut(g, s);
 		refuse(g, s, "gate.socket", strerror(-ret));
 		return;
 	}
-	copy_text(m.destination, sizeof(m.destination), s->name);
-	copy_text(m.server_name, sizeof(m.server_name), s->server_name);
-	memcpy(m.context, s->context, sizeof(m.context));
+	m->dst = s->dst;
+	m->handshake_ms = HANDSHAKE_MS;
+	m->transport = (uint32_t)s->transport;
+	m->lease_asked = s->lease_asked;
+	m->connected = s->kernel;
+	copy_text(m->destination, sizeof(m->destination), s->name);
+	copy_text(m->server_name, sizeof(m->server_name), s->server_name);
+	memcpy(m->context, s->context, sizeof(m->context));
 	enter(g, s, SESSION_CONNECTING, HANDSHAKE_MS + SLACK_MS);
-	(void)gate_send(g, ROLE_RELAY, MSG_CONNECT, s->id, &m, fd);
+	(void)gate_send(g, ROLE_RELAY, MSG_CONNECT, s->id, m, fd);
+	secret_wipe(m, sizeof(*m));
 	close(fd);
+}
+
+void flow_wait(struct gate *g, struct session *s)
+{
+	enter(g, s, SESSION_WAITING, WAITING_MS);
 }
 
 static void on_accepted(struct gate *g, uint64_t id, const struct msg_accepted *m)
@@ -231,14 +318,17 @@ static void on_accepted(struct gate *g, uint64_t id, const struct msg_accepted *
 	}
 	g->count.accepted++;
 	s->since = gate_now();
-	ret = intercept_take(g->ic, m->netns, &m->peer, &s->app);
+	ret = m->upcall ? upcall_take(g, s, m->upcall)
+	                : intercept_take(g->ic, m->netns, &m->peer, &s->app);
 	if (ret) {
-		refuse(g, s, "gate.no-intent", strerror(-ret));
+		refuse(g, s, m->upcall ? "upcall.gone" : "gate.no-intent", strerror(-ret));
 		return;
 	}
 	flow_sockaddr(&s->app, &s->dst);
+	/* The kernel may have steered it by an answer that is a moment old. */
+	reload_learned(g);
 	at = destination_of(g, &s->app);
-	if (at < 0) {
+	if (at < 0 || (s->kernel && !flow_kernel_tls(g, &s->app))) {
 		refuse(g, s, "policy.changed", "no destination block gates it any more");
 		return;
 	}
@@ -247,17 +337,37 @@ static void on_accepted(struct gate *g, uint64_t id, const struct msg_accepted *
 		refuse(g, s, "gate.overload", "");
 		return;
 	}
-	if (!session_room_for(&g->sessions, s->app.uid)) {
-		refuse(g, s, "gate.overload", "this user's places are taken");
+	if (!session_room_for(&g->sessions, &s->app, spaces_home(g))) {
+		refuse(g, s, "gate.overload", "the places of this user or namespace are taken");
 		return;
 	}
-	connect_it(g, s);
+	leases_begin(g, s);
 }
 
 /* ----------------------------------------------------------------- appraise */
 
+/* Should it have to be asked again. Without room for that the connection is refused at once. */
+static void keep_question(struct gate *g, struct session *s, const struct msg_appraise *m, int fd)
+{
+	uint32_t kept = 0;
+	int own;
+
+	for (uint32_t i = 0; i < g->sessions.n; i++)
+		kept += g->sessions.slot[i]->question != NULL;
+	own = collateral_has_source(g) && kept < SESSIONS_HELD ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+	s->question = own < 0 ? NULL : secret_alloc(sizeof(*s->question));
+	if (s->question) {
+		s->question->m = *m;
+		s->question->fd = own;
+	} else if (own >= 0) {
+		close(own);
+	}
+}
+
 static void on_appraise(struct gate *g, struct session *s, struct msg_appraise *m, int fd)
 {
+	if (s->offer.serial)
+		leases_unknown(g, s);
 	if (!session_verify_room(&g->sessions, s->name)) {
 		end(g, s, "gate.overload", "too much waits for verify", NULL);
 		return;
@@ -269,8 +379,11 @@ static void on_appraise(struct gate *g, struct session *s, struct msg_appraise *
 	m->transport = (uint32_t)s->transport;
 	copy_text(m->server_name, sizeof(m->server_name), s->server_name);
 	memcpy(m->context, s->context, sizeof(m->context));
+	m->lease_asked = s->lease_asked;
 	enter(g, s, SESSION_APPRAISING, VERIFY_MS);
 	s->with_verify = true;
+	g->count.appraised++;
+	keep_question(g, s, m, fd);
 	(void)gate_send(g, ROLE_VERIFY, MSG_APPRAISE, s->id, m, fd);
 }
 
@@ -295,10 +408,54 @@ static void refuse_by(struct gate *g, struct session *s, const struct verdict *v
 	end(g, s, code, detail, v);
 }
 
+/* All that is missing may be there in a moment: then it is asked again, in the same time. */
+static bool hold(struct gate *g, struct session *s, const struct msg_verdict *m)
+{
+	if (!s->question)
+		return false;
+	s->question->held = m->verdict.overall == CHECK_UNAVAILABLE &&
+	                    s->generation == g->now.generation && collateral_coming(g, &m->wants);
+	if (s->question->held)
+		s->question->last = *m;
+	else
+		session_question_end(s);
+	return s->question != NULL;
+}
+
+static void ask_again(struct gate *g, struct session *s)
+{
+	struct session_question *q = s->question;
+	bool over = gate_boot_ns() >= s->deadline_ns;
+
+	if (!over && collateral_coming(g, &q->last.wants))
+		return;
+	q->held = false;
+	if (over) {
+		refuse_by(g, s, &q->last.verdict);
+		session_question_end(s);
+		return;
+	}
+	s->at = q->m.at = gate_now();
+	s->with_verify = true;
+	(void)gate_send(g, ROLE_VERIFY, MSG_APPRAISE, s->id, &q->m, q->fd);
+}
+
 /* A verdict that passes must be the one that was asked for. */
 static bool is_of(const struct session *s, const struct verdict *v)
 {
 	return v->made_at == s->at && !strncmp(v->requirement, s->name, sizeof(v->requirement));
+}
+
+static bool lease_is_of(const struct session *s, const struct msg_verdict *m)
+{
+	return !m->lease_s ||
+	       (s->lease_asked && is_of(s, &m->lease) && verdict_passed(&m->lease, s->at));
+}
+
+static void hand_over(struct gate *g, struct session *s)
+{
+	enter(g, s, SESSION_HANDOVER, HANDOVER_MS);
+	(void)gate_send(g, ROLE_RELAY, MSG_HANDOVER, s->id, NULL, -1);
 }
 
 static void passed(struct gate *g, struct session *s, const struct msg_verdict *m, int fd)
@@ -315,8 +472,32 @@ static void passed(struct gate *g, struct session *s, const struct msg_verdict *
 		return;
 	}
 	*s->verdict = m->verdict;
-	enter(g, s, SESSION_HANDOVER, HANDOVER_MS);
-	(void)gate_send(g, ROLE_RELAY, MSG_HANDOVER, s->id, NULL, -1);
+	/* Without memory for it there is no lease, but there is a session. */
+	s->lease = m->lease_s ? malloc(sizeof(*s->lease)) : NULL;
+	if (s->lease) {
+		*s->lease = m->lease;
+		s->lease_s = m->lease_s;
+	}
+	hand_over(g, s);
+}
+
+/*
+ * The peer holds the key of the lease that it was offered, says relay. What then opens the
+ * connection is the verdict that verify made for it when the lease was granted.
+ */
+static void on_resumed(struct gate *g, struct session *s)
+{
+	const char *code = leases_refuse(g, s);
+
+	if (code) {
+		end(g, s, code, "while it was taken up", NULL);
+		return;
+	}
+	s->on_lease = true;
+	s->verdict = s->lease;
+	s->lease = NULL;
+	g->count.resumed++;
+	hand_over(g, s);
 }
 
 void flow_verdict(struct gate *g, uint64_t id, const struct msg_verdict *m, int fd)
@@ -337,11 +518,15 @@ void flow_verdict(struct gate *g, uint64_t id, const struct msg_verdict *m, int 
 		return;
 	}
 	collateral_wanted(g, &m->wants);
+	if (hold(g, s, m))
+		return;
 	if (!verdict_passed(&m->verdict, gate_now())) {
 		heads_left(g, m, true, fd);
 		heads_refused(g, s, m, fd);
+		if (m->verdict.overall == CHECK_FAIL && s->generation == g->now.generation)
+			leases_refused(g, s);
 		refuse_by(g, s, &m->verdict);
-	} else if (!is_of(s, &m->verdict)) {
+	} else if (!is_of(s, &m->verdict) || !lease_is_of(s, m)) {
 		gate_fatal(g, "verify made a verdict that was not asked for");
 	} else if (s->generation != g->now.generation) {
 		heads_left(g, m, false, fd);
@@ -354,23 +539,20 @@ void flow_verdict(struct gate *g, uint64_t id, const struct msg_verdict *m, int 
 /* ------------------------------------------------------------------ release */
 
 /*
- * A keyring_arm_fn: before any key is live, the kernel knows which key it hangs on and until when.
- * The watch cuts what it finds live, from the moment it knows the key: so the state comes first,
- * and a revocation that came before the watch knew is seen by asking the key itself, last.
+ * A keyring_arm_fn: before any key is live, the kernel knows what it hangs on and until when. What
+ * was ended before the watch knew it is seen by asking key and ring themselves, last.
  */
-static int arm(void *ctx, uint64_t session, int32_t serial, uint64_t deadline_ns)
+static int arm(void *ctx, uint64_t session, const struct keyring_released *r)
 {
 	struct gate *g = ctx;
-	uint64_t id = g->epoch << GATE_ID_BITS | session;
-	int ret = intercept_session(g->ic, id, GATE_SESSION_LIVE, deadline_ns);
+	int ret = intercept_session_live(g->ic, g->epoch << GATE_ID_BITS | session, r->serial,
+	                                 r->ring, r->deadline_boot_ns);
 
-	if (!ret)
-		ret = intercept_session_key(g->ic, id, serial);
 	if (ret)
 		return ret;
-	if (keyring_state(serial) == KEYRING_VALID)
+	if (keyring_state(r->serial) == KEYRING_VALID && keyring_state(r->ring) == KEYRING_VALID)
 		return 0;
-	intercept_session_end(g->ic, 0, serial); /* of the two, the key only */
+	intercept_session_end(g->ic, 0, r->serial); /* of the two, the key only */
 	return -EKEYREVOKED;
 }
 
@@ -436,6 +618,7 @@ static void on_release(struct gate *g, struct session *s, struct msg_release *m,
 {
 	struct keyring_released r;
 	const char *step = "release.secrets";
+	const char *code;
 	char peer[64];
 	int ret;
 
@@ -456,6 +639,11 @@ static void on_release(struct gate *g, struct session *s, struct msg_release *m,
 		end(g, s, "policy.changed", "", s->verdict);
 		return;
 	}
+	code = s->on_lease ? leases_refuse(g, s) : NULL;
+	if (code) {
+		end(g, s, code, "before it was released", s->verdict);
+		return;
+	}
 	s->suite = m->secrets.suite;
 
 	const struct keyring_request rq = {
@@ -471,10 +659,16 @@ static void on_release(struct gate *g, struct session *s, struct msg_release *m,
 	};
 
 	ret = keyring_release(&g->keyring, s->verdict, &rq, &r, &step);
-	if (ret)
+	if (ret) {
 		end(g, s, step, strerror(-ret), s->verdict);
-	else
-		went_live(g, s, &r);
+		return;
+	}
+	went_live(g, s, &r);
+	leases_live(g, s, &m->lease);
+	/* Last: from here on the kernel uses it. */
+	ret = upcall_done(g, s, 0);
+	if (ret)
+		end(g, s, "upcall.gone", strerror(-ret), s->verdict);
 }
 
 /* -------------------------------------------------------------------- rekey */
@@ -617,6 +811,7 @@ static void tell_closed(struct gate *g, const struct session *s, const struct ms
 static void on_closed(struct gate *g, struct session *s, const struct msg_closed *m)
 {
 	bool was_live = s->released_at != 0;
+	bool opening;
 	char detail[CHECK_DETAIL_MAX];
 
 	g->count.closed++;
@@ -629,11 +824,15 @@ static void on_closed(struct gate *g, struct session *s, const struct msg_closed
 		key_end(s);
 	}
 	/* It never got far enough for a verdict, or went away while it was being made. */
-	if (s->state != SESSION_LIVE && s->state != SESSION_CLOSING)
+	opening = s->state != SESSION_LIVE && s->state != SESSION_CLOSING;
+	if (opening)
 		record_session(g, s, code_of(m->code), detail, s->verdict, NULL);
 	if (was_live)
 		tell_closed(g, s, m);
 	session_enter(&g->sessions, s, SESSION_CLOSING);
+	(void)upcall_done(g, s, EACCES);
+	if (opening)
+		leases_failed(g, s, code_of(m->code), detail, s->verdict);
 	s->closed = true;
 	if (!s->with_verify)
 		session_drop(&g->sessions, s);
@@ -663,6 +862,8 @@ void flow_from_relay(struct gate *g, const struct msg_head *head, int fd)
 	}
 	if (type == MSG_APPRAISE)
 		on_appraise(g, s, &g->in->appraise, fd);
+	else if (type == MSG_RESUMED)
+		on_resumed(g, s);
 	else if (type == MSG_RELEASE)
 		on_release(g, s, &g->in->release, fd);
 	else if (type == MSG_REKEY)
@@ -712,9 +913,14 @@ static void check_deadline(struct gate *g, struct session *s)
 		check_live(g, s);
 		return;
 	}
+	if (s->state == SESSION_APPRAISING && s->question && s->question->held) {
+		ask_again(g, s);
+		return;
+	}
 	if (gate_boot_ns() < s->deadline_ns)
 		return;
 	switch (s->state) {
+	case SESSION_WAITING:
 	case SESSION_CONNECTING:
 	case SESSION_HANDOVER:
 		end(g, s, "gate.timeout", session_state_name(s->state), s->verdict);
@@ -741,7 +947,9 @@ void flow_tick(struct gate *g)
 		check_deadline(g, g->sessions.slot[i]);
 	while (g->linger_n && g->linger[g->linger_at].end_ns <= now)
 		linger_end(g);
+	leases_tick(g);
 	probe_tick(g);
+	upcall_tick(g);
 	view_tick(g);
 	gate_watch_verify(g);
 	new_second(g);
@@ -810,117 +1018,230 @@ void flow_event(void *ctx, const struct gate_event *e)
 		g->count.lease_over++;
 		end(g, s, "session.lease-over", "", s->verdict);
 		break;
+	case GATE_EVENT_LEARNED:
+		reload_learned(g);
+		break;
+	case GATE_EVENT_ANSWER:
+		tell_refused(g, "answer", e);
+		break;
+	case GATE_EVENT_NETNS_MADE:
+	case GATE_EVENT_NETNS_USED:
+	case GATE_EVENT_NETNS_LEFT:
+		spaces_event(g, e);
+		break;
 	case GATE_EVENT_NONE:
+	case GATE_EVENT_KINDS:
 		break;
 	}
 }
 
 /* ------------------------------------------------------------------- policy */
 
-/* The destination that this session's block became in the policy in force; -1: it must end. */
-static int still_admitted(const struct gate *g, const struct policy_set *old,
-                          const struct session *s, const struct policy_resolved *names, size_t n)
+/* The answer to a reload has room for so many sessions. */
+enum { WHY_MAX = 128, ENDED_MAX = 1000 };
+
+#define NAMES_LOST "out of memory for the addresses of names"
+
+int flow_same_destination(const struct gate *g, const struct policy_resolved *names, size_t n,
+                          const struct flow_block *b, const struct policy_who *who, int *other)
 {
 	const struct policy *p = g->now.policy;
-	int at = policy_match(p, names, n, s->app.dst, s->app.dst_port);
+	enum policy_fit fit = FIT_NO;
+	int at = -1;
 
-	if (at < 0 || strcmp(p->destination[at].name, s->name) ||
-	    s->destination >= old->policy->destinations ||
-	    memcmp(g->now.digest[at], old->digest[s->destination], sizeof(g->now.digest[at])))
-		return -1;
-	return at;
+	while ((at = policy_next(p, names, n, b->dst, b->port, who, at, &fit)) >= 0) {
+		/* It was for this application, and is for the same ones. */
+		if (b->digest && !strcmp(p->destination[at].name, b->name) &&
+		    !memcmp(g->now.digest[at], b->digest, sizeof(g->now.digest[at])))
+			return at;
+		if (*other < 0 || !strcmp(p->destination[at].name, b->name))
+			*other = at;
+		if (fit == FIT_YES || who)
+			return -1;
+	}
+	return -1;
+}
+
+/*
+ * The destination that the block of this name and digest became for an address in the policy in
+ * force; -1: what rests on it must end, and why.
+ */
+static int still_admitted(const struct gate *g, const struct flow_block *b,
+                          const struct policy_resolved *names, size_t n,
+                          const struct policy_who *who, char why[static WHY_MAX])
+{
+	const struct policy *p = g->now.policy;
+	int other = -1;
+	int at = flow_same_destination(g, names, n, b, who, &other);
+
+	if (at >= 0)
+		return at;
+	if (other < 0)
+		snprintf(why, WHY_MAX, "no destination block matches its address any more");
+	else if (strcmp(p->destination[other].name, b->name))
+		snprintf(why, WHY_MAX, "destination \"%s\" decides now",
+		         p->destination[other].name);
+	else
+		snprintf(why, WHY_MAX, "what the destination block demands has changed");
+	return -1;
+}
+
+static void note_ended(json_t *ended, uint64_t id, const char *name,
+                       const struct sockaddr_storage *dst, const char *why)
+{
+	char peer[64];
+
+	if (!ended || json_array_size(ended) >= ENDED_MAX)
+		return;
+	record_peer(dst, peer);
+	(void)json_array_append_new(ended,
+	                            json_pack("{s:I, s:s, s:s, s:s}", "id", (json_int_t)id,
+	                                      "destination", name, "peer", peer, "why", why));
 }
 
 /* The same for those whose last bytes are under way. */
 static uint32_t tails_policy_changed(struct gate *g, const struct policy_resolved *names, size_t n,
-                                     bool known)
+                                     bool known, json_t *ended)
 {
-	const struct policy *p = g->now.policy;
 	uint32_t cut = 0;
 
 	for (uint32_t i = 0; i < g->linger_n; i++) {
 		struct lingering *l = flow_tail(g, i);
-		int at = known ? policy_match(p, names, n, l->dst, l->dst_port) : -1;
+		const struct flow_block b = {l->dst, l->dst_port, l->name, l->digest};
+		struct gate_intent to = {.dst_port = l->dst_port};
+		struct sockaddr_storage dst;
+		char why[WHY_MAX] = NAMES_LOST;
 
-		if (l->cut)
+		if (l->cut || (known && still_admitted(g, &b, names, n, NULL, why) >= 0))
 			continue;
-		if (at >= 0 && !strcmp(p->destination[at].name, l->name) &&
-		    !memcmp(g->now.digest[at], l->digest, sizeof(l->digest)))
-			continue;
+		memcpy(to.dst, l->dst, sizeof(to.dst));
+		flow_sockaddr(&to, &dst);
+		note_ended(ended, l->id, l->name, &dst, why);
 		flow_cut_tail(g, l, "policy.withdrawn", "after its end");
 		cut++;
 	}
 	return cut;
 }
 
-uint32_t flow_policy_changed(struct gate *g, const struct policy_set *old)
+static void moved_on(const struct gate *g, struct session *s, uint32_t at)
+{
+	s->destination = at;
+	s->generation = g->now.generation;
+	s->ledger = (uint32_t)g->now.policy->destination[at].ledger;
+}
+
+/* True: one that had a key was cut. */
+static bool policy_changed_for(struct gate *g, struct session *s, int at, const char *why)
+{
+	bool cut = false;
+
+	switch (s->state) {
+	case SESSION_WAITING:
+	case SESSION_CONNECTING:
+		if (at < 0)
+			end(g, s, "policy.changed", why, NULL);
+		break;
+	case SESSION_APPRAISING:
+	case SESSION_HANDOVER:
+		end(g, s, "policy.changed", "", NULL);
+		break;
+	case SESSION_LIVE:
+		cut = at < 0;
+		if (cut)
+			end(g, s, "policy.withdrawn", why, s->verdict);
+		break;
+	case SESSION_CLOSING:
+	case SESSION_FREE:
+		break;
+	}
+	if (at >= 0 && s->state != SESSION_CLOSING)
+		moved_on(g, s, (uint32_t)at);
+	return cut;
+}
+
+static bool look_again(struct gate *g, const struct policy_set *old, struct session *s,
+                       const struct policy_resolved *names, size_t n, bool known, json_t *ended)
+{
+	const struct flow_block b = {
+	        s->app.dst, s->app.dst_port, s->name,
+	        s->destination < old->policy->destinations ? old->digest[s->destination] : NULL};
+	char why[WHY_MAX] = NAMES_LOST;
+	struct policy_who who;
+	bool cut;
+	int at;
+
+	apps_who(g->apps, &s->app, &who);
+	at = known ? still_admitted(g, &b, names, n, &who, why) : -1;
+	cut = policy_changed_for(g, s, at, at < 0 ? why : "");
+
+	if (cut)
+		note_ended(ended, s->id, s->name, &s->dst, why);
+	return cut;
+}
+
+/* First those who wait: the end of another may let one of them go on, by the new policy then. */
+uint32_t flow_policy_changed(struct gate *g, const struct policy_set *old, json_t *ended)
 {
 	struct policy_resolved *names = NULL;
 	size_t n = 0;
 	uint32_t cut = 0;
 	bool known = !names_resolved(&g->now.names, g->now.policy, &names, &n);
 
-	for (uint32_t i = 0; i < g->sessions.n; i++) {
-		struct session *s = g->sessions.slot[i];
-		int at = known ? still_admitted(g, old, s, names, n) : -1;
+	for (int waiting = 1; waiting >= 0; waiting--) {
+		for (uint32_t i = 0; i < g->sessions.n; i++) {
+			struct session *s = g->sessions.slot[i];
 
-		switch (s->state) {
-		case SESSION_CONNECTING:
-			if (at < 0)
-				end(g, s, "policy.changed", "", NULL);
-			break;
-		case SESSION_APPRAISING:
-		case SESSION_HANDOVER:
-			end(g, s, "policy.changed", "", NULL);
-			break;
-		case SESSION_LIVE:
-			if (at < 0) {
-				end(g, s, "policy.withdrawn", "", s->verdict);
-				cut++;
-			}
-			break;
-		case SESSION_CLOSING:
-		case SESSION_FREE:
-			break;
+			if (s->generation != g->now.generation &&
+			    (!waiting || s->state == SESSION_WAITING))
+				cut += look_again(g, old, s, names, n, known, ended);
 		}
-		if (at >= 0 && s->state != SESSION_CLOSING) {
-			s->destination = (uint32_t)at;
-			s->generation = g->now.generation;
-			s->ledger = (uint32_t)g->now.policy->destination[at].ledger;
-		}
+		if (waiting)
+			leases_policy_changed(g, names, n, known);
 	}
-	cut += tails_policy_changed(g, names, n, known);
+	cut += tails_policy_changed(g, names, n, known, ended);
 	free(names);
 	return cut;
 }
 
-static bool is_doomed(void *ctx, const uint8_t dst[static 16], uint16_t port, uint64_t cookie)
+static bool is_doomed(void *ctx, const struct sockdiag_socket *sock)
 {
 	const struct gate *g = ctx;
 
-	(void)dst, (void)port;
 	for (uint32_t i = 0; i < g->sessions.n; i++) {
-		if (g->sessions.slot[i]->doomed && g->sessions.slot[i]->cookie == cookie)
+		if (g->sessions.slot[i]->doomed && g->sessions.slot[i]->cookie == sock->cookie)
 			return true;
 	}
 	return false;
 }
 
+static void spare_those_in(struct gate *g, uint64_t netns)
+{
+	for (uint32_t i = 0; i < g->sessions.n; i++) {
+		if (g->sessions.slot[i]->app.netns == netns)
+			g->sessions.slot[i]->doomed = false;
+	}
+}
+
 /*
  * gate keeps no descriptor of an upstream socket: whoever holds one can ask the kernel for the
  * session's keys, and the keys live until the last one is closed. So they are found by cookie, all
- * that were cut in one turn of the loop by one walk over the kernel's sockets.
+ * that were cut in one turn of the loop by one walk over the sockets of their namespace.
  */
 void flow_destroy(struct gate *g)
 {
-	const struct sockdiag_match m = {is_doomed, g};
+	const struct sockdiag_match m = {.fn = is_doomed, .ctx = g};
 
 	if (!g->doomed)
 		return;
-	(void)sockdiag_sweep(&m);
 	g->doomed = false;
-	for (uint32_t i = 0; i < g->sessions.n; i++)
-		g->sessions.slot[i]->doomed = false;
+	for (uint32_t i = 0; i < g->sessions.n; i++) {
+		const struct session *s = g->sessions.slot[i];
+
+		if (!s->doomed)
+			continue;
+		(void)spaces_sweep(g, s->app.netns, &m);
+		spare_those_in(g, s->app.netns);
+	}
 }
 
 bool flow_owns(const struct gate *g, uint64_t cookie)
@@ -938,8 +1259,11 @@ bool flow_owns(const struct gate *g, uint64_t cookie)
 
 void flow_stop(struct gate *g)
 {
-	for (uint32_t i = 0; i < g->sessions.n; i++)
+	for (uint32_t i = 0; i < g->sessions.n; i++) {
 		kernel_cut(g, g->sessions.slot[i]);
+		(void)upcall_done(g, g->sessions.slot[i], EACCES);
+	}
 	session_free_all(&g->sessions);
+	leases_stop(g);
 	probe_stop(g);
 }

@@ -131,14 +131,19 @@ static void sources_of_policy(struct gate *g)
 
 /* ------------------------------------------------------------------------ outcome */
 
+int64_t follow_backoff(int64_t refresh, uint32_t failures)
+{
+	int64_t wait = refresh;
+
+	for (uint32_t i = 1; i < failures && wait < BACKOFF_MAX_S; i++)
+		wait *= 2;
+	return failures > 1 && wait > BACKOFF_MAX_S ? BACKOFF_MAX_S : wait;
+}
+
 static void plan(struct gate *g, struct source *s, int64_t at_least)
 {
-	int64_t wait = g->now.policy->ledger[s->ledger].refresh;
+	int64_t wait = follow_backoff(g->now.policy->ledger[s->ledger].refresh, s->failures);
 
-	for (uint32_t i = 1; i < s->failures && wait < BACKOFF_MAX_S; i++)
-		wait *= 2;
-	if (s->failures > 1 && wait > BACKOFF_MAX_S)
-		wait = BACKOFF_MAX_S;
 	if (wait < at_least)
 		wait = at_least;
 	s->next_ns = gate_boot_ns() + (uint64_t)wait * SECOND_NS;
@@ -323,6 +328,19 @@ static json_t *source_status(const struct source *s)
 	                 json_boolean(!s->code[0] && s->ok_at), "code", s->code, "detail",
 	                 audit_text(s->detail, sizeof(s->detail)), "tried_at",
 	                 (json_int_t)s->tried_at, "ok_at", (json_int_t)s->ok_at, "next_try", next);
+}
+
+const char *follow_code(const struct gate *g, const char *origin)
+{
+	const struct follow *f = g->follow;
+
+	for (uint32_t i = 0; f && f->generation == g->now.generation && i < f->n; i++) {
+		const struct source *s = &f->v[i];
+
+		if (!s->witness[0] && !strcmp(s->origin, origin))
+			return s->code[0] || s->ok_at ? s->code : NULL;
+	}
+	return NULL;
 }
 
 json_t *follow_status(const struct gate *g, uint32_t ledger)

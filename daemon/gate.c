@@ -27,7 +27,9 @@
 #include <unistd.h>
 #include "core/secret.h"
 #include "core/version.h"
+#include "daemon/arm.h"
 #include "daemon/log.h"
+#include "daemon/netns.h"
 #include "daemon/role.h"
 
 uint64_t gate_boot_ns(void)
@@ -60,8 +62,9 @@ void gate_fatal(struct gate *g, const char *fmt, ...)
 
 static bool is_question(enum gate_role role, enum msg_type type)
 {
-	return role == ROLE_VERIFY && (type == MSG_APPRAISE || type == MSG_POLICY ||
-	                               type == MSG_ADVANCE || type == MSG_COLLATERAL);
+	return role == ROLE_VERIFY &&
+	       (type == MSG_APPRAISE || type == MSG_POLICY || type == MSG_ADVANCE ||
+	        type == MSG_COLLATERAL || type == MSG_WATCH || type == MSG_RECHECK);
 }
 
 int gate_send(struct gate *g, enum gate_role role, enum msg_type type, uint64_t session,
@@ -81,6 +84,17 @@ int gate_send(struct gate *g, enum gate_role role, enum msg_type type, uint64_t 
 
 /* -------------------------------------------------------------------- start */
 
+void gate_print_issues(const struct policy_issues *issues, bool warnings)
+{
+	for (uint32_t i = 0; i < issues->n; i++) {
+		const struct policy_issue *is = &issues->v[i];
+
+		if (is->error || warnings)
+			fprintf(stderr, "%s:%u: %s: %s\n", is->where.file, is->where.line,
+			        is->error ? "error" : "warning", is->text);
+	}
+}
+
 static int check_to(const struct bundle_paths *paths, bool quiet)
 {
 	struct policy_issues *issues = calloc(1, sizeof(*issues));
@@ -88,12 +102,8 @@ static int check_to(const struct bundle_paths *paths, bool quiet)
 	struct bundle b = {0};
 	int ret = issues ? bundle_load(paths, gate_now(), &b, &p, issues) : -ENOMEM;
 
-	for (uint32_t i = 0; issues && i < issues->n && (ret || !quiet); i++) {
-		const struct policy_issue *is = &issues->v[i];
-
-		fprintf(stderr, "%s:%u: %s: %s\n", is->where.file, is->where.line,
-		        is->error ? "error" : "warning", is->text);
-	}
+	if (issues && (ret || !quiet))
+		gate_print_issues(issues, true);
 	if (ret && ret != -EINVAL)
 		fprintf(stderr, "keygated: %s\n", strerror(-ret));
 	policy_free(p);
@@ -112,19 +122,18 @@ static int make_dir(const char *path, mode_t mode)
 	return mkdir(path, mode) && errno != EEXIST ? -errno : 0;
 }
 
-/* One keygated a run directory. */
-static int take_lock(struct gate *g)
+int gate_lock(const char *run_dir, int *lock)
 {
 	char path[PATH_MAX];
-	int ret = make_dir(g->opt->run_dir, 0755);
+	int ret = make_dir(run_dir, 0755);
 
 	if (ret)
 		return ret;
-	snprintf(path, sizeof(path), "%s/keygated.lock", g->opt->run_dir);
-	g->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (g->lock < 0)
+	snprintf(path, sizeof(path), "%s/keygated.lock", run_dir);
+	*lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (*lock < 0)
 		return -errno;
-	return flock(g->lock, LOCK_EX | LOCK_NB) ? -errno : 0;
+	return flock(*lock, LOCK_EX | LOCK_NB) ? -errno : 0;
 }
 
 static int open_state(struct gate *g)
@@ -146,6 +155,7 @@ static int open_state(struct gate *g)
 	if (ret)
 		gate_fatal(g, "%s: %s", path, strerror(-ret));
 	snprintf(g->names_path, sizeof(g->names_path), "%s/names.json", g->opt->state_dir);
+	snprintf(g->kept_path, sizeof(g->kept_path), "%s/" ARM_KEPT, g->opt->state_dir);
 	snprintf(g->control_path, sizeof(g->control_path), "%s/control.sock", g->opt->run_dir);
 	return ret;
 }
@@ -180,32 +190,20 @@ static int open_kernel(struct gate *g)
 		return -errno;
 	g->epoch = (epoch & 0x7fffff) | 1;
 	ret = intercept_open(&g->ic, &g->watch, &step);
-	if (ret)
+	if (ret) {
 		gate_fatal(g, "the kernel programs can't be put in place: %s: %s", step,
 		           strerror(-ret));
+		return ret;
+	}
+	/* What sockets have kept under a predecessor's policy must not be taken for ours. */
+	g->now.generation = intercept_generation(g->ic);
+	ret = apps_open(&g->apps);
+	if (ret)
+		gate_fatal(g, "files can't be watched: %s", strerror(-ret));
 	return ret;
 }
 
 /* ---------------------------------------------------------------- listeners */
-
-static int bound(int family)
-{
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-	const int on = 1;
-	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int ret = fd < 0 ? -errno : 0;
-
-	if (!ret && family == AF_INET6 &&
-	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)))
-		ret = -errno;
-	if (!ret && (family == AF_INET ? bind(fd, (struct sockaddr *)&in, sizeof(in))
-	                               : bind(fd, (struct sockaddr *)&in6, sizeof(in6))))
-		ret = -errno;
-	if (ret && fd >= 0)
-		close(fd);
-	return ret ? ret : fd;
-}
 
 static int port_of(int fd, uint16_t *port)
 {
@@ -225,7 +223,7 @@ static int port_of(int fd, uint16_t *port)
 /* Marked before it can accept: nobody else's listener is ever redirected to. */
 static int open_listener(struct gate *g, int at, int family)
 {
-	int fd = bound(family);
+	int fd = netns_bound(family, 0, false);
 	int ret = fd < 0 ? fd : port_of(fd, &g->port[at]);
 
 	if (!ret)
@@ -298,6 +296,10 @@ void gate_from_verify(struct gate *g, const struct msg_head *head, int fd)
 		gate_fatal(g, "verify answered what it was not asked");
 		return;
 	}
+	if (head->type == MSG_SHOWN) { /* its answer comes next */
+		recheck_shown(g, head->session, &g->in->shown, fd);
+		return;
+	}
 	g->asked--;
 	g->asked_ns = gate_boot_ns();
 	if (head->type == MSG_VERDICT && head->session)
@@ -308,6 +310,10 @@ void gate_from_verify(struct gate *g, const struct msg_head *head, int fd)
 		reload_policy_done(g, &g->in->policy_done);
 	else if (head->type == MSG_COLLATERAL_DONE)
 		collateral_checked(g, head->session, &g->in->collateral_done);
+	else if (head->type == MSG_WATCHED)
+		watch_judged(g, head->session, &g->in->watched);
+	else if (head->type == MSG_RECHECKED)
+		recheck_done(g, &g->in->rechecked);
 	else
 		gate_fatal(g, "verify sent message %u", head->type);
 }
@@ -330,6 +336,8 @@ static void from_fetch(struct gate *g, const struct msg_head *head, int fd)
 		heads_consistent(g, head->session, &g->in->consistent);
 	else if (head->type == MSG_PROVED)
 		proofs_proved(g, head->session, &g->in->proved);
+	else if (head->type == MSG_TAILED)
+		watch_tailed(g, head->session, &g->in->tailed, fd);
 	else if (head->type == MSG_FETCHED && follow_asked(g, head->session))
 		follow_fetched(g, &g->in->fetched, fd);
 	else if (head->type == MSG_FETCHED)
@@ -348,10 +356,13 @@ static void take_message(struct gate *g, enum gate_role role)
 	int fd = -1;
 	int ret = msg_recv(g->role[role].sock, &head, g->in, sizeof(*g->in), &fd);
 
-	if (!ret)
-		from[role](g, &head, fd);
-	else if (ret != -EAGAIN)
+	if (!ret) {
+		pulse_heard(g, role, head.type == MSG_PONG);
+		if (head.type != MSG_PONG)
+			from[role](g, &head, fd);
+	} else if (ret != -EAGAIN) {
 		gate_fatal(g, "%s is gone: %s", g->role[role].name, strerror(-ret));
+	}
 	if (fd >= 0)
 		close(fd);
 	secret_wipe(g->in, sizeof(*g->in));
@@ -417,11 +428,15 @@ static void tick(struct gate *g)
 	collateral_tick(g);
 	follow_tick(g);
 	proofs_tick(g);
+	watch_tick(g);
+	pulse_tick(g, pulse_now());
+	recheck_tick(g);
+	spaces_tick(g);
 }
 
 static void loop(struct gate *g)
 {
-	enum { SIGNALS = ROLES, EVENTS, FIXED };
+	enum { SIGNALS = ROLES, EVENTS, MOUNTS, UPCALLS, APPS, FIXED };
 	struct pollfd p[FIXED + CONTROL_POLL_MAX];
 
 	while (!g->stop) {
@@ -431,6 +446,9 @@ static void loop(struct gate *g)
 			p[i] = (struct pollfd){.fd = g->role[i].sock, .events = POLLIN};
 		p[SIGNALS] = (struct pollfd){.fd = g->signals, .events = POLLIN};
 		p[EVENTS] = (struct pollfd){.fd = intercept_event_fd(g->ic), .events = POLLIN};
+		p[MOUNTS] = (struct pollfd){.fd = spaces_fd(g), .events = POLLPRI};
+		p[UPCALLS] = (struct pollfd){.fd = upcall_fd(g), .events = POLLIN};
+		p[APPS] = (struct pollfd){.fd = apps_fd(g->apps), .events = POLLIN};
 		if (poll(p, FIXED + n, TICK_MS) < 0 && errno != EINTR) {
 			gate_fatal(g, "poll: %s", strerror(errno));
 			return;
@@ -438,12 +456,20 @@ static void loop(struct gate *g)
 		/* First what ends sessions, then what makes them go on. */
 		if (p[SIGNALS].revents)
 			take_signal(g);
-		if (p[EVENTS].revents)
+		if (p[APPS].revents)
+			reload_apps(g);
+		if (p[EVENTS].revents) {
 			(void)intercept_events(g->ic, flow_event, g);
+			spaces_events_end(g);
+		}
+		if (p[MOUNTS].revents)
+			spaces_mounts(g);
 		for (size_t i = 0; i < ROLES && !g->stop; i++) {
 			if (p[i].revents)
 				take_message(g, (enum gate_role)i);
 		}
+		if (p[UPCALLS].revents && !g->stop)
+			upcall_handle(g);
 		/* n is 0 when the socket was made in this very turn. */
 		if (n && !g->stop)
 			control_handle(g->control, p + FIXED, n);
@@ -510,7 +536,7 @@ static int start(struct gate *g)
 
 	if (!ret)
 		ret = open_signals(g);
-	if (!ret && (ret = take_lock(g)))
+	if (!ret && (ret = gate_lock(g->opt->run_dir, &g->lock)))
 		gate_fatal(g, "%s: %s", g->opt->run_dir,
 		           ret == -EWOULDBLOCK ? "another keygated runs" : strerror(-ret));
 	if (!ret)
@@ -522,15 +548,23 @@ static int start(struct gate *g)
 	if (!ret)
 		ret = proofs_open(g);
 	if (!ret)
+		ret = watch_open(g);
+	if (!ret)
+		ret = pulse_open(g);
+	if (!ret)
 		ret = test_kernel(g);
 	if (!ret)
 		ret = open_kernel(g);
+	if (!ret)
+		ret = upcall_open(g);
 	if (!ret)
 		ret = open_listeners(g);
 	if (!ret)
 		ret = start_roles(g);
 	if (!ret)
 		ret = brief_roles(g);
+	if (!ret)
+		ret = spaces_open(g);
 	if (!ret) {
 		recall_names(g);
 		ret = reload_begin(g, 0, &error);
@@ -568,10 +602,12 @@ static void end_roles(struct gate *g)
 /* Pins stay: what was gated is refused from now on. */
 static void stop(struct gate *g)
 {
+	pulse_stopping(g);
 	control_close(g->control);
 	g->control = NULL;
 	if (g->ic)
 		flow_stop(g);
+	upcall_close(g);
 	end_roles(g);
 	policy_set_free(&g->now);
 	policy_set_free(&g->coming.set);
@@ -581,9 +617,14 @@ static void stop(struct gate *g)
 	json_decref(g->last_error);
 	free(g->resolving);
 	free(g->head.note);
+	shown_drop(g->rechecking);
 	collateral_close(g);
 	follow_close(g);
 	proofs_close(g);
+	watch_close(g);
+	pulse_close(g);
+	spaces_close(g);
+	apps_close(g->apps);
 	for (int i = 0; i < 2; i++) {
 		if (g->listener[i] >= 0)
 			close(g->listener[i]);
@@ -611,7 +652,8 @@ int gate_run(const struct gate_options *opt)
 	g->started_at = gate_now();
 	g->last = json_object();
 	g->in = secret_alloc(sizeof(*g->in));
-	ret = g->last && g->in ? start(g) : -ENOMEM;
+	g->connect = secret_alloc(sizeof(*g->connect));
+	ret = g->last && g->in && g->connect ? start(g) : -ENOMEM;
 	if (!ret)
 		loop(g);
 	else if (!g->failed)
@@ -619,6 +661,7 @@ int gate_run(const struct gate_options *opt)
 	failed = g->failed;
 	stop(g);
 	secret_free(g->in, sizeof(*g->in));
+	secret_free(g->connect, sizeof(*g->connect));
 	free(g);
 	return failed;
 }

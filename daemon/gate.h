@@ -5,11 +5,16 @@
  *   gate.c     start, loop, stop
  *   reload.c   policies: load, put in force, names, old sockets
  *   flow.c     sessions: what relay and verify say, deadlines, cuts
+ *   leases.c   leases: who leads, waits or offers one; their keys, and what ends them
  *   heads.c    ledger heads: save, prove, forks
  *   follow.c   what logs and witnesses serve: fetch, compare
+ *   recheck.c  live sessions under newer collateral
  *   proofs.c   proofs for destinations that staple none
+ *   watch.c    entries of logs: fetch, have judged, alert
  *   collateral.c   what vendors serve: fetch, keep, refresh
+ *   upcall.c   the kernel's own connections, which ask for their handshake
  *   probe.c    sockets for the administrator's probes
+ *   spaces.c   network namespaces beside keygated's own
  *   view.c     the sessions, as the kernel sees them
  *   record.c   the RECORD of a session's answer
  *   verbs.c, verbs_ledger.c   what the control socket's verbs do
@@ -28,10 +33,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "daemon/apps.h"
 #include "daemon/audit.h"
 #include "daemon/bundle.h"
 #include "daemon/control.h"
 #include "daemon/intercept.h"
+#include "daemon/lease.h"
 #include "daemon/msg.h"
 #include "daemon/names.h"
 #include "daemon/selftest.h"
@@ -48,6 +55,10 @@ enum {
 	VERIFY_MS = 10000,
 	VERIFY_HUNG_MS = 30000, /* on one question; then verify will not answer any more */
 	HANDOVER_MS = 10000,
+	/* Of one that waits for another to be attested, as long as that may take; or for its turn,
+	 * since somebody's turn came. */
+	WAITING_MS = HANDSHAKE_MS + VERIFY_MS + HANDOVER_MS + 2 * SLACK_MS,
+	LEASE_ABREAST = 64, /* sessions that connect with one lease at once */
 	CLOSING_MS = 30000,
 	/* Of one key; the next comes long before the limit, since the peer needs time for its own.
 	 */
@@ -60,10 +71,12 @@ enum {
 	INTENT_MAX_S = 60,
 	SWEEP_EVERY_MS = 10000,
 	NAMES_EVERY_S = 60,
+	APPS_EVERY_S = 10, /* executables, beside what their directories tell */
 	NAMES_RETRY_S = 2, /* those without an answer: at boot, the network comes late */
 	NAMES_WAIT_S = 10, /* for the first answers for new names, before a policy goes in force */
 	HEAD_RETRY_S = 60,
-	AHEAD_MAX = 32, /* heads that wait for a proof, with their notes */
+	SPACES_MAX = 512, /* network namespaces that are served at a time, beside its own */
+	AHEAD_MAX = 32,   /* heads that wait for a proof, with their notes */
 };
 
 enum gate_role { ROLE_RELAY = 0, ROLE_VERIFY, ROLE_FETCH, ROLES };
@@ -91,6 +104,7 @@ struct policy_set {
 	struct names names;
 	struct policy_issues *issues; /* owned: warnings */
 	uint8_t (*digest)[32];        /* owned: of each destination's requirement */
+	uint32_t *by_name;            /* owned: the destinations, sorted by name */
 	uint32_t generation;
 	uint32_t prefixes;
 	int names_err; /* why the kernel's table lacks what the names have; 0: it doesn't */
@@ -163,6 +177,7 @@ struct probe {
 
 struct gate_counters {
 	uint64_t accepted, released, refused, closed, revoked, lease_over;
+	uint64_t appraised, resumed; /* by evidence; by a lease */
 };
 
 /* Who waits for the sessions' round; all get the same answer. */
@@ -179,6 +194,7 @@ struct gate {
 	struct control *control; /* NULL until the first policy is in force */
 	char control_path[PATH_MAX];
 	char names_path[PATH_MAX];
+	char kept_path[PATH_MAX]; /* arm.h's */
 	struct intercept *ic;
 	bool watch; /* of the keyring */
 	struct keyring keyring;
@@ -199,6 +215,8 @@ struct gate {
 	json_t *last_error; /* of a refused reload; NULL */
 
 	struct session_table sessions;
+	struct lease_table leases;
+	bool letting_go_on;                  /* those who wait for a lease, or their turn */
 	bool doomed;                         /* one of them at least is */
 	uint64_t epoch;                      /* upper bits of the kernel's session ids */
 	struct lingering linger[LINGER_MAX]; /* a ring, oldest first */
@@ -216,9 +234,16 @@ struct gate {
 	uint64_t requests; /* to fetch; the last number used */
 	struct pending_head head;
 	struct ahead_head ahead[AHEAD_MAX];
+	struct shown *rechecking;      /* held; what verify is asked about; NULL: nothing */
 	struct collateral *collateral; /* owned; NULL: none is fetched */
 	struct follow *follow;         /* owned; NULL: no ledger is followed */
 	struct proofs *proofs;         /* owned; NULL: none is looked for */
+	struct pulse *pulse;           /* owned; NULL: nobody is asked, nobody told */
+	struct upcall *upcall;         /* owned; NULL: the kernel is not answered */
+	struct watcher *watcher;       /* owned; NULL: no log's entries are read */
+	struct spaces *spaces;         /* owned; NULL: only this network namespace is there */
+	struct apps *apps;             /* owned */
+	uint64_t apps_next_ns;
 
 	json_t *record[CONTROL_RECORDS_MAX]; /* a ring */
 	uint64_t records;
@@ -228,7 +253,8 @@ struct gate {
 	uint64_t event_second;
 	uint32_t events, suppressed;
 
-	union msg_any *in; /* secret memory: RELEASE passes through it */
+	union msg_any *in;           /* secret memory: RELEASE passes through it */
+	struct msg_connect *connect; /* the same: CONNECT is made in it */
 };
 
 /* gate.c */
@@ -236,6 +262,13 @@ struct gate {
 int gate_run(const struct gate_options *opt);
 /* Parses the files and says on standard error what is wrong with them. 0 or 1. */
 int gate_check(const struct bundle_paths *paths);
+/* As they are printed there. */
+void gate_print_issues(const struct policy_issues *issues, bool warnings);
+/*
+ * One keygated a run directory. -EWOULDBLOCK: another one has it; -errno. *lock is open then or
+ * not, and the caller's.
+ */
+int gate_lock(const char *run_dir, int *lock);
 /* The first policy is in force: from now on keygated answers. 0 or -errno. */
 int gate_ready(struct gate *g);
 uint64_t gate_boot_ns(void);
@@ -255,8 +288,14 @@ void gate_watch_verify(struct gate *g);
 int reload_begin(struct gate *g, uint64_t client, json_t **error);
 void reload_policy_done(struct gate *g, const struct msg_policy_done *m);
 void reload_resolved(struct gate *g, uint64_t request, const struct msg_resolved *m);
+/* Takes up what the kernel learned from answers that applications got. */
+void reload_learned(struct gate *g);
+/* Looks whether executables that the policy names are other files now. */
+void reload_apps(struct gate *g);
 void reload_tick(struct gate *g);
 void policy_set_free(struct policy_set *s);
+/* Its digests and names, of its policy. 0 or -ENOMEM. */
+int policy_set_index(struct policy_set *s);
 /* change.c: SHA-256 over everything that a destination's requirement is made of. */
 int policy_set_digest(const struct policy *p, uint32_t destination, uint8_t out[static 32]);
 
@@ -271,10 +310,21 @@ void flow_event(void *ctx, const struct gate_event *e);
  */
 int flow_socket(struct gate *g, uint64_t kernel_id, const struct gate_intent *to, uint64_t end_ns,
                 uint64_t *cookie, int *out);
+/* Does the policy in force have the kernel's own connections to there ask for their handshake? */
+bool flow_kernel_tls(const struct gate *g, const struct gate_intent *to);
 void flow_sockaddr(const struct gate_intent *to, struct sockaddr_storage *out);
-/* After a policy came into force in place of old: remaps, cuts. How many that had a key were cut.
+/* Sends CONNECT, with the offer that stands in g->connect. */
+void flow_connect(struct gate *g, struct session *s);
+/* Before it has a socket. v, or NULL: by which it is refused. */
+void flow_refuse(struct gate *g, struct session *s, const char *code, const char *detail,
+                 const struct verdict *v);
+/* It is neither connected nor refused yet. */
+void flow_wait(struct gate *g, struct session *s);
+/*
+ * After a policy came into force in place of old: remaps, cuts. How many that had a key were cut;
+ * each is in ended as {"id", "destination", "peer", "why"}, if it is there and has room.
  */
-uint32_t flow_policy_changed(struct gate *g, const struct policy_set *old);
+uint32_t flow_policy_changed(struct gate *g, const struct policy_set *old, json_t *ended);
 void flow_cut(struct gate *g, struct session *s, const char *code, const char *detail);
 /*
  * The same for those that ended well and whose last bytes are under way: for session id, or with
@@ -288,6 +338,20 @@ void flow_cut_tail(struct gate *g, struct lingering *l, const char *code, const 
 void flow_destroy(struct gate *g);
 /* For the sweep of old sockets: is this one of ours? */
 bool flow_owns(const struct gate *g, uint64_t cookie);
+/*
+ * The destination that a block became in the policy in force; -1 when there is none that is alike,
+ * or another comes first. who NULL: whoever it was for; then only what is for every application
+ * comes first for sure. *other: -1 before; of the block of that name, or else the first, what is
+ * there in its place.
+ */
+struct flow_block {
+	const uint8_t *dst;
+	uint16_t port;
+	const char *name;
+	const uint8_t *digest;
+};
+int flow_same_destination(const struct gate *g, const struct policy_resolved *names, size_t n,
+                          const struct flow_block *b, const struct policy_who *who, int *other);
 void flow_stop(struct gate *g);
 /* False is fatal: relay handed in a socket that gate did not make for this session. */
 bool flow_is_its_socket(struct gate *g, const struct session *s, int fd);
@@ -295,9 +359,44 @@ const char *flow_suite_name(uint16_t suite);
 /* Counts one of audit.h's cheap events; true when this second's share is spent. */
 bool flow_over_limit(struct gate *g);
 
+/* leases.c */
+/* For a session that may connect now: has it connect, with a lease or without, or wait. */
+void leases_begin(struct gate *g, struct session *s);
+/* The code that refuses a session which rests on a lease, or is about to; NULL. */
+const char *leases_refuse(struct gate *g, const struct session *s);
+/* The peer did not take up what was offered. */
+void leases_unknown(struct gate *g, struct session *s);
+/* The evidence that it showed is no good: what an earlier one got there does not count any more. */
+void leases_refused(struct gate *g, const struct session *s);
+/* It is live, and may have brought a lease: takes it over, and lets go on who waits for it. */
+void leases_live(struct gate *g, struct session *s, const struct attest_lease *secret);
+/*
+ * It ended, or is closed, before that, by this verdict (or NULL): if it led, another does, or all
+ * who wait end like it.
+ */
+void leases_failed(struct gate *g, const struct session *s, const char *code, const char *detail,
+                   const struct verdict *v);
+/* Ends one. why is a word of docs/json.md: over, revoked, ... */
+void leases_end(struct gate *g, struct lease *l, const char *why);
+/* What the verdicts rest on is not the newest any more. */
+void leases_end_all(struct gate *g, const char *why);
+/* For an administrator: that of this session, or (0) all to the destination of this name. */
+uint32_t leases_revoke(struct gate *g, uint64_t session, const char *name);
+/* After a policy came into force; before what else becomes of the sessions. */
+void leases_policy_changed(struct gate *g, const struct policy_resolved *names, size_t n,
+                           bool known);
+void leases_tick(struct gate *g);
+void leases_address(const struct lease *l, struct sockaddr_storage *out);
+void leases_stop(struct gate *g);
+/* The verb's answer. */
+json_t *leases_status(struct gate *g);
+
 /* view.c */
+const char *view_key_state(enum keyring_state s);
 /* The verb: the answer, or NULL when it comes later. */
 json_t *view_sessions(struct gate *g, uint64_t client, json_t *request);
+/* Has relay show the socket of a live session. */
+void view_ask(struct gate *g, struct session *s);
 void view_looked(struct gate *g, struct session *s, const struct msg_looked *m, int fd);
 void view_tick(struct gate *g);
 /* By what was last seen of it. */
@@ -327,6 +426,8 @@ bool heads_look(struct gate *g, uint32_t ledger, uint8_t *note, size_t n, const 
 int heads_forget(struct gate *g, const char *origin, char path[static PATH_MAX]);
 /* Where the tiles of a log are; "" if nobody said. */
 const char *heads_url(const struct policy_ledger *l, const char *origin);
+/* What tiles failed for: err is as struct msg_consistent says. */
+const char *heads_code_of(int32_t err, const char **what);
 void heads_consistent(struct gate *g, uint64_t request, const struct msg_consistent *m);
 void heads_advanced(struct gate *g, const struct msg_verdict *m, int fd);
 int heads_tell_verify(struct gate *g);
@@ -342,6 +443,10 @@ void follow_fetched(struct gate *g, const struct msg_fetched *m, int fd);
 void follow_done(struct gate *g, uint32_t source, const char *code, const char *detail);
 /* Of a ledger of the policy in force: [{"origin", "witness", "url", "ok", "code", ...}] */
 json_t *follow_status(const struct gate *g, uint32_t ledger);
+/* What the log's own head was last: "" is well, NULL not known yet. */
+const char *follow_code(const struct gate *g, const char *origin);
+/* Seconds to the next attempt, after so many failures in a row. */
+int64_t follow_backoff(int64_t refresh, uint32_t failures);
 
 /* proofs.c */
 /* 0 or -ENOMEM; before that and in tests without it, the others do nothing. */
@@ -350,6 +455,53 @@ void proofs_close(struct gate *g);
 void proofs_tick(struct gate *g);
 void proofs_proved(struct gate *g, uint64_t request, const struct msg_proved *m);
 
+/* pulse.c */
+/* 0 or -ENOMEM; before that and in tests without it, the others do nothing. */
+int pulse_open(struct gate *g);
+void pulse_close(struct gate *g);
+/* For the service manager: the policy in force is served, an attempt at another one or not. */
+void pulse_ready(struct gate *g);
+void pulse_reloading(struct gate *g);
+void pulse_stopping(struct gate *g);
+/* A role said something; pong: that it is alive, which is fatal where it was not asked. */
+void pulse_heard(struct gate *g, enum gate_role role, bool pong);
+/* Of CLOCK_MONOTONIC. A role that hangs is fatal. */
+uint64_t pulse_now(void);
+void pulse_tick(struct gate *g, uint64_t now);
+
+/* watch.c */
+/* 0 or -ENOMEM; before that and in tests without it, the others do nothing. */
+int watch_open(struct gate *g);
+void watch_close(struct gate *g);
+void watch_tick(struct gate *g);
+void watch_tailed(struct gate *g, uint64_t request, const struct msg_tailed *m, int fd);
+void watch_judged(struct gate *g, uint64_t request, const struct msg_watched *m);
+/* The head of this log was forgotten, with how far its entries were read. */
+void watch_forget(struct gate *g, const char *origin);
+/* [{"ledger", "origin", "size", "head", "ok", "code", ..., "alerts"}] of the policy in force. */
+json_t *watch_status(struct gate *g);
+
+/* upcall.c */
+/* After intercept_open. 0 or -ENOMEM; before that and in tests without it, the others do nothing.
+ */
+int upcall_open(struct gate *g);
+void upcall_close(struct gate *g);
+/* Does the kernel's half of it make sense under this policy, on this kernel? */
+bool upcall_wanted(const struct gate *g, const struct policy *p);
+/* The policy in force is another one: whether keygated is the agent follows it. */
+void upcall_policy(struct gate *g);
+/* "unavailable": this kernel asks nobody; "off": the policy does not ask for it; "on". */
+const char *upcall_status(const struct gate *g);
+int upcall_fd(const struct gate *g); /* to poll; -1 */
+void upcall_handle(struct gate *g);
+void upcall_tick(struct gate *g);
+/* Makes s the session of the request of this number. 0; -ENOENT: there is none (any more). */
+int upcall_take(struct gate *g, struct session *s, uint64_t number);
+/* Tells the kernel, if it still waits: error 0 or an errno. 0 or -errno. */
+int upcall_done(struct gate *g, struct session *s, int error);
+/* Of a session of the kernel's: how many records it has carried is known now. */
+void upcall_looked(struct gate *g, struct session *s);
+
 /* probe.c */
 /* The answer to the verb; the socket, if any, was passed on to the client. */
 json_t *probe_open(struct gate *g, uint64_t client, const uint8_t addr[static 16], uint16_t port);
@@ -357,10 +509,45 @@ void probe_tick(struct gate *g);
 bool probe_owns(const struct gate *g, uint64_t cookie);
 void probe_stop(struct gate *g);
 
+/* spaces.c */
+/*
+ * When relay can be given listeners. 0 or -ENOMEM; before that and in tests without it there is
+ * but keygated's own namespace. Where setns is refused it is the only one that is served.
+ */
+int spaces_open(struct gate *g);
+void spaces_close(struct gate *g);
+/* To poll for POLLPRI: the table of mounts has changed; and what is done then. -1: nothing. */
+int spaces_fd(const struct gate *g);
+void spaces_mounts(struct gate *g);
+/* One event; and that all that were there are done with. */
+void spaces_event(struct gate *g, const struct gate_event *e);
+void spaces_events_end(struct gate *g);
+void spaces_tick(struct gate *g);
+/* The cookie of keygated's own; 0: it is not known. */
+uint64_t spaces_home(const struct gate *g);
+/*
+ * Until spaces_leave, which is to come before anything else, gate is in the namespace of this
+ * cookie (0: its own). -ENONET: it is not served; -errno. After an error gate is where it was.
+ */
+int spaces_enter(struct gate *g, uint64_t netns);
+void spaces_leave(struct gate *g);
+/* sockdiag_sweep there; and in all that are served, keygated's own among them. */
+int spaces_sweep(struct gate *g, uint64_t netns, const struct sockdiag_match *m);
+int spaces_sweep_all(struct gate *g, const struct sockdiag_match *m);
+/*
+ * {"served", "unserved", "capacity", "watch", "off", "known": [{"inode", "cookie", "owner",
+ * "served", "reason"}]}
+ */
+json_t *spaces_status(const struct gate *g);
+
 /* collateral.c */
 /* 0 or -errno; before that and in tests without it, the others do nothing. */
 int collateral_open(struct gate *g);
 void collateral_close(struct gate *g);
+/* Is there anybody to ask? */
+bool collateral_has_source(const struct gate *g);
+/* One of these is being fetched, or will be in this turn or the next. */
+bool collateral_coming(struct gate *g, const struct policy_wants *w);
 /* verify looked for these in vain. */
 void collateral_wanted(struct gate *g, const struct policy_wants *w);
 void collateral_fetched(struct gate *g, uint64_t request, const struct msg_fetched *m, int fd);
@@ -368,6 +555,14 @@ void collateral_checked(struct gate *g, uint64_t request, const struct msg_colla
 void collateral_tick(struct gate *g);
 /* [{"vendor", "url", "pieces", "missing", "last_error"}] */
 json_t *collateral_status(const struct gate *g);
+
+/* recheck.c */
+/* Before its verdict. */
+void recheck_shown(struct gate *g, uint64_t id, const struct msg_shown *m, int fd);
+/* There is newer collateral of this vendor; VENDOR_NONE: of anybody. */
+void recheck_news(struct gate *g, enum collateral_vendor vendor);
+void recheck_done(struct gate *g, const struct msg_rechecked *m);
+void recheck_tick(struct gate *g);
 
 /* record.c */
 json_t *record_app(const struct gate_intent *app);
@@ -381,6 +576,7 @@ json_t *record_issues(const struct policy_issues *issues, bool errors);
 json_t *verb_ledger(struct gate *g, uint64_t client, json_t *request);
 json_t *verb_ledger_evidence(struct gate *g, uint64_t client, json_t *request);
 json_t *verb_ledger_forget(struct gate *g, uint64_t client, json_t *request);
+json_t *verb_ledger_watch(struct gate *g, uint64_t client, json_t *request);
 
 /* verbs.c */
 json_t *verbs_answer(void *ctx, uint64_t client, json_t *request);

@@ -135,6 +135,10 @@ static void fork_seen(struct gate *g, const struct checkpoint *cp, const struct 
 		if (!l->cut && falls_with(&l->head, l->ahead, cp))
 			flow_cut_tail(g, l, "ledger.fork", two_trees);
 	}
+	for (struct lease *l = NULL; (l = lease_next(&g->leases, l));) {
+		if (falls_with(&l->held.head, l->held.ahead, cp))
+			leases_end(g, l, "fork");
+	}
 }
 
 /* -------------------------------------------------------------- consistency */
@@ -150,12 +154,16 @@ static struct ahead_head *ahead_find(struct gate *g, const struct checkpoint *cp
 	return NULL;
 }
 
-static bool is_needed(const struct gate *g, const struct ahead_head *h)
+static bool is_needed(struct gate *g, const struct ahead_head *h)
 {
 	for (uint32_t i = 0; i < g->sessions.n; i++) {
 		const struct session *s = g->sessions.slot[i];
 
 		if (is_ahead(s) && same_head(&s->head, &h->cp))
+			return true;
+	}
+	for (struct lease *l = NULL; (l = lease_next(&g->leases, l));) {
+		if (l->held.ahead && same_head(&l->held.head, &h->cp))
 			return true;
 	}
 	return false;
@@ -331,38 +339,52 @@ void heads_refused(struct gate *g, const struct session *s, const struct msg_ver
 	free(note);
 }
 
-/* A session's head that has the size of the one on disk, and another root. */
-static void ahead_forked(struct gate *g, const struct session *s, const struct ahead_head *h)
+/* A head that has the size of the one on disk, and another root. */
+static void ahead_forked(struct gate *g, const struct checkpoint *head,
+                         const struct sockaddr_storage *dst, const struct ahead_head *h)
 {
-	const struct checkpoint cp = s->head;
+	const struct checkpoint cp = *head;
 	char peer[64];
 	struct state_evidence e = {.origin = cp.origin, .peer = peer};
 
-	record_peer(&s->dst, peer);
+	record_peer(dst, peer);
 	if (h)
 		e.offered = (struct bytes){h->note, h->note_n};
 	fork_seen(g, &cp, &e);
 }
 
+/* One that a session or a lease rests on and that is still to be proved. */
+static void begin_ahead(struct gate *g, const struct checkpoint *head, uint32_t ledger,
+                        const struct sockaddr_storage *dst, bool *ahead)
+{
+	const struct ahead_head *h = ahead_find(g, head);
+	struct ledger_last last;
+
+	state_last(&g->state, head->origin, &last);
+	if (agrees(&last, head))
+		*ahead = false;
+	else if (last.known && last.cp.size == head->size)
+		ahead_forked(g, head, dst, h);
+	else if (h && !h->failed)
+		pending_begin(g, ledger, h);
+}
+
 /* After the head on disk moved: what else is to be proved is held against it. */
 static void begin_next(struct gate *g)
 {
-	struct ledger_last last;
-
 	for (uint32_t i = 0; i < g->sessions.n && !g->head.busy; i++) {
 		struct session *s = g->sessions.slot[i];
-		const struct ahead_head *h;
 
-		if (!is_ahead(s))
+		if (is_ahead(s))
+			begin_ahead(g, &s->head, s->ledger, &s->dst, &s->ahead);
+	}
+	for (struct lease *l = NULL; !g->head.busy && (l = lease_next(&g->leases, l));) {
+		struct sockaddr_storage dst;
+
+		if (!l->held.ahead)
 			continue;
-		h = ahead_find(g, &s->head);
-		state_last(&g->state, s->head.origin, &last);
-		if (agrees(&last, &s->head))
-			s->ahead = false;
-		else if (last.known && last.cp.size == s->head.size)
-			ahead_forked(g, s, h);
-		else if (h && !h->failed)
-			pending_begin(g, s->ledger, h);
+		leases_address(l, &dst);
+		begin_ahead(g, &l->held.head, l->held.ledger, &dst, &l->held.ahead);
 	}
 	for (size_t i = 0; i < AHEAD_MAX && !g->head.busy; i++) {
 		struct ahead_head *h = &g->ahead[i];
@@ -373,8 +395,7 @@ static void begin_next(struct gate *g)
 	}
 }
 
-/* What a proof failed for: err is as struct msg_consistent says. */
-static const char *code_of(int32_t err, const char **what)
+const char *heads_code_of(int32_t err, const char **what)
 {
 	static const struct {
 		int32_t err;
@@ -428,7 +449,7 @@ void heads_consistent(struct gate *g, uint64_t request, const struct msg_consist
 		return;
 	}
 	if (m->err) {
-		code = code_of(m->err, &what);
+		code = heads_code_of(m->err, &what);
 		pending_failed(g, code, what);
 		return;
 	}
@@ -469,6 +490,10 @@ static void settle(struct gate *g, const struct checkpoint *cp)
 
 		if (l->ahead && same_head(&l->head, cp))
 			l->ahead = false;
+	}
+	for (struct lease *l = NULL; (l = lease_next(&g->leases, l));) {
+		if (l->held.ahead && same_head(&l->held.head, cp))
+			l->held.ahead = false;
 	}
 }
 
@@ -618,7 +643,12 @@ int heads_forget(struct gate *g, const char *origin, char path[static PATH_MAX])
 		if (!l->cut && !strcmp(l->head.origin, origin))
 			flow_cut_tail(g, l, "session.revoked", why);
 	}
+	for (struct lease *l = NULL; (l = lease_next(&g->leases, l));) {
+		if (!strcmp(l->held.head.origin, origin))
+			leases_end(g, l, "head-forgotten");
+	}
 	(void)tell_verify(g, origin);
+	watch_forget(g, origin);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
  * marks of own sockets, intents, sessions and their keys, events, counters. Knows the layout of
  * bpf/gate.h; loading and pinning are intercept_pin.c's.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -13,6 +14,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include "daemon/intercept_priv.h"
+
+enum { NAME_LABEL_MAX = 63, NAME_WIRE_MAX = 255 };
 
 static const uint32_t zero;
 
@@ -41,87 +44,367 @@ static enum gate_action action_of(enum policy_action action)
 	return GATE_DENY;
 }
 
-static int rules_of(const struct policy_lpm *lpm, uint32_t generation, struct gate_rules *out)
+static enum gate_kernel kernel_of(const struct intercept *i, enum policy_kernel_tls k)
 {
-	*out = (struct gate_rules){.n = lpm->ports, .generation = generation};
-	if (lpm->prefix.plen > 128)
-		return -EINVAL;
-	if (lpm->ports > GATE_RULES_MAX || lpm->ports > POLICY_PORTS_MAX)
-		return -E2BIG;
-	for (uint32_t k = 0; k < lpm->ports; k++) {
-		const struct policy_lpm_port *p = &lpm->port[k];
+	switch (i->kernel_tls ? k : KERNEL_TLS_NONE) {
+	case KERNEL_TLS_NONE:
+		return GATE_KERNEL_STEERED;
+	case KERNEL_TLS_NFS:
+		return GATE_KERNEL_RPC;
+	case KERNEL_TLS_NVME:
+		return GATE_KERNEL_TLS;
+	}
+	return GATE_KERNEL_STEERED;
+}
 
-		if (p->lo > p->hi)
+void intercept_kernel_tls(struct intercept *i, bool on)
+{
+	i->kernel_tls = on;
+}
+
+static int rules_of(const struct intercept *i, const struct policy_lpm_port *port, uint32_t ports,
+                    uint32_t generation, struct gate_rules *out)
+{
+	*out = (struct gate_rules){.n = ports, .generation = generation};
+	if (ports > GATE_RULES_MAX || ports > POLICY_PORTS_MAX)
+		return -E2BIG;
+	for (uint32_t k = 0; k < ports; k++) {
+		const struct policy_lpm_port *p = &port[k];
+
+		if (p->lo > p->hi || p->app > GATE_APPS_MAX)
 			return -EINVAL;
 		out->port[k] = (struct gate_port){
 		        .lo = p->lo,
 		        .hi = p->hi,
 		        .action = (uint8_t)action_of(p->action),
-		        .err = p->err,
+		        .kernel = (uint8_t)kernel_of(i, p->kernel_tls),
+		        .app = (uint8_t)p->app,
+		        /* What is none becomes EPERM. */
+		        .err = p->err > UINT8_MAX ? 0 : (uint8_t)p->err,
 		        .rule = p->destination,
 		};
 	}
 	return 0;
 }
 
-static int fill_table(int fd, const struct policy_lpm *lpm, size_t n, uint32_t generation)
-{
-	struct gate_lpm_key key;
-	struct gate_rules rules;
-	int r;
+/* Entries that go into a table by one system call. */
+enum { BATCH = 1024, HOST_PLEN = 128 };
 
-	for (size_t k = 0; k < n; k++) {
-		r = rules_of(&lpm[k], generation, &rules);
-		if (r)
-			return r;
-		key.prefixlen = lpm[k].prefix.plen;
-		memcpy(key.addr, lpm[k].prefix.addr, sizeof(key.addr));
-		r = bpf_map_update_elem(fd, &key, &rules, BPF_ANY);
-		if (r)
-			return r;
+struct batch {
+	struct gate_lpm_key net[BATCH];
+	uint8_t host[BATCH][16];
+	struct gate_rules rules[BATCH];
+	uint32_t n;
+};
+
+static int flush(int fd, struct batch *b, bool hosts)
+{
+	const void *keys = hosts ? (const void *)b->host : (const void *)b->net;
+	uint32_t n = b->n;
+
+	b->n = 0;
+	return n ? bpf_map_update_batch(fd, keys, b->rules, &n, NULL) : 0;
+}
+
+/* The entries that are of one address, or those that are not. */
+static int fill_table(const struct intercept *i, int fd, const struct policy_lpm *lpm, size_t n,
+                      uint32_t generation, bool hosts)
+{
+	struct batch *b = calloc(1, sizeof(*b));
+	int r = b ? 0 : -ENOMEM;
+
+	for (size_t k = 0; k < n && !r; k++) {
+		const struct policy_prefix *x = &lpm[k].prefix;
+
+		if ((x->plen == HOST_PLEN) != hosts)
+			continue;
+		if (hosts)
+			memcpy(b->host[b->n], x->addr, sizeof(b->host[0]));
+		b->net[b->n].prefixlen = x->plen;
+		memcpy(b->net[b->n].addr, x->addr, sizeof(b->net[0].addr));
+		r = x->plen > HOST_PLEN
+		            ? -EINVAL
+		            : rules_of(i, lpm[k].port, lpm[k].ports, generation, &b->rules[b->n]);
+		if (!r && ++b->n == BATCH)
+			r = flush(fd, b, hosts);
 	}
-	return 0;
+	if (!r)
+		r = flush(fd, b, hosts);
+	free(b);
+	return r;
+}
+
+static int put_hosts(const struct intercept *i, const struct policy_lpm *lpm, size_t n,
+                     uint32_t count, uint32_t generation, uint32_t slot)
+{
+	int r, fd = bpf_map_create(BPF_MAP_TYPE_HASH, "kg_host_table", 16,
+	                           sizeof(struct gate_rules), count, NULL);
+
+	if (fd < 0)
+		return fd;
+	r = fill_table(i, fd, lpm, n, generation, true);
+	if (!r)
+		r = bpf_map_update_elem(i->map.hosts, &slot, &fd, BPF_ANY);
+	close(fd); /* the slot holds it */
+	return r;
+}
+
+/* A descriptor of the table, which is the caller's. */
+static int put_nets(const struct intercept *i, const struct policy_lpm *lpm, size_t n,
+                    uint32_t count, uint32_t generation, uint32_t slot)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
+	int r, fd = bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, "kg_table", sizeof(struct gate_lpm_key),
+	                           sizeof(struct gate_rules), count ? count : 1, &opts);
+
+	if (fd < 0)
+		return fd;
+	r = fill_table(i, fd, lpm, n, generation, false);
+	if (!r)
+		r = bpf_map_update_elem(i->map.policy, &slot, &fd, BPF_ANY);
+	if (!r)
+		return fd;
+	close(fd);
+	return r;
+}
+
+/*
+ * Lets go of the tables before, once nobody reads them any more. The kernel answers to a table that
+ * is put when all programs that ran are done; so the one in force is put again.
+ */
+static void drop_tables(const struct intercept *i, uint32_t slot, int in_force)
+{
+	uint32_t old = slot ^ GATE_TABLES_SLOT;
+
+	if (bpf_map_update_elem(i->map.policy, &slot, &in_force, BPF_ANY))
+		return;
+	(void)bpf_map_delete_elem(i->map.policy, &old);
+	(void)bpf_map_delete_elem(i->map.hosts, &old);
 }
 
 int intercept_policy(struct intercept *i, const struct policy_lpm *lpm, size_t n,
                      uint32_t generation, uint16_t port4, uint16_t port6)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
+	uint32_t slot, hosts = 0;
 	struct gate_config cfg;
-	int table, r;
+	int nets, r;
 
 	if (n > UINT32_MAX - 1)
 		return -E2BIG;
 	r = config_get(i, &cfg);
 	if (r)
 		return r;
-	table = bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, "kg_table", sizeof(struct gate_lpm_key),
-	                       sizeof(struct gate_rules), n ? (uint32_t)n : 1, &opts);
-	if (table < 0)
-		return table;
-	r = fill_table(table, lpm, n, generation);
-	if (!r)
-		r = bpf_map_update_elem(i->map.policy, &zero, &table, BPF_ANY);
-	close(table); /* the slot holds it */
-	if (r)
-		return r;
+	slot = ~cfg.tables & GATE_TABLES_SLOT;
+	for (size_t k = 0; k < n; k++)
+		hosts += lpm[k].prefix.plen == HOST_PLEN;
+	if (hosts)
+		r = put_hosts(i, lpm, n, hosts, generation, slot);
+	nets = r ? r : put_nets(i, lpm, n, (uint32_t)n - hosts, generation, slot);
+	if (nets < 0)
+		return nets;
+	/* The tables first: what else is of the next policy means nothing to the one before. */
+	cfg.tables = slot | (hosts ? GATE_TABLES_HOSTS : 0);
+	r = config_set(i, &cfg);
 	cfg.generation = generation;
+	cfg.kernel_tls = i->kernel_tls;
+	cfg.apps = i->apps;
 	cfg.port4 = port4;
 	cfg.port6 = port6;
+	if (!r)
+		r = config_set(i, &cfg);
+	if (!r)
+		drop_tables(i, slot, nets);
+	close(nets); /* the slot holds it */
+	return r;
+}
+
+/* ---------------------------------------------------------------- applications */
+
+static bool asks_for_more(const struct gate_app_entry *v, size_t n)
+{
+	for (size_t k = 0; k < n; k++)
+		if (v[k].key.kind == GATE_APP_REST && v[k].key.a != GATE_APP_USER &&
+		    v[k].value.fits.sure != UINT64_MAX)
+			return true;
+	return false;
+}
+
+static int fill_apps(int fd, const struct gate_app_entry *v, size_t n)
+{
+	for (size_t k = 0; k < n; k++) {
+		int r = bpf_map_update_elem(fd, &v[k].key, &v[k].value, BPF_ANY);
+
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* Another number than before, and not 0: what a socket has kept of an older table does not count.
+ */
+static int count_apps(struct intercept *i)
+{
+	struct gate_config cfg;
+	int r = config_get(i, &cfg);
+
+	if (r)
+		return r;
+	cfg.apps = cfg.apps > i->apps ? cfg.apps : i->apps;
+	cfg.apps += cfg.apps == UINT32_MAX ? 2 : 1;
+	i->apps = cfg.apps;
 	return config_set(i, &cfg);
+}
+
+int intercept_apps(struct intercept *i, const struct gate_app_entry *v, size_t n,
+                   uint32_t generation)
+{
+	uint32_t slot = generation & 1;
+	int table, r;
+
+	if (n > UINT32_MAX - 1)
+		return -E2BIG;
+	if (!i->reads && asks_for_more(v, n))
+		return -EOPNOTSUPP;
+	if (!n) {
+		/* With the policy, not before it: the one in force may ask. */
+		i->apps = 0;
+		return 0;
+	}
+	table = bpf_map_create(BPF_MAP_TYPE_HASH, "kg_app_table", sizeof(struct gate_app_key),
+	                       sizeof(struct gate_app), (uint32_t)n, NULL);
+	if (table < 0)
+		return table;
+	r = fill_apps(table, v, n);
+	if (!r)
+		r = bpf_map_update_elem(i->map.apps, &slot, &table, BPF_ANY);
+	close(table); /* the slot holds it */
+	return r ? r : count_apps(i);
+}
+
+int intercept_file(struct intercept *i, int fd, struct gate_file *out)
+{
+	struct gate_file f = {.fd = (uint32_t)fd};
+	/* What goes in comes back in the same place. */
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &f, .ctx_size_in = sizeof(f));
+	int r = i->reads ? bpf_prog_test_run_opts(i->file_prog, &opts) : -EOPNOTSUPP;
+
+	if (r)
+		return r;
+	if (!f.known)
+		return -EBADF;
+	*out = f;
+	out->fd = 0;
+	return 0;
+}
+
+uint32_t intercept_generation(struct intercept *i)
+{
+	struct gate_config cfg;
+
+	return config_get(i, &cfg) ? 0 : cfg.generation;
+}
+
+/* ----------------------------------------------------------------------- names */
+
+/* As it stands in a question. False for what can't. */
+static bool to_wire(const char *host, struct gate_name *out)
+{
+	size_t at = 0, n;
+
+	memset(out, 0, sizeof(*out));
+	for (; *host; host += host[n] ? n + 1 : n) {
+		n = strcspn(host, ".");
+		/* Label, its length, and the root's. */
+		if (n == 0 || n > NAME_LABEL_MAX || at + n + 2 > NAME_WIRE_MAX)
+			return false;
+		out->wire[at++] = (uint8_t)n;
+		for (size_t k = 0; k < n; k++)
+			out->wire[at++] = (uint8_t)tolower((unsigned char)host[k]);
+	}
+	return at > 0;
+}
+
+/* Of a name that to_wire made. */
+static void from_wire(const struct gate_name *name, char out[static NAME_WIRE_MAX + 1])
+{
+	size_t at = 0, n;
+
+	while (at < NAME_WIRE_MAX - 1 && (n = name->wire[at]) && at + n < NAME_WIRE_MAX) {
+		memcpy(out + at, name->wire + at + 1, n);
+		at += n + 1;
+		out[at - 1] = '.';
+	}
+	out[at ? at - 1 : 0] = '\0';
+}
+
+static int fill_names(const struct intercept *i, int fd, const struct policy_name_rules *v,
+                      size_t n, uint32_t generation)
+{
+	struct gate_rules rules;
+	struct gate_name name;
+
+	for (size_t k = 0; k < n; k++) {
+		int r = rules_of(i, v[k].port, v[k].ports, generation, &rules);
+
+		if (!r && to_wire(v[k].host, &name))
+			r = bpf_map_update_elem(fd, &name, &rules, BPF_ANY);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+int intercept_names(struct intercept *i, const struct policy_name_rules *v, size_t n,
+                    uint32_t generation)
+{
+	int table, r;
+
+	if (n > UINT32_MAX - 1)
+		return -E2BIG;
+	table = bpf_map_create(BPF_MAP_TYPE_HASH, "kg_name_table", sizeof(struct gate_name),
+	                       sizeof(struct gate_rules), n ? (uint32_t)n : 1, NULL);
+	if (table < 0)
+		return table;
+	r = fill_names(i, table, v, n, generation);
+	if (!r)
+		r = bpf_map_update_elem(i->map.names, &zero, &table, BPF_ANY);
+	close(table); /* the slot holds it */
+	return r;
+}
+
+int intercept_learned(struct intercept *i, intercept_learned_fn fn, void *ctx)
+{
+	struct gate_learned learned;
+	char host[NAME_WIRE_MAX + 1];
+	uint8_t key[16], next[16];
+	int found = 0;
+	int r = bpf_map_get_next_key(i->map.learned, NULL, next);
+
+	/* What comes while this goes on is met, or the next time. */
+	for (uint32_t steps = 0; !r && steps < 2 * GATE_LEARNED_MAX; steps++) {
+		memcpy(key, next, sizeof(key));
+		r = bpf_map_get_next_key(i->map.learned, key, next);
+		if (bpf_map_lookup_elem(i->map.learned, key, &learned))
+			continue;
+		from_wire(&learned.name, host);
+		found++;
+		if (fn(ctx, host, key))
+			(void)bpf_map_delete_elem(i->map.learned, key);
+	}
+	return r == 0 || r == -ENOENT ? found : r;
 }
 
 int intercept_arm(struct intercept *i, bool armed)
 {
 	struct gate_config cfg;
-	uint32_t table;
-	int r;
+	uint32_t slot, table;
+	int r = config_get(i, &cfg);
 
-	if (armed && bpf_map_lookup_elem(i->map.policy, &zero, &table))
-		return -ENODATA;
-	r = config_get(i, &cfg);
 	if (r)
 		return r;
+	slot = cfg.tables & GATE_TABLES_SLOT;
+	if (armed && bpf_map_lookup_elem(i->map.policy, &slot, &table))
+		return -ENODATA;
 	cfg.armed = armed;
 	return config_set(i, &cfg);
 }
@@ -220,22 +503,46 @@ int intercept_sweep(struct intercept *i, uint64_t max_age_ns)
 
 /* -------------------------------------------------------------------- sessions */
 
+/* A cut is final, and the end of a live session never moves away. */
+static int put_session(struct intercept *i, uint64_t session, struct gate_session *s)
+{
+	struct gate_session old;
+
+	if (s->state != GATE_SESSION_CUT && !bpf_map_lookup_elem(i->map.sessions, &session, &old)) {
+		if (old.state == GATE_SESSION_CUT)
+			return -ECANCELED;
+		if (old.state == GATE_SESSION_LIVE && old.deadline_ns < s->deadline_ns)
+			s->deadline_ns = old.deadline_ns;
+	}
+	return bpf_map_update_elem(i->map.sessions, &session, s, BPF_ANY);
+}
+
 int intercept_session(struct intercept *i, uint64_t session, enum gate_session_state state,
                       uint64_t deadline_boot_ns)
 {
-	struct gate_session s = {.state = state, .deadline_ns = deadline_boot_ns}, old;
+	struct gate_session s = {.state = state, .deadline_ns = deadline_boot_ns};
 
 	if (!session)
 		return -EINVAL;
-	if (state != GATE_SESSION_CUT && !bpf_map_lookup_elem(i->map.sessions, &session, &old) &&
-	    old.state == GATE_SESSION_CUT)
-		return -ECANCELED;
-	return bpf_map_update_elem(i->map.sessions, &session, &s, BPF_ANY);
+	return put_session(i, session, &s);
 }
 
-int intercept_session_key(struct intercept *i, uint64_t session, int32_t serial)
+/*
+ * The watch cuts what it finds live, from the moment it knows the key: so the state comes first.
+ */
+int intercept_session_live(struct intercept *i, uint64_t session, int32_t serial, int32_t ring,
+                           uint64_t deadline_boot_ns)
 {
-	return bpf_map_update_elem(i->map.keys, &serial, &session, BPF_ANY);
+	struct gate_session s = {
+	        .state = GATE_SESSION_LIVE, .ring = ring, .deadline_ns = deadline_boot_ns};
+	const uint64_t is_ring = GATE_KEY_RING;
+	int r = session ? put_session(i, session, &s) : -EINVAL;
+
+	/* It is the watch, too, that forgets a serial when its key is destroyed. */
+	if (r || !i->watch)
+		return r;
+	r = bpf_map_update_elem(i->map.keys, &ring, &is_ring, BPF_ANY);
+	return r ? r : bpf_map_update_elem(i->map.keys, &serial, &session, BPF_ANY);
 }
 
 void intercept_session_end(struct intercept *i, uint64_t session, int32_t serial)
@@ -243,6 +550,25 @@ void intercept_session_end(struct intercept *i, uint64_t session, int32_t serial
 	if (serial)
 		(void)bpf_map_delete_elem(i->map.keys, &serial);
 	(void)bpf_map_delete_elem(i->map.sessions, &session);
+}
+
+/* ------------------------------------------------------------------ namespaces */
+
+int intercept_netns(struct intercept *i, uint64_t cookie, bool watched)
+{
+	const struct gate_net n = {.watched = watched};
+
+	return bpf_map_update_elem(i->map.nets, &cookie, &n, BPF_ANY);
+}
+
+void intercept_netns_forget(struct intercept *i, uint64_t cookie)
+{
+	(void)bpf_map_delete_elem(i->map.nets, &cookie);
+}
+
+bool intercept_netns_watch(const struct intercept *i)
+{
+	return i->netns != NULL;
 }
 
 /* ------------------------------------------------------------ events and counters */

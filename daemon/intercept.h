@@ -21,7 +21,8 @@ struct intercept;
  * atomically through the pinned links; maps of the same ABI are kept). Sessions, keys and intents
  * that a predecessor left are forgotten, which cuts what is still open of them; the policy, the
  * arming and the counters stay. The keyring watch (fentry) is optional: *watch tells whether it is
- * on. On failure *step is static text. Nothing already pinned is ever removed on failure.
+ * on; so is the namespace watch. On failure *step is static text. Nothing already pinned is ever
+ * removed on failure.
  */
 int intercept_open(struct intercept **out, bool *watch, const char **step);
 /* Closes descriptors; pins stay, so the kernel goes on enforcing. */
@@ -37,11 +38,50 @@ int intercept_open_at(struct intercept **out, const char *pin_dir, const char *c
 int intercept_remove_at(const char *pin_dir);
 
 /*
+ * Whether the rules of tables from here on may let the kernel's own sockets go out by themselves
+ * (policy_kernel_tls). Not so at first: then these are steered like everybody's. Programs' sockets
+ * are marked then, to be told from them; it costs each a little memory.
+ */
+void intercept_kernel_tls(struct intercept *i, bool on);
+/*
  * Puts a whole new policy table in force by one atomic swap, with the listeners' ports. -E2BIG,
  * -errno: the old table stays.
  */
 int intercept_policy(struct intercept *i, const struct policy_lpm *lpm, size_t n,
                      uint32_t generation, uint16_t port4, uint16_t port6);
+/*
+ * Puts the names in force whose addresses the kernel learns from answers that applications get,
+ * likewise by one swap. Call it before intercept_policy of the same generation: what is learned
+ * in between is matched by the stricter of both tables. A host that is no DNS name is left out.
+ */
+int intercept_names(struct intercept *i, const struct policy_name_rules *v, size_t n,
+                    uint32_t generation);
+/*
+ * Gives fn each address that was learned since, with its host name; where fn says that it is in
+ * the policy table by now, it is forgotten. How many there were, or -errno.
+ */
+typedef bool (*intercept_learned_fn)(void *ctx, const char *host, const uint8_t addr[static 16]);
+int intercept_learned(struct intercept *i, intercept_learned_fn fn, void *ctx);
+
+struct gate_app_entry {
+	struct gate_app_key key;
+	struct gate_app value;
+};
+/*
+ * Puts the table of applications of this generation in place, by one swap; none: no rule asks. Call
+ * it before intercept_policy of the same generation, whose rules name its bits; until then the
+ * table of the generation before stays beside it. -EOPNOTSUPP when this kernel does not let
+ * programs tell more than the user, and an entry asks for more.
+ */
+int intercept_apps(struct intercept *i, const struct gate_app_entry *v, size_t n,
+                   uint32_t generation);
+/* What file an own descriptor is of, as the kernel half sees it. -EOPNOTSUPP as above. */
+int intercept_file(struct intercept *i, int fd, struct gate_file *out);
+/* The generation that was in force last, whoever put it; 0: none. */
+uint32_t intercept_generation(struct intercept *i);
+/* A descriptor of the root of cgroup 2, the caller's; -errno. */
+int intercept_cgroups(void);
+
 /* -ENODATA when there is no policy table yet: armed without one, the kernel refuses everything. */
 int intercept_arm(struct intercept *i, bool armed);
 bool intercept_armed(struct intercept *i);
@@ -61,10 +101,16 @@ int intercept_take(struct intercept *i, uint64_t netns, const struct sockaddr_st
 /* Deletes intents older than max_age_ns. Returns how many. */
 int intercept_sweep(struct intercept *i, uint64_t max_age_ns);
 
-/* -ECANCELED when the session is cut already: a cut, by whoever, is final. */
+/*
+ * -ECANCELED when the session is cut already: a cut, by whoever, is final. The deadline of a live
+ * one only ever gets sooner.
+ */
 int intercept_session(struct intercept *i, uint64_t session, enum gate_session_state state,
                       uint64_t deadline_boot_ns);
-int intercept_session_key(struct intercept *i, uint64_t session, int32_t serial);
+/* Live, for as long as this key and this ring are; the watch sees what happens to them from now on.
+ */
+int intercept_session_live(struct intercept *i, uint64_t session, int32_t serial, int32_t ring,
+                           uint64_t deadline_boot_ns);
 /* Forgets both (serial 0: no key). What the socket still sends, its FIN included, is dropped then.
  */
 void intercept_session_end(struct intercept *i, uint64_t session, int32_t serial);
@@ -74,6 +120,17 @@ typedef void (*intercept_event_fn)(void *ctx, const struct gate_event *e);
 int intercept_event_fd(struct intercept *i);
 int intercept_events(struct intercept *i, intercept_event_fn fn, void *ctx);
 int intercept_stats(struct intercept *i, uint64_t out[static GATE_STAT_MAX]);
+
+/*
+ * A network namespace, by its cookie, that user space knows: no events come any more of tasks and
+ * sockets in it. watched: but of tasks that leave it. Its own is known from the start. -E2BIG: no
+ * room.
+ */
+int intercept_netns(struct intercept *i, uint64_t cookie, bool watched);
+/* Not any more. */
+void intercept_netns_forget(struct intercept *i, uint64_t cookie);
+/* Does this kernel tell of tasks that enter and leave namespaces? */
+bool intercept_netns_watch(const struct intercept *i);
 
 /* ---------------------------------------------------------------- sockdiag.c */
 
@@ -88,10 +145,19 @@ int sockdiag_tls(int fd, struct sockdiag_tls *out);
 /* SOCK_DESTROY of that very socket (tuple and cookie). */
 int sockdiag_destroy(int fd);
 
+struct sockdiag_socket {
+	uint8_t dst[16];
+	uint16_t port;
+	uint64_t cookie;
+	uint32_t uid;    /* of who made it, as is the next */
+	uint64_t cgroup; /* id; 0: not known */
+};
+
 struct sockdiag_match {
-	/* True if a socket to this destination must go; cookie and cgroup for the record. */
-	bool (*fn)(void *ctx, const uint8_t dst[static 16], uint16_t port, uint64_t cookie);
+	/* True if this socket must go. */
+	bool (*fn)(void *ctx, const struct sockdiag_socket *s);
 	void *ctx;
+	bool held; /* ask only about those that a process holds */
 };
 /* Destroys all TCP sockets of this namespace that match (states but LISTEN and TIME_WAIT). Count or
  * -errno. */

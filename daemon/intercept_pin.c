@@ -9,6 +9,7 @@
  * be updated; the new one is attached first and then renamed over the old one's pin. A failure in
  * the middle leaves a mixture of old and new programs, which is still a whole gate.
  */
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <dirent.h>
@@ -22,12 +23,14 @@
 #include <string.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include "daemon/intercept_priv.h"
 /* Generated, and not const-correct. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wcast-qual"
 #include "gate.skel.h"
+#include "netns.skel.h"
 #include "watch.skel.h"
 #pragma GCC diagnostic pop
 
@@ -37,12 +40,19 @@
 _Static_assert(sizeof(struct gate_lpm_key) == 20, "map layout");
 _Static_assert(sizeof(struct gate_port) == 12, "map layout");
 _Static_assert(sizeof(struct gate_rules) == 8 + 12 * GATE_RULES_MAX, "map layout");
-_Static_assert(sizeof(struct gate_config) == 16, "map layout");
+_Static_assert(sizeof(struct gate_name) == 256, "map layout");
+_Static_assert(sizeof(struct gate_learned) == 256 + 8 + 12 * GATE_RULES_MAX, "map layout");
+_Static_assert(sizeof(struct gate_config) == 24, "map layout");
 _Static_assert(sizeof(struct gate_own) == 32, "map layout");
-_Static_assert(sizeof(struct gate_intent) == 88, "map layout");
+_Static_assert(sizeof(struct gate_app_key) == 56, "map layout");
+_Static_assert(sizeof(struct gate_app) == 24, "map layout");
+_Static_assert(sizeof(struct gate_actor) == 56, "map layout");
+_Static_assert(sizeof(struct gate_file) == 24, "map layout");
+_Static_assert(sizeof(struct gate_intent) == 104, "map layout");
 _Static_assert(sizeof(struct gate_conn_key) == 32, "map layout");
 _Static_assert(sizeof(struct gate_session) == 16, "map layout");
-_Static_assert(sizeof(struct gate_event) == 72, "map layout");
+_Static_assert(sizeof(struct gate_net) == 16, "map layout");
+_Static_assert(sizeof(struct gate_event) == 80, "map layout");
 
 static int no_print(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
@@ -110,7 +120,7 @@ static int cgroup_dir(const char *path)
 	return fd;
 }
 
-static int cgroup_root(void)
+int intercept_cgroups(void)
 {
 	struct mntent ent;
 	char buf[4096];
@@ -174,7 +184,8 @@ static int adopt_map(struct bpf_map *map, const char *dir)
 	char path[PATH_MAX];
 	int fd, r = pin_path(path, dir, MAP_PREFIX, bpf_map__name(map), "");
 
-	if (r)
+	/* The compiler's: constants, which come with the programs. */
+	if (r || bpf_map__is_internal(map))
 		return r;
 	fd = bpf_obj_get(path);
 	if (fd == -ENOENT)
@@ -210,7 +221,7 @@ static int pin_map(struct bpf_map *map, const char *dir)
 	char path[PATH_MAX];
 	int r = pin_path(path, dir, MAP_PREFIX, bpf_map__name(map), "");
 
-	if (r)
+	if (r || bpf_map__is_internal(map))
 		return r;
 	r = bpf_obj_pin(bpf_map__fd(map), path);
 	return r == -EEXIST ? 0 : r;
@@ -294,6 +305,9 @@ static int attach_gate(struct gate_bpf *gate, const char *dir, int cgroup_fd, co
 		return -errno;
 	bpf_object__for_each_program(prog, gate->obj)
 	{
+		/* Is called, not attached. */
+		if (bpf_program__type(prog) == BPF_PROG_TYPE_SYSCALL)
+			continue;
 		r = attach_cgroup(prog, dir, cgroup_fd, st.st_ino);
 		if (r)
 			return r;
@@ -311,7 +325,8 @@ static int attach_trace(const struct bpf_program *prog, const char *dir)
 		r = pin_path(fresh, dir, LINK_PREFIX, bpf_program__name(prog), "_new");
 	if (r)
 		return r;
-	link = bpf_link_create(bpf_program__fd(prog), 0, BPF_TRACE_FENTRY, NULL);
+	link = bpf_link_create(bpf_program__fd(prog), 0, bpf_program__expected_attach_type(prog),
+	                       NULL);
 	if (link < 0)
 		return link;
 	(void)unlink(fresh);
@@ -322,27 +337,76 @@ static int attach_trace(const struct bpf_program *prog, const char *dir)
 	return r;
 }
 
+/* Each map is the one that the gate has under that name. */
+static int share_maps(const struct bpf_object *obj, const struct gate_bpf *gate)
+{
+	struct bpf_map *map;
+	int r = 0;
+
+	bpf_object__for_each_map(map, obj)
+	{
+		const struct bpf_map *its =
+		        bpf_object__find_map_by_name(gate->obj, bpf_map__name(map));
+
+		if (!r && !bpf_map__is_internal(map))
+			r = its ? bpf_map__reuse_fd(map, bpf_map__fd(its)) : -ENOENT;
+	}
+	return r;
+}
+
+static int attach_traces(const struct bpf_object *obj, const char *dir)
+{
+	struct bpf_program *prog;
+	int r = 0;
+
+	bpf_object__for_each_program(prog, obj)
+	{
+		if (!r && bpf_program__autoload(prog))
+			r = attach_trace(prog, dir);
+	}
+	return r;
+}
+
 /* NULL when this kernel has no such thing; then nothing new is pinned. */
-static struct watch_bpf *open_watch(const struct intercept_maps *map, const char *dir)
+static struct watch_bpf *open_watch(const struct gate_bpf *gate, const char *dir)
 {
 	struct watch_bpf *w = watch_bpf__open();
+
+	if (w && !share_maps(w->obj, gate) && !watch_bpf__load(w) && !attach_traces(w->obj, dir))
+		return w;
+	watch_bpf__destroy(w);
+	return NULL;
+}
+
+/* Kernels differ in these functions, and each program is of use without the others. */
+static int leave_out_missing(const struct bpf_object *obj)
+{
+	struct btf *kernel = btf__load_vmlinux_btf();
 	struct bpf_program *prog;
 
-	if (!w)
-		return NULL;
-	if (bpf_map__reuse_fd(w->maps.kg_sessions, map->sessions) ||
-	    bpf_map__reuse_fd(w->maps.kg_keys, map->keys) ||
-	    bpf_map__reuse_fd(w->maps.kg_events, map->events) ||
-	    bpf_map__reuse_fd(w->maps.kg_stats, map->stats) || watch_bpf__load(w))
-		goto none;
-	bpf_object__for_each_program(prog, w->obj)
+	if (!kernel)
+		return -ENOENT;
+	bpf_object__for_each_program(prog, obj)
 	{
-		if (attach_trace(prog, dir))
-			goto none;
+		const char *name = strchr(bpf_program__section_name(prog), '/');
+
+		if (bpf_program__expected_attach_type(prog) != BPF_TRACE_RAW_TP && name &&
+		    btf__find_by_name_kind(kernel, name + 1, BTF_KIND_FUNC) < 0)
+			(void)bpf_program__set_autoload(prog, false);
 	}
-	return w;
-none:
-	watch_bpf__destroy(w);
+	btf__free(kernel);
+	return 0;
+}
+
+/* The same. */
+static struct netns_bpf *open_netns(const struct gate_bpf *gate, const char *dir)
+{
+	struct netns_bpf *w = netns_bpf__open();
+
+	if (w && !share_maps(w->obj, gate) && !leave_out_missing(w->obj) && !netns_bpf__load(w) &&
+	    !attach_traces(w->obj, dir))
+		return w;
+	netns_bpf__destroy(w);
 	return NULL;
 }
 
@@ -352,10 +416,16 @@ static void find_maps(struct intercept *i)
 {
 	i->map.config = bpf_map__fd(i->gate->maps.kg_config);
 	i->map.policy = bpf_map__fd(i->gate->maps.kg_policy);
+	i->map.hosts = bpf_map__fd(i->gate->maps.kg_hosts);
+	i->map.names = bpf_map__fd(i->gate->maps.kg_names);
+	i->map.learned = bpf_map__fd(i->gate->maps.kg_learned);
+	i->map.apps = bpf_map__fd(i->gate->maps.kg_apps);
+	i->file_prog = bpf_program__fd(i->gate->progs.kg_file);
 	i->map.own = bpf_map__fd(i->gate->maps.kg_own);
 	i->map.conn = bpf_map__fd(i->gate->maps.kg_conn);
 	i->map.sessions = bpf_map__fd(i->gate->maps.kg_sessions);
 	i->map.keys = bpf_map__fd(i->gate->maps.kg_keys);
+	i->map.nets = bpf_map__fd(i->gate->maps.kg_nets);
 	i->map.events = bpf_map__fd(i->gate->maps.kg_events);
 	i->map.stats = bpf_map__fd(i->gate->maps.kg_stats);
 }
@@ -374,6 +444,23 @@ static int empty_map(int fd, uint32_t max_entries)
 	return r == -ENOENT ? 0 : r;
 }
 
+/* The namespace that this process is in needs no events: nothing is to be made in it. */
+static int know_home(const struct intercept_maps *map, const char **step)
+{
+	const struct gate_net n = {.watched = 0};
+	uint64_t cookie;
+	socklen_t len = sizeof(cookie);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int r = fd < 0 ? -errno : 0;
+
+	*step = "ask for the network namespace's cookie";
+	if (!r && getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len))
+		r = -errno;
+	if (fd >= 0)
+		close(fd);
+	return r ? r : bpf_map_update_elem(map->nets, &cookie, &n, BPF_ANY);
+}
+
 /* No socket of a predecessor is served any more, and no id or port may be mistaken for its. */
 static int forget_predecessor(const struct intercept_maps *map, const char **step)
 {
@@ -383,22 +470,36 @@ static int forget_predecessor(const struct intercept_maps *map, const char **ste
 	r = empty_map(map->keys, GATE_SESSIONS_MAX);
 	if (!r)
 		r = empty_map(map->sessions, GATE_SESSIONS_MAX);
+	if (!r)
+		r = empty_map(map->nets, GATE_NETS_MAX);
 	return r ? r : empty_map(map->conn, GATE_CONNS_MAX);
 }
 
-static int load_gate(struct intercept *i, const char *dir, int cgroup_fd, const char **step)
+/* reads: with what reads the kernel's structures, which a locked down kernel refuses. */
+static int load_programs(struct intercept *i, const char *dir, bool reads, const char **step)
 {
 	int r;
 
 	*step = "open the built-in programs";
+	gate_bpf__destroy(i->gate);
 	i->gate = gate_bpf__open();
 	if (!i->gate)
 		return errno ? -errno : -ENOMEM;
+	i->reads = reads;
+	i->gate->rodata->kg_reads = reads;
 	r = adopt_maps(i->gate, dir, step);
 	if (r)
 		return r;
 	*step = "load the gate programs (is this kernel 6.1 or later, with CONFIG_CGROUP_BPF?)";
-	r = gate_bpf__load(i->gate);
+	return gate_bpf__load(i->gate);
+}
+
+static int load_gate(struct intercept *i, const char *dir, int cgroup_fd, const char **step)
+{
+	int r = load_programs(i, dir, true, step);
+
+	if (r && r != -EPROTO)
+		r = load_programs(i, dir, false, step);
 	if (r)
 		return r;
 	find_maps(i);
@@ -410,7 +511,9 @@ static int load_gate(struct intercept *i, const char *dir, int cgroup_fd, const 
 	if (!i->ring)
 		return errno ? -errno : -ENOMEM;
 	r = attach_gate(i->gate, dir, cgroup_fd, step);
-	return r ? r : forget_predecessor(&i->map, step);
+	if (!r)
+		r = forget_predecessor(&i->map, step);
+	return r ? r : know_home(&i->map, step);
 }
 
 int intercept_open_at(struct intercept **out, const char *pin_dir, const char *cgroup, bool *watch,
@@ -428,7 +531,7 @@ int intercept_open_at(struct intercept **out, const char *pin_dir, const char *c
 	if (r)
 		return r;
 	*step = "find the root of cgroup 2 (is it mounted, and not behind a cgroup namespace?)";
-	cgroup_fd = cgroup ? cgroup_dir(cgroup) : cgroup_root();
+	cgroup_fd = cgroup ? cgroup_dir(cgroup) : intercept_cgroups();
 	if (cgroup_fd < 0)
 		return cgroup_fd;
 	*step = "allocate";
@@ -439,7 +542,8 @@ int intercept_open_at(struct intercept **out, const char *pin_dir, const char *c
 		intercept_close(i);
 		return r;
 	}
-	i->watch = open_watch(&i->map, pin_dir);
+	i->watch = open_watch(i->gate, pin_dir);
+	i->netns = open_netns(i->gate, pin_dir);
 	*watch = i->watch != NULL;
 	*step = NULL;
 	*out = i;
@@ -457,6 +561,7 @@ void intercept_close(struct intercept *i)
 		return;
 	ring_buffer__free(i->ring);
 	watch_bpf__destroy(i->watch);
+	netns_bpf__destroy(i->netns);
 	gate_bpf__destroy(i->gate);
 	free(i);
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "core/file.h"
+#include "core/user.h"
 
 __attribute__((format(printf, 3, 4))) static void issue(struct policy_issues *issues,
                                                         const char *file, const char *fmt, ...)
@@ -120,33 +121,40 @@ static int add_conf(const struct bundle_paths *paths, struct bundle *b,
 	return ret;
 }
 
-/* Reads for the parser and remembers what it read. */
+/*
+ * Reads for the parser and remembers what it read, so that a file that is asked for twice is the
+ * same both times, as it will be for verify.
+ */
 static int load_and_keep(void *ctx, const char *path, uint8_t **out, size_t *n)
 {
 	struct bundle *b = ctx;
+	const struct bundle_entry *e = bundle_find(b, BUNDLE_REF, path);
 	uint8_t *text = NULL;
 	size_t len = 0;
-	int ret = file_read(path, BUNDLE_FILE_MAX, &text, &len);
+	int ret = 0;
 
-	if (!ret && !bundle_find(b, BUNDLE_REF, path))
-		ret = bundle_add(b, BUNDLE_REF, path, (struct bytes){text, len});
-	if (ret) {
+	if (!e) {
+		ret = file_read(path, BUNDLE_FILE_MAX, &text, &len);
+		if (!ret)
+			ret = bundle_add(b, BUNDLE_REF, path, (struct bytes){text, len});
 		free(text);
-		return ret;
+		e = &b->v[b->n - 1];
 	}
+	if (ret)
+		return ret;
+	text = malloc(e->content.n + 1);
+	if (!text)
+		return -ENOMEM;
+	memcpy(text, e->content.p, e->content.n + 1);
 	*out = text;
-	*n = len;
+	*n = e->content.n;
 	return 0;
 }
 
-/*
- * The first parse only finds out which files are referred to. The policy that counts is then parsed
- * from the bundle, exactly as verify will do it.
- */
+/* The files that the policy is made of, and what they say. */
 static int collect(const struct bundle_paths *paths, int64_t now, struct bundle *b,
-                   struct policy_issues *issues)
+                   struct policy **policy, struct policy_issues *issues)
 {
-	struct policy *p = NULL;
 	struct policy_file *files;
 	int ret = add_conf(paths, b, issues);
 
@@ -161,9 +169,7 @@ static int collect(const struct bundle_paths *paths, int64_t now, struct bundle 
 	/* The entries' own memory stays where it is while the bundle grows. */
 	for (size_t i = 0; i < n; i++)
 		files[i] = (struct policy_file){b->v[i].path, b->v[i].content};
-	ret = policy_parse(files, n, load_and_keep, b, now, &p, issues);
-	if (!ret)
-		policy_free(p);
+	ret = policy_parse(files, n, load_and_keep, b, now, policy, issues);
 	free(files);
 	for (size_t i = 0; i < 2 && !ret; i++)
 		if (paths->collateral[i])
@@ -175,23 +181,28 @@ int bundle_load(const struct bundle_paths *paths, int64_t now, struct bundle *ou
                 struct policy **policy, struct policy_issues *issues)
 {
 	struct bundle b = {0};
+	struct policy *p = NULL;
 	int ret;
 
 	memset(issues, 0, sizeof(*issues));
-	ret = collect(paths, now, &b, issues);
-	if (!ret) {
-		memset(issues, 0, sizeof(*issues));
-		ret = bundle_parse(&b, now, policy, issues);
-	}
+	ret = collect(paths, now, &b, &p, issues);
+	if (!ret)
+		ret = bundle_collateral(&b, p, issues);
+	if (!ret)
+		policy_users(p, user_lookup, NULL, issues);
+	if (!ret && issues->errors)
+		ret = -EINVAL;
 	if (ret == -ENOSPC)
 		issue(issues, paths->collateral[0],
 		      "holds more than %d MiB, or more than %d certificates that no vendor serves "
 		      "under a name",
 		      POLICY_COLLATERAL_BYTES >> 20, POLICY_ENDORSEMENTS_MAX);
 	if (ret) {
+		policy_free(p);
 		bundle_free(&b);
 		return ret == -ENOMEM ? ret : -EINVAL;
 	}
 	*out = b;
+	*policy = p;
 	return 0;
 }

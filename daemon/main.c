@@ -16,6 +16,7 @@
 #include <openssl/crypto.h>
 #include "core/bytes.h"
 #include "core/version.h"
+#include "daemon/arm.h"
 #include "daemon/audit.h"
 #include "daemon/gate.h"
 #include "daemon/intercept.h"
@@ -31,6 +32,7 @@ enum option_key {
 	OPT_RUN = 'r',
 	OPT_USER = 'u',
 	OPT_CHECK = 0x100,
+	OPT_ARM,
 	OPT_DISARM,
 	OPT_ROLE,
 	OPT_IDS,
@@ -38,7 +40,7 @@ enum option_key {
 
 struct options {
 	struct gate_options gate;
-	bool check, disarm;
+	bool check, arm, disarm;
 	const char *role;  /* NULL: gate */
 	uint64_t uid, gid; /* of a role */
 	char policy_dir[PATH_MAX];
@@ -52,6 +54,10 @@ static const struct argp_option options[] = {
         {"run", OPT_RUN, "DIR", 0, "Control socket (/run/keygate)", 0},
         {"user", OPT_USER, "NAME", 0, "User of the unprivileged roles (keygate)", 0},
         {"check", OPT_CHECK, NULL, 0, "Parse the configuration, say what is wrong, and exit", 0},
+        {"arm", OPT_ARM, NULL, 0,
+         "Have the kernel refuse what the policy gates, without a keygated that would serve it, and "
+         "exit: for early at boot",
+         0},
         {"disarm", OPT_DISARM, NULL, 0,
          "Take what keygated left in the kernel away, so that nothing is gated, and exit. For when "
          "keygated does not run; \"keygate disarm\" is for when it does",
@@ -94,6 +100,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPT_CHECK:
 		o->check = true;
 		return 0;
+	case OPT_ARM:
+		o->arm = true;
+		return 0;
 	case OPT_DISARM:
 		o->disarm = true;
 		return 0;
@@ -103,6 +112,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPT_IDS:
 		if (!parse_ids(arg, o))
 			argp_error(state, "--ids takes UID:GID");
+		return 0;
+	case ARGP_KEY_END:
+		if (o->check + o->arm + o->disarm > 1)
+			argp_error(state, "--check, --arm and --disarm exclude each other");
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "keygated takes no arguments, only options");
@@ -236,6 +249,8 @@ int main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (o.disarm)
 		return disarm(&o);
+	if (o.arm)
+		return arm_without_keygated(&o.gate);
 	if (find_user(&o.gate))
 		return 1;
 	return gate_run(&o.gate);

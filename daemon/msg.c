@@ -53,6 +53,18 @@ static const struct shape shapes[MSG_MAX] = {
         [MSG_PROVE] = {true, CARRIES_NONE, sizeof(struct msg_prove)},
         [MSG_PROVED] = {true, CARRIES_NONE, sizeof(struct msg_proved)},
         [MSG_PROOF] = {true, CARRIES_ONE, sizeof(struct msg_proof)},
+        [MSG_RESUMED] = {true, CARRIES_NONE, 0},
+        [MSG_PING] = {true, CARRIES_NONE, 0},
+        [MSG_PONG] = {true, CARRIES_NONE, 0},
+        [MSG_TAIL] = {true, CARRIES_NONE, sizeof(struct msg_tail)},
+        [MSG_TAILED] = {true, CARRIES_MAYBE, sizeof(struct msg_tailed)},
+        [MSG_WATCH] = {true, CARRIES_ONE, sizeof(struct msg_watch)},
+        [MSG_WATCHED] = {true, CARRIES_NONE, sizeof(struct msg_watched)},
+        [MSG_SHOWN] = {true, CARRIES_ONE, sizeof(struct msg_shown)},
+        [MSG_RECHECK] = {true, CARRIES_ONE, sizeof(struct msg_recheck)},
+        [MSG_UPCALL] = {true, CARRIES_NONE, 0},
+        [MSG_RECHECKED] = {true, CARRIES_NONE, sizeof(struct msg_rechecked)},
+        [MSG_UNLISTEN] = {true, CARRIES_NONE, sizeof(struct msg_unlisten)},
 };
 
 static const struct shape *shape_of(uint32_t type)

@@ -9,9 +9,12 @@
  *   gate   -> relay   CONNECT   intent found: go there, on this socket (marked as ours)
  *                     REFUSE    no: reset the app
  *   relay  -> gate    APPRAISE  the evidence of this connection (memfd)
+ *                     RESUMED   none: the peer took up the lease that CONNECT had it offer
  *   gate   -> verify  APPRAISE  the same
+ *   verify -> gate    SHOWN     what a verdict that follows and passes was made of (memfd)
  *   verify -> gate    VERDICT   sealed verdict, head update, note (memfd)
- *   gate   -> relay   HANDOVER  verdict passed and state is on disk: give the secrets
+ *   gate   -> relay   HANDOVER  verdict passed and state is on disk, or the lease's verdict holds:
+ *                               give the secrets
  *   relay  -> gate    RELEASE   secrets, record counts, the socket
  *   gate   -> relay   LIVE      keys are in the kernel: relay
  *   relay  -> gate    REKEY     a KeyUpdate went out or came in: the next key of that direction
@@ -21,14 +24,21 @@
  *   gate   -> relay   CUT       end this session now: reset both sides
  *   relay  -> gate    CLOSED    the session is over; counts and why
  *   gate   -> relay   LISTEN    a listener to accept on (marked as ours)
+ *                     UNLISTEN  no more on those in this network namespace: close them
+ *   gate   -> relay   UPCALL    the kernel wants a handshake: as if an app had connected, ACCEPTED
  *   gate   -> verify  POLICY    bundle (memfd); verify -> gate: POLICY_DONE
  *   gate   -> verify  HEAD      a last-seen head (at start; and when one could not be saved)
  *   gate   -> verify  ADVANCE   another head (note memfd) and a consistency proof; session 0
  *   verify -> gate    VERDICT   of an ADVANCE: session 0
+ *   gate   -> verify  RECHECK   what a live session had SHOWN (memfd), under newer collateral;
+ *                               verify -> gate: RECHECKED
  *   gate   -> fetch   RESOLVE   a host name; fetch -> gate: RESOLVED
  *   gate   -> fetch   PROVE     a leaf; fetch -> gate: PROVED with its place and path
  *   gate   -> verify  PROOF     made of that
+ *   gate   -> fetch   TAIL      which entries of a log; fetch -> gate: TAILED with them, proved
+ *   gate   -> verify  WATCH     these; verify -> gate: WATCHED, which of them are to be alerted
  *   gate   -> fetch   CONSISTENCY  from, to, prefix; fetch -> gate: CONSISTENT with the proof
+ *   gate   -> each    PING      are you alive? each -> gate: PONG, once all before it is done
  *
  * A session starts with ACCEPTED and ends with exactly one CLOSED, after REFUSE and after CUT too:
  * until then its id is gate's. Messages that cross a CUT on the way are dropped by gate; what else
@@ -39,8 +49,10 @@
  * user. relay sees hostile TLS; verify sees hostile evidence and proofs; a verdict comes only from
  * verify, over verify's own socket, so a compromised relay can't talk itself into a release.
  * Secrets cross once, in RELEASE, both ends wipe; for a rekey relay hands in the socket and gate
- * does the rest, so no secret crosses at all. Any role's death ends keygated: the kernel half then
- * refuses.
+ * does the rest, so no secret crosses at all. A lease's secret crosses back, in the CONNECT of each
+ * session that is to offer it. relay can claim RESUMED while its lease lasts; but it can attest
+ * truly and hand in secrets of its own choice, so that gains it time, not reach: the socket and
+ * where it leads are gate's. Any role's death ends keygated: the kernel half then refuses.
  */
 #ifndef KEYGATE_DAEMON_MSG_H
 #define KEYGATE_DAEMON_MSG_H
@@ -48,6 +60,7 @@
 #include <netinet/in.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include "attest/lease.h"
 #include "attest/transport.h"
 #include "core/verdict.h"
 #include "keyring/keyring.h"
@@ -85,6 +98,18 @@ enum msg_type {
 	MSG_PROVE,
 	MSG_PROVED,
 	MSG_PROOF,
+	MSG_RESUMED,
+	MSG_PING,
+	MSG_PONG,
+	MSG_TAIL,
+	MSG_TAILED,
+	MSG_WATCH,
+	MSG_WATCHED,
+	MSG_SHOWN,
+	MSG_RECHECK,
+	MSG_RECHECKED,
+	MSG_UNLISTEN,
+	MSG_UPCALL,
 	MSG_MAX,
 };
 
@@ -92,13 +117,18 @@ struct msg_head {
 	uint32_t type;
 	uint32_t len; /* of the payload */
 	/* Session id: chosen by relay in ACCEPTED (its own counter, never 0, never reused), kept by
-	 * all. 0 where the message belongs to no session; request number for fetch. */
+	 * all. 0 where the message belongs to no session; request number for fetch and UPCALL. */
 	uint64_t session;
 };
 
 struct msg_accepted {
 	struct sockaddr_storage peer; /* of the accepted connection: the app's side */
 	uint64_t netns;               /* cookie of the listener's namespace */
+	uint64_t upcall;              /* the number of the UPCALL that this answers; 0: an app's */
+};
+
+struct msg_unlisten {
+	uint64_t netns; /* cookie */
 };
 
 struct msg_connect { /* + descriptor: the socket to connect, marked as ours */
@@ -109,6 +139,9 @@ struct msg_connect { /* + descriptor: the socket to connect, marked as ours */
 	uint32_t transport;    /* enum attest_transport */
 	uint8_t context[32];   /* fresh certificate_request_context, from gate: the verifier's nonce
 	                        */
+	bool lease_asked;      /* ask for a lease, should the peer be attested */
+	bool connected;        /* the kernel's: it is connected, and stays as it is found */
+	struct attest_lease offer; /* secret; psk_len 0: none */
 };
 
 struct msg_refuse {
@@ -123,7 +156,8 @@ struct msg_appraise {         /* + memfd: request || message || leaf */
 	uint32_t request_len, message_len, leaf_len;
 	uint32_t transport;    /* gate fills it, from its own record, */
 	char server_name[254]; /* and this, */
-	uint8_t context[32];   /* and this */
+	uint8_t context[32];   /* and this, */
+	bool lease_asked;      /* and this */
 	struct authenticator_keys keys;
 	uint8_t exporter[FLASHBOTS_EXPORTER_LEN];
 };
@@ -136,10 +170,41 @@ struct msg_verdict {
 	struct verdict verdict;
 	struct policy_head_update head;
 	struct policy_wants wants;
+	/* Of a passed one that is of a session and came with a lease: how long the peer grants it,
+	 * and the verdict of the connections that will rest on it. 0: none. */
+	uint32_t lease_s;
+	struct verdict lease;
+};
+
+/*
+ * + memfd: the evidence and its endorsements in a wrapper (attest/cmw.h). No secret: what ties it
+ * to the connection is in it as a hash.
+ */
+struct msg_shown {
+	uint32_t binder; /* enum policy_binder */
+	uint8_t spki_sha256[32];
+	uint8_t report_data[64];
+};
+
+enum { SHOWN_MAX = 65536 }; /* of the wrapper; what is larger can't be judged again */
+
+struct msg_recheck { /* + memfd: as it came in SHOWN */
+	uint32_t destination;
+	uint32_t generation;
+	int64_t at;
+	struct msg_shown shown;
+};
+
+struct msg_rechecked {
+	uint32_t result; /* enum check_status */
+	/* What refuses; empty when it is CHECK_PASS. */
+	char code[CHECK_ID_MAX];
+	char detail[CHECK_DETAIL_MAX];
 };
 
 struct msg_release { /* + descriptor: the connected socket, a duplicate */
 	struct keyring_secrets secrets;
+	struct attest_lease lease; /* what CONNECT asked for; psk_len 0: none */
 };
 
 struct msg_live {
@@ -247,6 +312,40 @@ struct msg_proof { /* + memfd: a tlog-proof; for peers that staple none */
 	struct hash leaf;
 };
 
+struct msg_tail { /* an entry bundle of a log, and that it is part of the tree */
+	char url[512];
+	char ca[256]; /* as in struct policy_source */
+	uint64_t n;   /* which bundle: entries 256 * n and so on */
+	uint64_t size;
+	struct hash root;
+};
+
+struct msg_tailed {  /* + memfd if err is 0: the bundle, as wide as the tree has it */
+	int32_t err; /* as in struct msg_consistent */
+	uint32_t proof_n;
+	struct hash proof[PATH_MAX_HASHES]; /* as ledger_entries_verify takes it */
+};
+
+struct msg_watch { /* + memfd: the bundle */
+	uint32_t ledger, generation;
+	uint64_t n, size;
+	uint64_t from; /* the first entry that is to be judged */
+	struct hash root;
+	uint32_t proof_n;
+	struct hash proof[PATH_MAX_HASHES];
+};
+
+enum { WATCHED_MAX = 8 };
+
+struct msg_watched {
+	/* 0; -EBADMSG: the bundle is not the tree's; -ESTALE: another policy is in force; -errno.
+	 */
+	int32_t err;
+	uint32_t n;
+	uint64_t upto; /* entries below it were judged; the rest has to be asked for again */
+	struct policy_alert alert[WATCHED_MAX];
+};
+
 struct msg_collateral {              /* + memfd: the piece */
 	struct collateral_name name; /* what it has to be, or it is not kept */
 };
@@ -254,6 +353,7 @@ struct msg_collateral {              /* + memfd: the piece */
 struct msg_collateral_done {
 	int32_t err;         /* 0 or -errno */
 	int64_t from, until; /* when it may be used, by its own word */
+	uint32_t known;      /* the very piece was there already */
 };
 
 enum { FETCH_URL_MAX = 1024, FETCH_TAG_MAX = 128 };
@@ -326,6 +426,14 @@ union msg_any {
 	struct msg_prove prove;
 	struct msg_proved proved;
 	struct msg_proof proof;
+	struct msg_tail tail;
+	struct msg_tailed tailed;
+	struct msg_watch watch;
+	struct msg_watched watched;
+	struct msg_shown shown;
+	struct msg_recheck recheck;
+	struct msg_rechecked rechecked;
+	struct msg_unlisten unlisten;
 };
 
 #endif

@@ -40,13 +40,33 @@ void names_free(struct names *t)
 	memset(t, 0, sizeof(*t));
 }
 
+static int by_host(const void *a, const void *b)
+{
+	const struct name *x = a, *y = b;
+
+	return strcasecmp(x->host, y->host);
+}
+
+static int host_of_name(const void *host, const void *name)
+{
+	return strcasecmp(host, ((const struct name *)name)->host);
+}
+
 struct name *names_find(const struct names *t, const char *host)
 {
-	for (uint32_t i = 0; i < t->n; i++) {
-		if (!strcasecmp(t->v[i].host, host))
-			return &t->v[i];
-	}
-	return NULL;
+	return t->n ? bsearch(host, t->v, t->n, sizeof(*t->v), host_of_name) : NULL;
+}
+
+/* Sorted, each host once. */
+static void sort(struct names *t)
+{
+	uint32_t kept = 0;
+
+	qsort(t->v, t->n, sizeof(*t->v), by_host);
+	for (uint32_t i = 0; i < t->n; i++)
+		if (!kept || by_host(&t->v[kept - 1], &t->v[i]))
+			t->v[kept++] = t->v[i];
+	t->n = kept;
 }
 
 int names_of_policy(const struct policy *p, const struct names *old, struct names *out)
@@ -62,17 +82,15 @@ int names_of_policy(const struct policy *p, const struct names *old, struct name
 	for (uint32_t i = 0; i < p->destinations; i++) {
 		const struct policy_destination *d = &p->destination[i];
 
-		for (uint32_t k = 0; k < d->hosts; k++) {
-			const struct name *known = names_find(old, d->host[k]);
+		for (uint32_t k = 0; k < d->hosts; k++)
+			snprintf(t.v[t.n++].host, sizeof(t.v->host), "%s", d->host[k]);
+	}
+	sort(&t);
+	for (uint32_t i = 0; i < t.n; i++) {
+		const struct name *known = names_find(old, t.v[i].host);
 
-			if (names_find(&t, d->host[k]))
-				continue;
-			if (known)
-				t.v[t.n] = *known;
-			else
-				snprintf(t.v[t.n].host, sizeof(t.v[t.n].host), "%s", d->host[k]);
-			t.n++;
-		}
+		if (known)
+			t.v[i] = *known;
 	}
 	*out = t;
 	return 0;
@@ -125,6 +143,23 @@ static bool forget_old(struct name *name, int64_t now)
 	return changed;
 }
 
+bool names_note(struct name *name, const uint8_t addr[static 16], int64_t now)
+{
+	int64_t at = index_of(name, addr);
+
+	if (at >= 0) {
+		name->seen[at] = now;
+		return false;
+	}
+	if (name->n == NAMES_ADDRS_MAX) {
+		name->surplus++;
+		return false;
+	}
+	memcpy(name->addr[name->n], addr, sizeof(name->addr[0]));
+	name->seen[name->n++] = now;
+	return true;
+}
+
 bool names_learn(struct name *name, const struct msg_resolved *answer, int64_t now)
 {
 	bool changed;
@@ -137,17 +172,8 @@ bool names_learn(struct name *name, const struct msg_resolved *answer, int64_t n
 	name->surplus = answer->more;
 	refresh(name, answer, now);
 	changed = forget_old(name, now);
-	for (uint32_t i = 0; i < answer->n; i++) {
-		if (names_has(name, answer->addr[i]))
-			continue;
-		if (name->n == NAMES_ADDRS_MAX) {
-			name->surplus++;
-			continue;
-		}
-		memcpy(name->addr[name->n], answer->addr[i], sizeof(name->addr[0]));
-		name->seen[name->n++] = now;
-		changed = true;
-	}
+	for (uint32_t i = 0; i < answer->n; i++)
+		changed |= names_note(name, answer->addr[i], now);
 	return changed;
 }
 
@@ -285,6 +311,8 @@ int names_load(const char *path, struct names *out)
 		return ret;
 	o = json_loadb((const char *)text, n, JSON_REJECT_DUPLICATES, NULL);
 	ret = names_from_json(o, &t);
+	if (!ret)
+		sort(&t);
 	if (ret)
 		names_free(&t);
 	else

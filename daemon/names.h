@@ -48,6 +48,11 @@ int names_of_policy(const struct policy *p, const struct names *old, struct name
  * left out.
  */
 bool names_learn(struct name *name, const struct msg_resolved *answer, int64_t now);
+/*
+ * Takes one address that an application was told; true when the addresses in force changed, false
+ * when it is known already, or there is no room for it (surplus).
+ */
+bool names_note(struct name *name, const uint8_t addr[static 16], int64_t now);
 /* All are to be asked for again, or those without an answer to the last question. */
 void names_due(struct names *t, bool all);
 /* The first that is due, from t->turn on; NULL. */

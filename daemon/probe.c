@@ -20,7 +20,8 @@ static int action_of(const struct gate *g, const struct gate_intent *to, enum po
 	struct policy_resolved *names = NULL;
 	size_t n = 0;
 	int ret = names_resolved(&g->now.names, p, &names, &n);
-	int at = ret ? -1 : policy_match(p, names, n, to->dst, to->dst_port);
+	const struct policy_who root = {.has_uid = true};
+	int at = ret ? -1 : policy_match(p, names, n, to->dst, to->dst_port, &root);
 
 	*name = at < 0 ? NULL : p->destination[at].name;
 	*action = at < 0 ? policy_default(p, to->dst) : p->destination[at].action;

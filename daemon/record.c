@@ -77,8 +77,9 @@ void record_session(struct gate *g, const struct session *s, const char *code, c
 		keep(g, s, record);
 	if (line && more)
 		(void)json_object_update_missing(line, more);
-	/* Whoever may connect at all can have these without end. */
-	if (*code && !v && flow_over_limit(g))
+	/* Whoever may connect at all can have these without end: without evidence, or by that of
+	 * another session, for which it waited without a socket. */
+	if (*code && (!v || !s->cookie) && flow_over_limit(g))
 		json_decref(line);
 	else
 		audit_emit(g->audit, *code ? "session-refused" : "session-released", line);

@@ -92,6 +92,7 @@ static void reap(struct relay *r)
 		*p = s->next;
 		r->n--;
 		r->opening -= s->state != RELAY_LIVE;
+		r->kernels -= s->app < 0;
 		relay_session_free(s);
 		s = after;
 	}
@@ -137,6 +138,7 @@ static void enlist(struct relay *r, struct relay_session *s)
 	*slot(r, s->id) = s;
 	r->n++;
 	r->opening++;
+	r->kernels += s->app < 0;
 	s->queue = NULL;
 	pthread_mutex_lock(&r->lock);
 	*r->fresh_last = s;
@@ -194,15 +196,28 @@ static bool is_text(const char *p, size_t cap)
 	return memchr(p, '\0', cap) != NULL;
 }
 
+/* NULL: all places are taken. */
+static struct relay_listener *free_place(struct relay *r)
+{
+	for (unsigned i = 0; i < r->listeners; i++) {
+		if (r->listener[i].fd < 0)
+			return &r->listener[i];
+	}
+	return r->listeners < RELAY_LISTENERS_MAX ? &r->listener[r->listeners++] : NULL;
+}
+
 static int on_listen(struct relay *r, int fd)
 {
-	struct epoll_event e = {.events = EPOLLIN, .data.u64 = TAG_SYSTEM};
-	struct relay_listener *l = &r->listener[r->listeners];
+	struct relay_listener *l = free_place(r);
+	struct epoll_event e = {.events = EPOLLIN};
 	int flags = fcntl(fd, F_GETFL), listens = 0;
 	socklen_t len = sizeof(listens), cookie_len = sizeof(uint64_t);
 
-	if (r->listeners == RELAY_LISTENERS_MAX || flags < 0 ||
-	    fcntl(fd, F_SETFL, flags | O_NONBLOCK) ||
+	if (l) {
+		e.data.u64 = RELAY_TAG_LISTENER | (uint64_t)(l - r->listener);
+		l->fd = -1;
+	}
+	if (!l || flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) ||
 	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) || !listens ||
 	    getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &l->netns, &cookie_len) ||
 	    epoll_ctl(r->epoll, EPOLL_CTL_ADD, fd, &e)) {
@@ -210,7 +225,22 @@ static int on_listen(struct relay *r, int fd)
 		return -EPROTO;
 	}
 	l->fd = fd;
-	r->listeners++;
+	return 0;
+}
+
+/* Whoever was not accepted yet is reset. */
+static int on_unlisten(struct relay *r, uint64_t netns)
+{
+	for (unsigned i = 0; i < r->listeners; i++) {
+		struct relay_listener *l = &r->listener[i];
+
+		if (l->fd < 0 || l->netns != netns)
+			continue;
+		/* Another role's descriptor of it would keep it in the set. */
+		(void)epoll_ctl(r->epoll, EPOLL_CTL_DEL, l->fd, NULL);
+		close(l->fd);
+		l->fd = -1;
+	}
 	return 0;
 }
 
@@ -225,6 +255,7 @@ static int on_connect(struct relay_session *s, const struct msg_connect *m, int 
 	over = s->over;
 	if (fits && !over) {
 		s->up = fd;
+		s->up_flags = flags;
 		s->state = RELAY_CONNECTING;
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -235,7 +266,7 @@ static int on_connect(struct relay_session *s, const struct msg_connect *m, int 
 	if (!is_text(m->server_name, sizeof(m->server_name)))
 		return -EPROTO;
 	s->deadline_ms = transport_now_ms() + m->handshake_ms;
-	s->to = malloc(sizeof(*s->to));
+	s->to = secret_alloc(sizeof(*s->to));
 	if (!s->to || flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK)) {
 		relay_session_cut(s, "session.resources", strerror(errno));
 		return 0;
@@ -274,11 +305,11 @@ static int on_session(struct relay *r, struct relay_session *s, uint32_t type, i
 
 	switch (type) {
 	case MSG_CONNECT:
-		return on_connect(s, &r->msg.connect, fd);
+		return on_connect(s, &r->msg->connect, fd);
 	case MSG_REFUSE:
-		return on_end(s, r->msg.refuse.code, sizeof(r->msg.refuse.code), "refused");
+		return on_end(s, r->msg->refuse.code, sizeof(r->msg->refuse.code), "refused");
 	case MSG_CUT:
-		return on_end(s, r->msg.cut.code, sizeof(r->msg.cut.code), "cut");
+		return on_end(s, r->msg->cut.code, sizeof(r->msg->cut.code), "cut");
 	case MSG_HANDOVER:
 		ret = in_state(s, RELAY_APPRAISING);
 		if (!ret)
@@ -288,12 +319,12 @@ static int on_session(struct relay *r, struct relay_session *s, uint32_t type, i
 		ret = in_state(s, RELAY_RELEASING);
 		if (ret)
 			return ret;
-		s->rekey_records = r->msg.live.rekey_records;
+		s->rekey_records = r->msg->live.rekey_records;
 		s->control.can_update = s->rekey_records != 0;
 		r->opening -= relay_session_live(s);
 		return 0;
 	case MSG_REKEYED:
-		return relay_session_rekeyed(s, r->msg.rekey.direction);
+		return relay_session_rekeyed(s, r->msg->rekey.direction);
 	case MSG_LOOK:
 		ret = in_state(s, RELAY_LIVE);
 		if (!ret)
@@ -306,27 +337,82 @@ static int on_session(struct relay *r, struct relay_session *s, uint32_t type, i
 	}
 }
 
+/* By a worker: then both the loop and the pool go on. */
+static void pong(void *relay)
+{
+	struct relay *r = relay;
+	bool more;
+
+	do {
+		/* gate gone: the loop sees it too. */
+		(void)msg_send(r->gate, MSG_PONG, 0, NULL, -1);
+		pthread_mutex_lock(&r->lock);
+		more = --r->pings != 0;
+		pthread_mutex_unlock(&r->lock);
+	} while (more);
+}
+
+/* A session without an application. Without room for it gate's patience ends. */
+static int on_upcall(struct relay *r, uint64_t number)
+{
+	const struct msg_accepted who = {.upcall = number};
+	struct relay_session *s;
+
+	if (!number)
+		return -EPROTO;
+	s = r->n < r->max ? relay_session_new(r, r->last_id + 1, -1, &who) : NULL;
+	if (s) {
+		r->last_id++;
+		enlist(r, s);
+	}
+	return 0;
+}
+
+static int on_ping(struct relay *r)
+{
+	bool post;
+
+	pthread_mutex_lock(&r->lock);
+	post = r->pings++ == 0;
+	pthread_mutex_unlock(&r->lock);
+	if (post)
+		relay_pool_post(r->pool, &r->pong);
+	return 0;
+}
+
+/* Owns fd. */
+static int on_message(struct relay *r, const struct msg_head *head, int fd)
+{
+	bool known = head->session && head->session <= r->last_id;
+	struct relay_session *s = known ? *slot(r, head->session) : NULL;
+
+	if (head->type == MSG_LISTEN)
+		return on_listen(r, fd);
+	if (head->type == MSG_UNLISTEN)
+		return on_unlisten(r, r->msg->unlisten.netns);
+	if (head->type == MSG_PING)
+		return on_ping(r);
+	if (head->type == MSG_UPCALL)
+		return on_upcall(r, head->session);
+	if (s)
+		return on_session(r, s, head->type, fd);
+	/* It ended while this was on its way. */
+	if (fd >= 0)
+		close(fd);
+	return known ? 0 : -EPROTO;
+}
+
 /* One message, if there is one. -EPIPE and -EPROTO end the role. */
 static int on_gate(struct relay *r)
 {
 	struct msg_head head;
 	int fd = -1;
-	int ret = msg_recv(r->gate, &head, &r->msg, sizeof(r->msg), &fd);
+	int ret = msg_recv(r->gate, &head, r->msg, sizeof(*r->msg), &fd);
 
 	if (ret)
 		return ret == -EAGAIN ? 0 : ret;
-	if (head.type == MSG_LISTEN)
-		return on_listen(r, fd);
-	if (!head.session || head.session > r->last_id)
-		ret = -EPROTO;
-
-	struct relay_session *s = ret ? NULL : *slot(r, head.session);
-
-	if (s)
-		return on_session(r, s, head.type, fd);
-	/* It ended while this was on its way. */
-	if (fd >= 0)
-		close(fd);
+	ret = on_message(r, &head, fd);
+	secret_wipe(r->msg, head.len);
 	return ret;
 }
 
@@ -344,6 +430,7 @@ static void check_deadlines(struct relay *r)
 				relay_session_cut(s, "auth.timeout",
 				                  "no time left for the "
 				                  "verdict");
+			relay_session_check(s);
 		}
 	}
 }
@@ -351,15 +438,14 @@ static void check_deadlines(struct relay *r)
 static int on_system(struct relay *r)
 {
 	reap(r);
-	for (unsigned i = 0; i < r->listeners; i++)
-		accept_all(r, &r->listener[i]);
 	return on_gate(r);
 }
 
 static int turn(struct relay *r)
 {
 	struct epoll_event e[EVENTS];
-	int n = epoll_wait(r->epoll, e, EVENTS, r->opening ? TICK_MS : -1), ret = 0;
+	bool ticks = r->opening || r->kernels;
+	int n = epoll_wait(r->epoll, e, EVENTS, ticks ? TICK_MS : -1), ret = 0;
 
 	if (n < 0 && errno != EINTR)
 		return -errno;
@@ -368,6 +454,10 @@ static int turn(struct relay *r)
 
 		if (tag == TAG_SYSTEM) {
 			ret = on_system(r);
+			continue;
+		}
+		if (tag & RELAY_TAG_LISTENER) {
+			accept_all(r, &r->listener[tag % RELAY_TAG_LISTENER]);
 			continue;
 		}
 
@@ -436,7 +526,7 @@ static void close_all(struct relay *r)
 	if (r->wake >= 0)
 		reap(r);
 	for (unsigned i = 0; i < r->listeners; i++)
-		close(r->listener[i].fd);
+		(void)(r->listener[i].fd < 0 || close(r->listener[i].fd));
 	SSL_CTX_free(r->tls);
 	if (r->wake >= 0)
 		close(r->wake);
@@ -454,19 +544,22 @@ int relay_run(int gate, uint32_t max_sessions, unsigned stall_ms)
 	r->epoll = r->wake = -1;
 	r->max = max_sessions;
 	r->stall_ms = stall_ms;
+	r->msg = secret_alloc(sizeof(*r->msg));
 	r->fresh_last = &r->fresh;
 	r->announce.fn = announce;
 	r->announce.arg = r;
+	r->pong.fn = pong;
+	r->pong.arg = r;
 	pthread_mutex_init(&r->lock, NULL);
 	signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
 
-	int ret = open_all(r);
+	int ret = r->msg ? open_all(r) : -ENOMEM;
 
 	if (!ret)
 		ret = loop(r);
 	close_all(r);
 	pthread_mutex_destroy(&r->lock);
-	secret_wipe(r, sizeof(*r));
+	secret_free(r->msg, sizeof(*r->msg));
 	free(r);
 	return ret ? 1 : 0;
 }

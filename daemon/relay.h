@@ -52,10 +52,10 @@ struct relay_upstream {
 };
 
 /*
- * transport_attest with the kernel's TLS attached before the handshake. On success the secrets (the
- * caller's locked memory) hold both keys and how many records each has used.
+ * transport_attest with the kernel's TLS attached before the handshake. On success *r (the caller's
+ * locked memory) holds both keys, how many records each has used, and the lease that was asked for.
  */
-int relay_tls_attest(const struct relay_upstream *u, struct keyring_secrets *secrets,
+int relay_tls_attest(const struct relay_upstream *u, struct msg_release *r,
                      struct transport_evidence *e, struct failure *f);
 
 /* ----------------------------------------------------------- relay_record.c */
@@ -102,7 +102,7 @@ bool relay_record_count(uint64_t *records, size_t n);
 enum relay_state {
 	RELAY_ACCEPTED = 0, /* gate is asked who it is */
 	RELAY_CONNECTING,   /* a worker makes the handshake */
-	RELAY_APPRAISING,   /* gate has the evidence */
+	RELAY_APPRAISING,   /* gate has the evidence, or knows that there is none */
 	RELAY_RELEASING,    /* gate has the secrets */
 	RELAY_LIVE,
 };
@@ -140,7 +140,8 @@ struct relay_session {
 	/* Set once. */
 	struct relay *relay;
 	uint64_t id;
-	int app, up; /* up: -1 until CONNECT */
+	int app, up;  /* app: -1 where up is the kernel's own; up: -1 until CONNECT */
+	int up_flags; /* as it came */
 	struct msg_accepted who;
 
 	/* Under lock. */
@@ -154,8 +155,8 @@ struct relay_session {
 	struct failure why;
 
 	/* Of the task that is running. */
-	struct msg_connect *to;      /* until the handshake is over */
-	struct msg_release *release; /* secret memory, until handed over */
+	struct msg_connect *to;      /* both secret memory: until the handshake is over, */
+	struct msg_release *release; /* and until handed over */
 	uint16_t suite;
 	struct relay_flow from_app, from_peer;
 	struct relay_control control;
@@ -197,6 +198,8 @@ void relay_session_update(struct relay_session *s, unsigned update);
 uint32_t relay_session_rekey(struct relay_session *s, enum keyring_direction d);
 /* From gate: go on. -EPROTO when that direction did not ask. */
 int relay_session_rekeyed(struct relay_session *s, uint32_t direction);
+/* In the loop, now and then: one of the kernel's own tells nobody that it ended. */
+void relay_session_check(struct relay_session *s);
 /* Tells gate what it has carried. */
 void relay_session_look(void *session);
 
@@ -210,13 +213,14 @@ uint32_t relay_pump_peer(struct relay_session *s);
 
 enum {
 	RELAY_BUCKETS = 1024,
-	RELAY_LISTENERS_MAX = 64,
+	/* gate serves no more namespaces than places for two each, its own among them. */
+	RELAY_LISTENERS_MAX = 1040,
 	RELAY_STALL_MS = 120000,
 	RELAY_IDLE_MS = 5000,
 };
 
 struct relay_listener {
-	int fd;
+	int fd; /* -1: the place is free */
 	uint64_t netns;
 };
 
@@ -232,18 +236,20 @@ struct relay {
 	struct relay_session *table[RELAY_BUCKETS];
 	uint32_t n;
 	uint32_t opening; /* of these, not live: they have deadlines */
+	uint32_t kernels; /* of these, with a socket of the kernel's own */
 	uint64_t last_id;
 	struct relay_listener listener[RELAY_LISTENERS_MAX];
-	unsigned listeners;
-	union msg_any msg;
+	unsigned listeners; /* places that were ever taken */
+	union msg_any *msg; /* secret memory: CONNECT passes through it */
 
 	/* Under lock. */
 	pthread_mutex_t lock;
 	struct relay_session *fresh, **fresh_last; /* to be announced, in order of id */
 	bool announcing;
 	struct relay_session *dead; /* to be reaped */
+	unsigned pings;             /* of gate's, to be answered */
 
-	struct relay_task announce;
+	struct relay_task announce, pong;
 };
 
 /* epoll_data of a session's socket. */
@@ -251,6 +257,9 @@ static inline uint64_t relay_tag(uint64_t id, bool app)
 {
 	return id << 1 | app;
 }
+
+/* epoll_data of a listener; sessions' numbers stay far below. */
+#define RELAY_TAG_LISTENER (UINT64_C(1) << 63)
 
 /* The loop with what tests choose; role_relay is this with the values above. Exit status. */
 int relay_run(int gate, uint32_t max_sessions, unsigned stall_ms);

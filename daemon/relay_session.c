@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,9 +62,11 @@ struct relay_session *relay_session_new(struct relay *r, uint64_t id, int app,
 	s->up = -1;
 	s->who = *who;
 	s->app_task.arg = s->peer_task.arg = s->control_task.arg = s;
-	prepare(app);
+	if (app >= 0)
+		prepare(app);
 	/* No events asked for: only a reset is reported. */
-	if (pthread_mutex_init(&s->lock, NULL) || epoll_ctl(r->epoll, EPOLL_CTL_ADD, app, &e)) {
+	if (pthread_mutex_init(&s->lock, NULL) ||
+	    (app >= 0 && epoll_ctl(r->epoll, EPOLL_CTL_ADD, app, &e))) {
 		free(s);
 		return NULL;
 	}
@@ -115,12 +118,16 @@ static void close_socket(struct relay_session *s, int fd)
 	close(fd);
 }
 
+static void drop_target(struct relay_session *s)
+{
+	secret_free(s->to, sizeof(*s->to));
+	s->to = NULL;
+}
+
 static void drop_secrets(struct relay_session *s)
 {
 	secret_free(s->release, sizeof(*s->release));
 	s->release = NULL;
-	free(s->to);
-	s->to = NULL;
 }
 
 /* The last task of a session: everything goes, gate is told, the loop frees. */
@@ -130,6 +137,7 @@ static void finish(struct relay_session *s)
 	struct msg_closed closed = {.app_to_peer = s->from_app.bytes,
 	                            .peer_to_app = s->from_peer.bytes};
 
+	drop_target(s);
 	drop_secrets(s);
 	if (s->held) {
 		secret_wipe(s->held, s->held_n);
@@ -276,6 +284,20 @@ int relay_session_rekeyed(struct relay_session *s, uint32_t direction)
 	return 0;
 }
 
+void relay_session_check(struct relay_session *s)
+{
+	struct pollfd p = {.fd = s->up};
+	bool ended;
+
+	/* Under the lock: who ends it closes the socket. */
+	pthread_mutex_lock(&s->lock);
+	ended = s->app < 0 && s->state == RELAY_LIVE && !s->over && poll(&p, 1, 0) == 1 &&
+	        p.revents & (POLLHUP | POLLERR);
+	pthread_mutex_unlock(&s->lock);
+	if (ended)
+		relay_session_cut(s, "session.end", "the kernel closed it");
+}
+
 void relay_session_look(void *session)
 {
 	struct relay_session *s = session;
@@ -403,7 +425,18 @@ static int appraise(struct relay_session *s, struct transport_evidence *e, struc
 	return ret < 0 ? ret : 0;
 }
 
-/* From CONNECT to APPRAISE. */
+static int resumed(struct relay_session *s, struct failure *f)
+{
+	int ret;
+
+	enter(s, RELAY_APPRAISING);
+	ret = msg_send(s->relay->gate, MSG_RESUMED, s->id, NULL, -1);
+	if (ret)
+		failure_set(f, "session.resources", "telling gate: %s", strerror(-ret));
+	return ret;
+}
+
+/* From CONNECT to APPRAISE, or to RESUMED. */
 void relay_session_connect(void *session)
 {
 	struct relay_session *s = session;
@@ -418,8 +451,9 @@ void relay_session_connect(void *session)
 
 	s->release = secret_alloc(sizeof(*s->release));
 	if (s->release) {
-		prepare(s->up);
-		ret = relay_tls_attest(&u, &s->release->secrets, &e, &f);
+		if (s->app >= 0)
+			prepare(s->up);
+		ret = relay_tls_attest(&u, s->release, &e, &f);
 	} else {
 		failure_set(&f, "session.resources", "locked memory for the secrets: %s",
 		            strerror(errno));
@@ -428,10 +462,11 @@ void relay_session_connect(void *session)
 		s->suite = s->release->secrets.suite;
 		s->from_app.records = s->release->secrets.tx_records;
 		s->from_peer.records = s->release->secrets.rx_records;
-		ret = appraise(s, &e, &f);
+		ret = e.resumed ? resumed(s, &f) : appraise(s, &e, &f);
 	}
 	if (ret)
 		relay_session_end(s, f.code, "%s", f.detail);
+	drop_target(s);
 	transport_evidence_free(&e);
 	relay_session_done(s, 0);
 }
@@ -452,11 +487,17 @@ static int make_blocking(struct relay_session *s)
 	               : 0;
 }
 
+/* The kernel's goes on as it came. */
+static int give_back(const struct relay_session *s)
+{
+	return fcntl(s->up, F_SETFL, s->up_flags) ? -errno : 0;
+}
+
 /* From HANDOVER to RELEASE. */
 void relay_session_release(void *session)
 {
 	struct relay_session *s = session;
-	int ret = make_blocking(s);
+	int ret = s->app < 0 ? give_back(s) : make_blocking(s);
 
 	if (!ret) {
 		enter(s, RELAY_RELEASING);
@@ -469,18 +510,27 @@ void relay_session_release(void *session)
 	relay_session_done(s, 0);
 }
 
-bool relay_session_live(struct relay_session *s)
+/* With the lock held. The kernel's own users see to their socket themselves. */
+static bool wait_for_bytes(struct relay_session *s)
 {
 	struct epoll_event e = {.events = EPOLLONESHOT, .data.u64 = relay_tag(s->id, false)};
+
+	if (s->app < 0)
+		return true;
+	if (epoll_ctl(s->relay->epoll, EPOLL_CTL_ADD, s->up, &e))
+		return false;
+	s->wants = WANT_APP_IN | WANT_PEER_IN;
+	return arm(s, true) == 0 && arm(s, false) == 0;
+}
+
+bool relay_session_live(struct relay_session *s)
+{
 	bool live = false;
 
 	pthread_mutex_lock(&s->lock);
 	/* gate says so; the kernel must say so too before a byte of the app is written. */
-	if (!s->over && keyring_is_ktls(s->up, s->suite) &&
-	    epoll_ctl(s->relay->epoll, EPOLL_CTL_ADD, s->up, &e) == 0) {
-		s->wants = WANT_APP_IN | WANT_PEER_IN;
-		live = arm(s, true) == 0 && arm(s, false) == 0;
-	}
+	if (!s->over && keyring_is_ktls(s->up, s->suite))
+		live = wait_for_bytes(s);
 	if (live)
 		s->state = RELAY_LIVE;
 	pthread_mutex_unlock(&s->lock);

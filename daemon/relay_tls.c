@@ -71,10 +71,10 @@ static void copy_target(const struct msg_connect *from, struct transport_target 
 	memcpy(to->context, from->context, sizeof(to->context));
 }
 
-int relay_tls_attest(const struct relay_upstream *u, struct keyring_secrets *secrets,
+int relay_tls_attest(const struct relay_upstream *u, struct msg_release *r,
                      struct transport_evidence *e, struct failure *f)
 {
-	struct custody c = {.secrets = secrets};
+	struct custody c = {.secrets = &r->secrets};
 	const struct transport_hooks hooks = {.connected = attach,
 	                                      .keylog = take_secrets,
 	                                      .record = count,
@@ -83,10 +83,13 @@ int relay_tls_attest(const struct relay_upstream *u, struct keyring_secrets *sec
 	struct transport_target to;
 	const struct transport_call call = {.tls = u->tls,
 	                                    .fd = u->fd,
+	                                    .connected = u->to->connected,
 	                                    .to = &to,
 	                                    .deadline_ms = u->deadline_ms,
 	                                    .stop = u->stop,
-	                                    .hooks = &hooks};
+	                                    .hooks = &hooks,
+	                                    .offer = u->to->offer.psk_len ? &u->to->offer : NULL,
+	                                    .take = u->to->lease_asked ? &r->lease : NULL};
 
 	_Static_assert(sizeof(to.server_name) == sizeof(u->to->server_name), "the same names");
 	copy_target(u->to, &to);

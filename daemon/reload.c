@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "core/file.h"
+#include "daemon/arm.h"
 
 void policy_set_free(struct policy_set *s)
 {
@@ -26,6 +27,7 @@ void policy_set_free(struct policy_set *s)
 	names_free(&s->names);
 	free(s->issues);
 	free(s->digest);
+	free(s->by_name);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -44,6 +46,34 @@ static int digests(struct policy_set *s)
 	return ret;
 }
 
+static int by_name(const void *a, const void *b, void *ctx)
+{
+	const struct policy_destination *d = ctx;
+	const uint32_t *x = a, *y = b;
+
+	return strcmp(d[*x].name, d[*y].name);
+}
+
+static int sort_names(struct policy_set *s)
+{
+	uint32_t n = s->policy->destinations;
+
+	s->by_name = calloc(n + 1u, sizeof(*s->by_name));
+	if (!s->by_name)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++)
+		s->by_name[i] = i;
+	qsort_r(s->by_name, n, sizeof(*s->by_name), by_name, s->policy->destination);
+	return 0;
+}
+
+int policy_set_index(struct policy_set *s)
+{
+	int ret = digests(s);
+
+	return ret ? ret : sort_names(s);
+}
+
 static int load(struct gate *g, struct policy_set *s)
 {
 	int ret;
@@ -53,11 +83,11 @@ static int load(struct gate *g, struct policy_set *s)
 		return -ENOMEM;
 	ret = bundle_load(&g->opt->paths, gate_now(), &s->bundle, &s->policy, s->issues);
 	if (!ret)
-		ret = digests(s);
-	if (!ret)
 		ret = names_of_policy(s->policy, &g->now.names, &s->names);
 	s->generation = g->now.generation + 1;
-	return ret;
+	if (!ret && s->policy->apps)
+		ret = apps_look(g->apps, g->ic, s->policy, s->issues);
+	return ret < 0 ? ret : 0;
 }
 
 static json_t *wrong_files(struct gate *g, const struct policy_issues *issues)
@@ -89,6 +119,7 @@ static void give_up(struct gate *g, json_t *answer)
 		json_decref(answer);
 	policy_set_free(&g->coming.set);
 	g->coming = (struct coming_policy){.stage = COMING_NONE};
+	pulse_ready(g);
 }
 
 int reload_begin(struct gate *g, uint64_t client, json_t **error)
@@ -99,6 +130,8 @@ int reload_begin(struct gate *g, uint64_t client, json_t **error)
 		*error = control_error(CONTROL_UNAVAILABLE, "a reload is running already");
 		return -EBUSY;
 	}
+	if (g->now.policy)
+		pulse_reloading(g);
 	ret = load(g, &g->coming.set);
 	if (ret == -EINVAL) {
 		*error = wrong_files(g, g->coming.set.issues);
@@ -108,6 +141,7 @@ int reload_begin(struct gate *g, uint64_t client, json_t **error)
 	}
 	if (ret) {
 		policy_set_free(&g->coming.set);
+		pulse_ready(g);
 		return ret;
 	}
 	g->coming.stage = COMING_NAMES;
@@ -119,8 +153,20 @@ int reload_begin(struct gate *g, uint64_t client, json_t **error)
 
 /* ------------------------------------------------------------------- kernel */
 
-/* The table for s with the addresses that its names have now. */
-static int install(struct gate *g, struct policy_set *s)
+static int install_names(struct gate *g, const struct policy_set *s)
+{
+	struct policy_name_rules *names = NULL;
+	size_t n = 0;
+	int ret = policy_compile_names(s->policy, &names, &n);
+
+	if (!ret)
+		ret = intercept_names(g->ic, names, n, s->generation);
+	free(names);
+	return ret;
+}
+
+/* The tables for s, with the addresses that its names have now; apps: that of applications, too. */
+static int install(struct gate *g, struct policy_set *s, bool apps)
 {
 	struct policy_resolved *names = NULL;
 	struct policy_lpm *lpm = NULL;
@@ -130,6 +176,11 @@ static int install(struct gate *g, struct policy_set *s)
 
 	if (!ret)
 		ret = policy_compile(s->policy, names, names_n, &lpm, &n);
+	intercept_kernel_tls(g->ic, upcall_wanted(g, s->policy));
+	if (!ret && apps)
+		ret = apps_install(g->apps, g->ic, s->policy, s->generation);
+	if (!ret)
+		ret = install_names(g, s);
 	if (!ret)
 		ret = intercept_policy(g->ic, lpm, n, s->generation, g->port[0], g->port[1]);
 	if (!ret)
@@ -145,24 +196,32 @@ struct sweep {
 	size_t n;
 };
 
-/* Sockets that must not be: to a gated or denied destination, and not a session's. */
-static bool is_stray(void *ctx, const uint8_t dst[static 16], uint16_t port, uint64_t cookie)
+/*
+ * Sockets that must not be: to a gated or denied destination, and not a session's. Of whose they
+ * are, only who made them is known here; where that leaves it open, the packet hook decides, which
+ * lets none pass that it can't tell either.
+ */
+static bool is_stray(void *ctx, const struct sockdiag_socket *sock)
 {
 	const struct sweep *s = ctx;
 	const struct policy *p = s->g->now.policy;
-	int at = policy_match(p, s->names, s->n, dst, port);
+	const struct policy_who who = {
+	        .has_uid = true, .uid = sock->uid, .cgroup = apps_cgroup(s->g->apps, sock->cgroup)};
+	enum policy_fit fit = FIT_NO;
+	int at = policy_next(p, s->names, s->n, sock->dst, sock->port, &who, -1, &fit);
 
-	return at >= 0 && p->destination[at].action != POLICY_ALLOW && !flow_owns(s->g, cookie);
+	return at >= 0 && fit == FIT_YES && p->destination[at].action != POLICY_ALLOW &&
+	       !flow_owns(s->g, sock->cookie);
 }
 
 static void sweep_old_sockets(struct gate *g)
 {
 	struct sweep s = {.g = g};
-	const struct sockdiag_match m = {is_stray, &s};
+	const struct sockdiag_match m = {.fn = is_stray, .ctx = &s};
 	int ret = names_resolved(&g->now.names, g->now.policy, &s.names, &s.n);
 
 	if (!ret)
-		ret = sockdiag_sweep(&m);
+		ret = spaces_sweep_all(g, &m);
 	/* What is left can't send: the packet hook drops it. */
 	if (ret)
 		audit_emit(g->audit, "swept",
@@ -173,16 +232,25 @@ static void sweep_old_sockets(struct gate *g)
 
 /* ----------------------------------------------------------------- in force */
 
-static const struct policy_destination *named(const struct policy *p, const char *name,
-                                              uint32_t *at)
+/* The destination of this name; false: there is none. */
+static bool named(const struct policy_set *s, const char *name, uint32_t *at)
 {
-	for (uint32_t i = 0; p && i < p->destinations; i++) {
-		if (!strcmp(p->destination[i].name, name)) {
-			*at = i;
-			return &p->destination[i];
+	uint32_t lo = 0, hi = s->policy ? s->policy->destinations : 0;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+		int c = strcmp(s->policy->destination[s->by_name[mid]].name, name);
+
+		if (!c) {
+			*at = s->by_name[mid];
+			return true;
 		}
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
 	}
-	return NULL;
+	return false;
 }
 
 /* Names of destinations in a that are not in b; or, with changed, in both but not alike. */
@@ -193,7 +261,7 @@ static json_t *difference(const struct policy_set *a, const struct policy_set *b
 	for (uint32_t i = 0; out && a->policy && i < a->policy->destinations; i++) {
 		const char *name = a->policy->destination[i].name;
 		uint32_t k = 0;
-		bool both = named(b->policy, name, &k) != NULL;
+		bool both = named(b, name, &k);
 
 		if (changed ? !both || !memcmp(a->digest[i], b->digest[k], sizeof(a->digest[i]))
 		            : both)
@@ -201,6 +269,23 @@ static json_t *difference(const struct policy_set *a, const struct policy_set *b
 		(void)json_array_append_new(out, json_string(name));
 	}
 	return out;
+}
+
+/* Do both have the same collateral? */
+static bool same_collateral(const struct bundle *a, const struct bundle *b)
+{
+	uint32_t i = 0, k = 0;
+
+	for (;; i++, k++) {
+		while (i < a->n && a->v[i].kind != BUNDLE_COLLATERAL)
+			i++;
+		while (k < b->n && b->v[k].kind != BUNDLE_COLLATERAL)
+			k++;
+		if (i == a->n || k == b->n)
+			return i == a->n && k == b->n;
+		if (!bytes_equal(a->v[i].content, b->v[k].content))
+			return false;
+	}
 }
 
 static void forget_old_records(struct gate *g)
@@ -212,17 +297,27 @@ static void forget_old_records(struct gate *g)
 
 	json_object_foreach_safe(g->last, next, name, record)
 	{
-		if (!named(g->now.policy, name, &at))
+		if (!named(&g->now, name, &at))
 			(void)json_object_del(g->last, name);
 	}
+}
+
+/* For a boot at which the files are wrong. */
+static void keep(struct gate *g)
+{
+	int ret = arm_keep(&g->now.bundle, g->kept_path);
+
+	if (ret)
+		audit_emit(g->audit, "policy-not-kept",
+		           json_pack("{s:s}", "error", strerror(-ret)));
 }
 
 static void in_force(struct gate *g)
 {
 	struct policy_set old = g->now;
 	uint64_t client = g->coming.client;
+	json_t *ended = json_array(), *answer;
 	uint32_t cut = 0;
-	json_t *answer;
 	int ret;
 
 	g->now = g->coming.set;
@@ -232,25 +327,37 @@ static void in_force(struct gate *g)
 	g->last_error = NULL;
 	g->names_next_ns = gate_boot_ns() + (uint64_t)NAMES_EVERY_S * 1000000000u;
 	if (old.policy)
-		cut = flow_policy_changed(g, &old);
+		cut = flow_policy_changed(g, &old, ended);
+	if (!same_collateral(&old.bundle, &g->now.bundle)) {
+		leases_end_all(g, "collateral");
+		recheck_news(g, VENDOR_NONE);
+	}
+	upcall_policy(g);
+	/* For cgroups that were made after the table was filled and before it was in force. Their
+	 * packets are dropped where it is not known whose they are: no harm if this fails. */
+	if (g->now.policy->apps)
+		(void)apps_install(g->apps, g->ic, g->now.policy, g->now.generation);
 	sweep_old_sockets(g);
 	forget_old_records(g);
 	(void)names_save(&g->now.names, g->names_path);
+	keep(g);
 	audit_emit(g->audit, "policy-loaded",
 	           json_pack("{s:I, s:I, s:I}", "generation", (json_int_t)g->now.generation,
 	                     "destinations", (json_int_t)g->now.policy->destinations, "prefixes",
 	                     (json_int_t)g->now.prefixes));
-	answer = json_pack("{s:b, s:I, s:o, s:o, s:o, s:I, s:o}", "ok", 1, "generation",
+	answer = json_pack("{s:b, s:I, s:o, s:o, s:o, s:I, s:o, s:o}", "ok", 1, "generation",
 	                   (json_int_t)g->now.generation, "added", difference(&g->now, &old, false),
 	                   "removed", difference(&old, &g->now, false), "changed",
 	                   difference(&g->now, &old, true), "sessions_cut", (json_int_t)cut,
-	                   "warnings", record_issues(g->now.issues, false));
+	                   "sessions", ended, "warnings", record_issues(g->now.issues, false));
 	if (client)
 		control_reply(g->control, client, answer);
 	else
 		json_decref(answer);
 	if (!old.policy && (ret = gate_ready(g)))
 		gate_fatal(g, "the control socket can't be made: %s", strerror(-ret));
+	else
+		pulse_ready(g);
 	policy_set_free(&old);
 }
 
@@ -273,11 +380,14 @@ static void names_are_known(struct gate *g)
 {
 	int ret = tell_verify(g, &g->coming.set);
 
-	if (ret)
+	if (ret) {
 		give_up(g, control_error(CONTROL_UNAVAILABLE, "the policy can't be handed on: %s",
 		                         strerror(-ret)));
-	else
-		g->coming.stage = COMING_VERIFY;
+		return;
+	}
+	g->coming.stage = COMING_VERIFY;
+	/* While verify reads it. What is missing is seen when it answers. */
+	(void)policy_set_index(&g->coming.set);
 }
 
 void reload_policy_done(struct gate *g, const struct msg_policy_done *m)
@@ -296,7 +406,7 @@ void reload_policy_done(struct gate *g, const struct msg_policy_done *m)
 		                         strerror(m->err < 0 ? -m->err : m->err)));
 		return;
 	}
-	ret = install(g, &g->coming.set);
+	ret = g->coming.set.by_name ? install(g, &g->coming.set, true) : -ENOMEM;
 	/* At start always: whoever disarmed an earlier keygated has to say so again. */
 	if (!ret && !g->now.policy)
 		ret = intercept_arm(g->ic, true);
@@ -347,7 +457,7 @@ static json_t *addresses(const struct name *name)
 static void name_changed(struct gate *g, const struct name *name, bool changed)
 {
 	int before = g->now.names_err;
-	int ret = install(g, &g->now);
+	int ret = install(g, &g->now, false);
 	char why[160] = "";
 
 	g->now.names_err = ret;
@@ -412,6 +522,60 @@ void reload_resolved(struct gate *g, uint64_t request, const struct msg_resolved
 	reload_tick(g);
 }
 
+struct taking {
+	struct gate *g;
+	const struct name *changed; /* NULL: none */
+};
+
+/* Until an address is in the table the kernel keeps what it learned. */
+static bool take_learned(void *ctx, const char *host, const uint8_t addr[static 16])
+{
+	struct taking *t = ctx;
+	struct name *now = names_find(&t->g->now.names, host);
+	struct name *coming = names_find(&t->g->coming.set.names, host);
+	char text[INET6_ADDRSTRLEN];
+
+	if (coming)
+		(void)names_note(coming, addr, gate_now());
+	/* Of a policy that is no more. */
+	if (!now)
+		return !coming;
+	if (!names_note(now, addr, gate_now()))
+		return names_has(now, addr) && !t->g->now.names_err;
+	t->changed = now;
+	names_address_text(addr, text);
+	audit_emit(t->g->audit, "name-learned",
+	           json_pack("{s:s, s:s}", "host", host, "address", text));
+	return false;
+}
+
+void reload_learned(struct gate *g)
+{
+	struct taking t = {.g = g};
+
+	if (!g->now.policy)
+		return;
+	(void)intercept_learned(g->ic, take_learned, &t);
+	if (!t.changed)
+		return;
+	name_changed(g, t.changed, false);
+	if (!g->now.names_err)
+		(void)intercept_learned(g->ic, take_learned, &t);
+}
+
+void reload_apps(struct gate *g)
+{
+	const struct policy *p = g->now.policy;
+	int ret;
+
+	g->apps_next_ns = gate_boot_ns() + (uint64_t)APPS_EVERY_S * 1000000000u;
+	if (!p || apps_look(g->apps, g->ic, p, NULL) != 1)
+		return;
+	ret = apps_install(g->apps, g->ic, p, g->now.generation);
+	audit_emit(g->audit, "executables-changed",
+	           json_pack("{s:s}", "error", ret ? strerror(-ret) : ""));
+}
+
 void reload_tick(struct gate *g)
 {
 	uint64_t now = gate_boot_ns();
@@ -425,6 +589,10 @@ void reload_tick(struct gate *g)
 			ask(g, &g->coming.set.names, next);
 		return;
 	}
+	/* An event may have been lost. */
+	reload_learned(g);
+	if (g->now.policy && g->now.policy->apps && now >= g->apps_next_ns)
+		reload_apps(g);
 	if (g->resolving || !g->now.policy)
 		return;
 	if (now >= g->names_next_ns) {

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "core/secret.h"
 
 const char *session_state_name(enum session_state s)
@@ -14,6 +15,8 @@ const char *session_state_name(enum session_state s)
 	switch (s) {
 	case SESSION_FREE:
 		return "free";
+	case SESSION_WAITING:
+		return "waiting";
 	case SESSION_CONNECTING:
 		return "connecting";
 	case SESSION_APPRAISING:
@@ -66,13 +69,18 @@ bool session_room(const struct session_table *t)
 	return t->open < SESSIONS_MAX;
 }
 
-bool session_room_for(const struct session_table *t, uint32_t uid)
+bool session_room_for(const struct session_table *t, const struct gate_intent *app, uint64_t home)
 {
-	uint32_t n = 0;
+	uint32_t users = 0, there = 0;
 
-	for (uint32_t i = 0; i < t->n; i++)
-		n += is_open(t->slot[i]->state) && t->slot[i]->app.uid == uid;
-	return uid == 0 || n < SESSIONS_UID;
+	for (uint32_t i = 0; i < t->n; i++) {
+		if (!is_open(t->slot[i]->state))
+			continue;
+		users += t->slot[i]->app.uid == app->uid;
+		there += t->slot[i]->app.netns == app->netns;
+	}
+	return (app->uid == 0 || users < SESSIONS_UID) &&
+	       (app->netns == home || there < SESSIONS_NETNS);
 }
 
 bool session_verify_room(const struct session_table *t, const char *name)
@@ -92,7 +100,18 @@ bool session_verify_room(const struct session_table *t, const char *name)
 void session_enter(struct session_table *t, struct session *s, enum session_state state)
 {
 	t->open += (uint32_t)is_open(state) - (uint32_t)is_open(s->state);
+	t->waiting +=
+	        (uint32_t)(state == SESSION_WAITING) - (uint32_t)(s->state == SESSION_WAITING);
 	s->state = state;
+}
+
+void session_question_end(struct session *s)
+{
+	if (!s->question)
+		return;
+	close(s->question->fd);
+	secret_free(s->question, sizeof(*s->question));
+	s->question = NULL;
 }
 
 void session_drop(struct session_table *t, struct session *s)
@@ -102,7 +121,13 @@ void session_drop(struct session_table *t, struct session *s)
 			continue;
 		session_enter(t, s, SESSION_FREE);
 		t->slot[i] = t->slot[--t->n];
+		session_question_end(s);
+		if (s->upcall)
+			close(s->upcall->fd);
+		free(s->upcall);
 		free(s->verdict);
+		free(s->lease);
+		shown_drop(s->shown);
 		secret_wipe(s, sizeof(*s));
 		free(s);
 		return;
@@ -129,6 +154,8 @@ enum session_move session_from_relay(const struct session *s, enum msg_type type
 	switch (type) {
 	case MSG_APPRAISE:
 		return only_in(s, SESSION_CONNECTING);
+	case MSG_RESUMED:
+		return s->offer.serial ? only_in(s, SESSION_CONNECTING) : MOVE_FATAL;
 	case MSG_RELEASE:
 		return only_in(s, SESSION_HANDOVER);
 	case MSG_REKEY:

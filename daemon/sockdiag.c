@@ -292,21 +292,38 @@ static int keep(struct found *f, const struct inet_diag_msg *m)
 	return MNL_CB_OK;
 }
 
+static int on_cgroup_attr(const struct nlattr *a, void *ctx)
+{
+	struct sockdiag_socket *s = ctx;
+
+	if (mnl_attr_get_type(a) != INET_DIAG_CGROUP_ID)
+		return MNL_CB_OK;
+	if (mnl_attr_validate(a, MNL_TYPE_U64))
+		return MNL_CB_ERROR;
+	s->cgroup = mnl_attr_get_u64(a);
+	return MNL_CB_OK;
+}
+
 static int on_socket(const struct nlmsghdr *h, void *ctx)
 {
+	struct sockdiag_socket s = {.cgroup = 0};
 	struct found *f = ctx;
 	struct inet_diag_msg m;
-	uint8_t dst[16];
-	uint64_t cookie;
 
 	if (mnl_nlmsg_get_payload_len(h) < sizeof(m)) {
 		errno = EPROTO;
 		return MNL_CB_ERROR;
 	}
 	memcpy(&m, mnl_nlmsg_get_payload(h), sizeof(m));
-	cookie = m.id.idiag_cookie[0] | (uint64_t)m.id.idiag_cookie[1] << 32;
-	mapped_dst(&m, dst);
-	if (!f->match->fn(f->match->ctx, dst, ntohs(m.id.idiag_dport), cookie))
+	if (f->match->held && !m.idiag_inode)
+		return MNL_CB_OK;
+	s.cookie = m.id.idiag_cookie[0] | (uint64_t)m.id.idiag_cookie[1] << 32;
+	s.port = ntohs(m.id.idiag_dport);
+	s.uid = m.idiag_uid;
+	mapped_dst(&m, s.dst);
+	if (mnl_attr_parse(h, sizeof(m), on_cgroup_attr, &s) < 0)
+		return MNL_CB_ERROR;
+	if (!f->match->fn(f->match->ctx, &s))
 		return MNL_CB_OK;
 	return keep(f, &m);
 }

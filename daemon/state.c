@@ -47,6 +47,12 @@ path_in(const struct state *s, const char *origin, char out[static PATH_MAX], co
 	                                                                          : -ENAMETOOLONG;
 }
 
+int state_file_of(const struct state *s, const char *origin, const char *file,
+                  char out[static PATH_MAX])
+{
+	return path_in(s, origin, out, "%s", file);
+}
+
 static int make_dir(const char *path)
 {
 	return mkdir(path, 0700) && errno != EEXIST ? -errno : 0;
@@ -261,7 +267,7 @@ static json_t *earlier_to_json(const struct ledger_last *l)
 	return list;
 }
 
-static int write_json(const char *path, json_t *o)
+int state_write_json(const char *path, json_t *o)
 {
 	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 	int ret = text ? file_write_atomic(path, bytes_str(text), 0600) : -EINVAL;
@@ -283,7 +289,7 @@ static int write_head(const struct state *s, const struct ledger_last *l, int64_
 	o = json_pack("{s:i, s:s, s:I, s:s, s:I, s:I, s:o}", "version", VERSION, "origin",
 	              l->cp.origin, "size", (json_int_t)l->cp.size, "root", root, "saved_at",
 	              (json_int_t)now, "at", (json_int_t)l->at, "earlier", earlier_to_json(l));
-	ret = write_json(path, o);
+	ret = state_write_json(path, o);
 	json_decref(o);
 	return ret;
 }
@@ -423,7 +429,7 @@ int state_fork(struct state *s, const struct state_evidence *e, int64_t now,
 		              e->origin, "at", (json_int_t)now, "peer", e->peer, "seen",
 		              note_json((struct bytes){seen, n}), "offered", note_json(e->offered),
 		              "consistency", proof_json(e));
-		ret = write_json(path, o);
+		ret = state_write_json(path, o);
 	}
 	if (!ret)
 		h->forks++;

@@ -9,6 +9,9 @@
  *               older keygated's and has the first members only.
  *   head.note   the signed note it came from
  *   fork-T.json the evidence of a fork noticed at unix time T (docs/json.md)
+ *   watch.json  {"version": 1, "origin", "size", "names", "dropped", "alerts"}: how many of the
+ * log's entries were read, and what was alerted of them (docs/json.md); unlike a head it may be
+ * lost: then they are read again
  *
  * An origin with a file fork-* stays forked until it is forgotten, or until somebody takes those
  * files away while keygated is down. What is forgotten is moved to DIR/ledger/forgotten-T-X. A head
@@ -24,6 +27,7 @@
 #include <stdint.h>
 #include "core/bytes.h"
 #include "ledger/ledger.h"
+#include "policy/policy.h"
 
 enum { STATE_HEADS_MAX = 256, STATE_FORKS_MAX = 32 };
 
@@ -85,5 +89,39 @@ int state_fork(struct state *s, const struct state_evidence *e, int64_t now,
 struct json_t *state_evidence_list(const struct state *s, const char *origin);
 /* Its directory is moved away, head and evidence. -ENOENT for an origin never seen; -errno. */
 int state_forget(struct state *s, const char *origin, int64_t now, char path[static PATH_MAX]);
+
+/* A file of this origin, which has a head. 0 or -errno; state_write_json takes no reference. */
+int state_file_of(const struct state *s, const char *origin, const char *file,
+                  char out[static PATH_MAX]);
+int state_write_json(const char *path, struct json_t *o);
+
+/* ---------------------------------------------------------- state_watch.c */
+
+enum { STATE_ALERTS_MAX = 128 };
+
+struct state_alert {
+	int64_t at;
+	struct policy_alert alert;
+};
+
+struct state_watch {
+	uint64_t size;     /* entries below it were read ... */
+	uint8_t names[32]; /* ... for these names: a digest of the policy's patterns */
+	uint64_t dropped;  /* older alerts that there was no room for */
+	uint32_t n;
+	struct state_alert v[STATE_ALERTS_MAX]; /* oldest first */
+};
+
+/* 0; -ENOENT when nothing was read yet; -EBADMSG for what is damaged, -errno: *out is empty then.
+ */
+int state_watch_read(const struct state *s, const char *origin, struct state_watch *out);
+/* On disk before it returns. 0 or -errno. */
+int state_watch_write(const struct state *s, const char *origin, const struct state_watch *w);
+/* Without room the oldest one goes. */
+void state_watch_add(struct state_watch *w, const struct policy_alert *a, int64_t at);
+void state_watch_remove(struct state_watch *w, uint32_t i);
+/* {"index", "at", "leaf", "code", "subject", "version", "detail", "launch": [...]}; NULL: no memory
+ */
+struct json_t *state_alert_json(const struct state_alert *x);
 
 #endif

@@ -130,14 +130,16 @@ static json_t *counters(struct gate *g)
 	        [GATE_STAT_REVOKED] = "revoked",
 	        [GATE_STAT_MAP_FULL] = "map_full",
 	        [GATE_STAT_EVENT_LOST] = "event_lost",
+	        [GATE_STAT_ANSWER] = "answer",
 	};
 	const struct gate_counters *c = &g->count;
 	uint64_t stat[GATE_STAT_MAX] = {0};
-	json_t *o =
-	        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "accepted", (json_int_t)c->accepted,
-	                  "released", (json_int_t)c->released, "refused", (json_int_t)c->refused,
-	                  "closed", (json_int_t)c->closed, "revoked_sessions",
-	                  (json_int_t)c->revoked, "lease_over", (json_int_t)c->lease_over);
+	json_t *o = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "accepted",
+	                      (json_int_t)c->accepted, "appraised", (json_int_t)c->appraised,
+	                      "resumed", (json_int_t)c->resumed, "released",
+	                      (json_int_t)c->released, "refused", (json_int_t)c->refused, "closed",
+	                      (json_int_t)c->closed, "revoked_sessions", (json_int_t)c->revoked,
+	                      "lease_over", (json_int_t)c->lease_over);
 
 	(void)intercept_stats(g->ic, stat);
 	for (size_t i = 0; o && i < GATE_STAT_MAX; i++)
@@ -165,7 +167,7 @@ static json_t *verb_status(struct gate *g, uint64_t client, json_t *request)
 	for (uint32_t i = 0; i < g->state.n; i++)
 		forks += g->state.head[i].forks;
 	return json_pack("{s:b, s:s, s:s, s:I, s:I, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:I, s:o, "
-	                 "s:o, s:o, s:o}",
+	                 "s:o, s:o, s:o, s:o, s:s}",
 	                 "ok", 1, "version", KEYGATE_VERSION, "kernel", u.release, "pid",
 	                 (json_int_t)getpid(), "started_at", (json_int_t)g->started_at, "armed",
 	                 intercept_armed(g->ic), "keyring_watch", g->watch, "self_test",
@@ -173,7 +175,8 @@ static json_t *verb_status(struct gate *g, uint64_t client, json_t *request)
 	                 "ledgers", ledgers_status(g), "heads", heads_status(g), "forks",
 	                 (json_int_t)forks, "roles", roles_status(g), "sessions",
 	                 sessions_status(g), "counters", counters(g), "collateral",
-	                 collateral_status(g));
+	                 collateral_status(g), "namespaces", spaces_status(g), "handshake_upcall",
+	                 upcall_status(g));
 }
 
 static json_t *verb_verdicts(struct gate *g, uint64_t client, json_t *request)
@@ -218,19 +221,39 @@ static json_t *requirement(const struct policy *p, uint32_t at)
 	return a;
 }
 
-static json_t *match_of(const struct policy *p, int at, const uint8_t addr[static 16])
+static json_t *application(const struct policy *p, const struct policy_destination *d)
+{
+	struct buf b = buf_make(65536);
+	json_t *text;
+
+	policy_app_words(p, d, &b);
+	text = audit_text(b.p ? (const char *)b.p : "", b.bad ? 0 : b.n);
+	buf_free(&b);
+	return text;
+}
+
+static json_t *dependent(const struct policy *p, const struct policy_destination *d)
+{
+	return json_pack("{s:s, s:s, s:s, s:I, s:o}", "destination", d->name, "action",
+	                 policy_action_name(d->action), "file", d->where.file, "line",
+	                 (json_int_t)d->where.line, "application", application(p, d));
+}
+
+static json_t *match_of(const struct policy *p, int at, const uint8_t addr[static 16],
+                        json_t *depends)
 {
 	const struct policy_destination *d = at < 0 ? NULL : &p->destination[at];
 	enum policy_action action = d ? d->action : policy_default(p, addr);
 	char text[64];
 
 	names_address_text(addr, text);
-	return json_pack("{s:s, s:s, s:o, s:o, s:I, s:o}", "address", text, "action",
+	return json_pack("{s:s, s:s, s:o, s:o, s:I, s:o, s:o, s:o}", "address", text, "action",
 	                 policy_action_name(action), "destination",
 	                 d ? json_string(d->name) : json_null(), "file",
 	                 d ? json_string(d->where.file) : json_null(), "line",
 	                 (json_int_t)(d ? d->where.line : 0), "requirement",
-	                 d ? requirement(p, (uint32_t)at) : json_array());
+	                 d ? requirement(p, (uint32_t)at) : json_array(), "application",
+	                 d ? application(p, d) : json_string(""), "depends", depends);
 }
 
 struct addresses {
@@ -270,8 +293,21 @@ static bool addresses_of(const struct gate *g, const char *host, json_t *given,
 	return true;
 }
 
+/* The destination that surely matches, or -1; in depends those before it that may. */
+static int find_match(const struct policy *p, const struct policy_resolved *names, size_t n,
+                      const uint8_t addr[static 16], uint16_t port, const struct policy_who *who,
+                      json_t *depends)
+{
+	enum policy_fit fit = FIT_NO;
+	int at = -1;
+
+	while ((at = policy_next(p, names, n, addr, port, who, at, &fit)) >= 0 && fit != FIT_YES)
+		(void)json_array_append_new(depends, dependent(p, &p->destination[at]));
+	return at;
+}
+
 static json_t *matches_of(const struct gate *g, const struct addresses *a, uint16_t port,
-                          const char **first)
+                          const struct policy_who *who, const char **first)
 {
 	const struct policy *p = g->now.policy;
 	struct policy_resolved *names = NULL;
@@ -279,17 +315,36 @@ static json_t *matches_of(const struct gate *g, const struct addresses *a, uint1
 	json_t *out = names_resolved(&g->now.names, p, &names, &n) ? NULL : json_array();
 
 	for (uint32_t i = 0; out && i < a->n; i++) {
-		int at = policy_match(p, names, n, a->v[i], port);
+		json_t *depends = json_array();
+		int at = find_match(p, names, n, a->v[i], port, who, depends);
 
 		if (at >= 0 && !*first)
 			*first = p->destination[at].name;
-		if (json_array_append_new(out, match_of(p, at, a->v[i]))) {
+		if (json_array_append_new(out, match_of(p, at, a->v[i], depends))) {
 			json_decref(out);
 			out = NULL;
 		}
 	}
 	free(names);
 	return out;
+}
+
+/* As far as the request tells. False: it is no application. */
+static bool who_of(json_t *request, struct policy_who *out)
+{
+	json_t *user = json_object_get(request, "user");
+	json_t *unit = json_object_get(request, "unit");
+	json_t *cgroup = json_object_get(request, "cgroup");
+	json_t *exe = json_object_get(request, "executable");
+	json_int_t uid = json_integer_value(user);
+
+	*out = (struct policy_who){.has_uid = user != NULL,
+	                           .uid = (uint32_t)uid,
+	                           .unit = json_string_value(unit),
+	                           .cgroup = json_string_value(cgroup),
+	                           .executable = json_string_value(exe)};
+	return (!user || (json_is_integer(user) && uid >= 0 && uid < UINT32_MAX)) &&
+	       (!unit || out->unit) && (!cgroup || out->cgroup) && (!exe || out->executable);
 }
 
 static json_t *verb_explain(struct gate *g, uint64_t client, json_t *request)
@@ -299,17 +354,19 @@ static json_t *verb_explain(struct gate *g, uint64_t client, json_t *request)
 	json_t *given = json_object_get(request, "addresses");
 	struct addresses a = {0};
 	const char *first = NULL;
+	struct policy_who who;
 	json_t *matches;
 	json_t *last;
 
 	(void)client;
 	if (!host || !json_is_integer(port) || json_integer_value(port) < 1 ||
 	    json_integer_value(port) > UINT16_MAX || (given && !json_is_array(given)) ||
-	    !addresses_of(g, host, given, &a))
+	    !addresses_of(g, host, given, &a) || !who_of(request, &who))
 		return control_error(CONTROL_USAGE,
 		                     "explain needs a host, a port from 1 to 65535 and, if any, "
-		                     "addresses in numbers");
-	matches = matches_of(g, &a, (uint16_t)json_integer_value(port), &first);
+		                     "addresses and a user in numbers, and unit, cgroup and "
+		                     "executable as text");
+	matches = matches_of(g, &a, (uint16_t)json_integer_value(port), &who, &first);
 	last = first ? json_object_get(g->last, first) : NULL;
 	return json_pack("{s:b, s:O, s:O, s:b, s:o, s:O}", "ok", 1, "host",
 	                 json_object_get(request, "host"), "port", port, "armed",
@@ -347,42 +404,77 @@ static json_t *revoke_session(struct gate *g, json_int_t id)
 		revoke_one(g, s);
 	else if (id <= 0 || !flow_revoke_tails(g, (uint64_t)id, ""))
 		return control_error(CONTROL_NO, "no open session %" JSON_INTEGER_FORMAT, id);
-	return json_pack("{s:b, s:I}", "ok", 1, "revoked", (json_int_t)1);
+	return json_pack("{s:b, s:I, s:I}", "ok", 1, "revoked", (json_int_t)1, "leases",
+	                 (json_int_t)0);
+}
+
+/* First those that wait: the end of the one that they wait for would let the next one go on. */
+static json_int_t revoke_sessions(struct gate *g, const char *name)
+{
+	json_int_t n = 0;
+
+	for (int waiting = 1; waiting >= 0; waiting--) {
+		for (uint32_t i = 0; i < g->sessions.n; i++) {
+			struct session *s = g->sessions.slot[i];
+
+			if (strcmp(s->name, name) || s->state == SESSION_CLOSING ||
+			    (waiting && s->state != SESSION_WAITING))
+				continue;
+			revoke_one(g, s);
+			n++;
+		}
+	}
+	return n;
 }
 
 static json_t *revoke_destination(struct gate *g, const char *name)
 {
 	const struct policy *p = g->now.policy;
-	json_int_t n = 0;
+	json_int_t leases, n;
 	bool known = false;
 
 	for (uint32_t i = 0; i < p->destinations; i++)
 		known |= !strcmp(p->destination[i].name, name);
 	if (!known)
 		return control_error(CONTROL_NO, "no destination \"%s\" in the policy", name);
-	for (uint32_t i = 0; i < g->sessions.n; i++) {
-		struct session *s = g->sessions.slot[i];
-
-		if (strcmp(s->name, name) || s->state == SESSION_CLOSING)
-			continue;
-		revoke_one(g, s);
-		n++;
-	}
+	n = revoke_sessions(g, name);
+	leases = leases_revoke(g, 0, name);
 	n += flow_revoke_tails(g, 0, name);
-	return json_pack("{s:b, s:I}", "ok", 1, "revoked", n);
+	return json_pack("{s:b, s:I, s:I}", "ok", 1, "revoked", n, "leases", leases);
+}
+
+static json_t *revoke_lease(struct gate *g, json_int_t id)
+{
+	uint32_t n = id > 0 ? leases_revoke(g, (uint64_t)id, "") : 0;
+
+	if (!n)
+		return control_error(CONTROL_NO, "no lease of session %" JSON_INTEGER_FORMAT, id);
+	return json_pack("{s:b, s:I, s:I}", "ok", 1, "revoked", (json_int_t)0, "leases",
+	                 (json_int_t)n);
 }
 
 static json_t *verb_revoke(struct gate *g, uint64_t client, json_t *request)
 {
 	json_t *id = json_object_get(request, "session");
-	const char *name = json_string_value(json_object_get(request, "destination"));
+	json_t *lease = json_object_get(request, "lease");
+	json_t *name = json_object_get(request, "destination");
 
 	(void)client;
-	if (json_is_integer(id) && !name)
+	if (json_is_integer(id) && !name && !lease)
 		return revoke_session(g, json_integer_value(id));
-	if (name && !id)
-		return revoke_destination(g, name);
-	return control_error(CONTROL_USAGE, "revoke needs a session's number or a destination");
+	if (json_is_integer(lease) && !name && !id)
+		return revoke_lease(g, json_integer_value(lease));
+	if (json_is_string(name) && !id && !lease)
+		return revoke_destination(g, json_string_value(name));
+	return control_error(CONTROL_USAGE,
+	                     "revoke needs a session's number, a destination, or the number of the "
+	                     "session that a lease is from");
+}
+
+static json_t *verb_leases(struct gate *g, uint64_t client, json_t *request)
+{
+	(void)client, (void)request;
+	return leases_status(g);
 }
 
 static json_t *verb_reload(struct gate *g, uint64_t client, json_t *request)
@@ -430,17 +522,21 @@ static json_t *verb_watch(struct gate *g, uint64_t client, json_t *request)
 static const struct verb {
 	const char *name;
 	json_t *(*fn)(struct gate *g, uint64_t client, json_t *request);
-	const char *members[4]; /* that a request may have beside "verb" */
+	const char *members[8]; /* that a request may have beside "verb" */
 } verbs[] = {
         {"status", verb_status, {NULL}},
         {"sessions", view_sessions, {NULL}},
-        {"explain", verb_explain, {"host", "port", "addresses", NULL}},
+        {"leases", verb_leases, {NULL}},
+        {"explain",
+         verb_explain,
+         {"host", "port", "addresses", "user", "unit", "cgroup", "executable", NULL}},
         {"probe", verb_probe, {"address", "port", NULL}},
         {"verdicts", verb_verdicts, {"limit", NULL}},
         {"ledger", verb_ledger, {NULL}},
         {"ledger-evidence", verb_ledger_evidence, {"origin", "at", NULL}},
         {"ledger-forget", verb_ledger_forget, {"origin", NULL}},
-        {"revoke", verb_revoke, {"session", "destination", NULL}},
+        {"ledger-watch", verb_ledger_watch, {NULL}},
+        {"revoke", verb_revoke, {"session", "destination", "lease", NULL}},
         {"reload", verb_reload, {NULL}},
         {"arm", verb_arm, {NULL}},
         {"disarm", verb_disarm, {NULL}},

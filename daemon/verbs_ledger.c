@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The control socket's verbs about ledgers: how they are followed, what was seen of them, what
- * shows that one forked. control.h has the protocol.
+ * shows that one forked, which entries nobody expected. control.h has the protocol.
  */
 #include "daemon/gate.h"
 
@@ -133,4 +133,15 @@ json_t *verb_ledger_forget(struct gate *g, uint64_t client, json_t *request)
 	if (ret)
 		return control_error(CONTROL_UNAVAILABLE, "%s", strerror(-ret));
 	return json_pack("{s:b, s:s}", "ok", 1, "moved_to", path);
+}
+
+json_t *verb_ledger_watch(struct gate *g, uint64_t client, json_t *request)
+{
+	json_t *logs = watch_status(g);
+
+	(void)client, (void)request;
+	if (json_array_size(logs))
+		return json_pack("{s:b, s:o}", "ok", 1, "logs", logs);
+	json_decref(logs);
+	return control_error(CONTROL_USAGE, "no ledger of the policy has a watch");
 }

@@ -222,6 +222,7 @@ static int open_message(struct appraisal *a)
 	                           .leaf = a->leaf,
 	                           .keys = &a->m->keys,
 	                           .server_name = a->m->server_name,
+	                           .lease_asked = a->m->lease_asked,
 	                           .at = a->m->at};
 	struct attest_opened *o = &a->opened;
 	int ret;
@@ -266,6 +267,33 @@ static void appraise(struct appraisal *a)
 		check_add(&v->checks, "verify.internal", CHECK_UNAVAILABLE, "%s", strerror(-ret));
 	if (ret || v->sealed != VERDICT_SEALED)
 		verdict_seal(v);
+}
+
+/* For how long; 0: not at all. By its key the peer is not asked: as long as the policy says. */
+static uint32_t lease_granted(const struct appraisal *a)
+{
+	const struct policy_destination *d = &a->v->policy->destination[a->m->destination];
+
+	return a->m->lease_asked && policy_lease_binder(d) == BINDER_LEASE_KEY
+	               ? (uint32_t)d->lease
+	               : a->opened.cmw.lease_s;
+}
+
+/*
+ * The verdict of the connections that will rest on this one, where the peer grants a lease and the
+ * destination takes them.
+ */
+static void judge_lease(struct appraisal *a, uint64_t session)
+{
+	struct msg_verdict *out = &a->v->out;
+	/* A verdict that passed is of a destination that there is. */
+	uint32_t granted = verdict_passed(&out->verdict, a->m->at) ? lease_granted(a) : 0;
+
+	if (granted && !policy_lease_verdict(a->v->policy, a->m->destination, &out->verdict,
+	                                     session, &out->lease))
+		out->lease_s = granted;
+	else
+		memset(&out->lease, 0, sizeof(out->lease));
 }
 
 static bool failed(const struct msg_verdict *out, const char *id)
@@ -316,11 +344,39 @@ static void move_head(struct verify *v, bool renew)
 		check_add(&verdict->checks, "state.head", CHECK_UNAVAILABLE,
 		          "heads of more than %d logs", STATE_HEADS_MAX);
 		verdict_seal(verdict);
+		v->out.lease_s = 0;
 	} else if (head->step == HEAD_BEHIND) {
 		ledger_last_add(last, &head->cp, head->at);
 	} else {
 		(void)ledger_last_move(last, &head->cp, head->at);
 	}
+}
+
+/*
+ * What a verdict that passes was made of goes ahead of it; of evidence too large for that, nothing
+ * does.
+ */
+static int answer_shown(struct verify *v, uint64_t session, const struct policy_presented *shown)
+{
+	struct msg_shown m = {.binder = shown->binder};
+	struct cmw cmw = shown->cmw;
+	struct buf wrapper = buf_make(SHOWN_MAX);
+	int fd = -1, ret = 0;
+
+	if (v->out.verdict.overall != CHECK_PASS)
+		return 0;
+	memcpy(m.spki_sha256, shown->spki_sha256, sizeof(m.spki_sha256));
+	memcpy(m.report_data, shown->report_data, sizeof(m.report_data));
+	cmw.leaf = cmw.proof = cmw.bundle = BYTES_NONE;
+	cmw.lease_s = 0;
+	if (!cmw_build(&cmw, &wrapper))
+		fd = file_memfd("shown", buf_view(&wrapper));
+	buf_free(&wrapper);
+	if (fd < 0)
+		return 0;
+	ret = msg_send(v->gate, MSG_SHOWN, session, &m, fd);
+	close(fd);
+	return ret;
 }
 
 /* The verdict, once the head is where it takes it; with compare it stays where it is. */
@@ -377,10 +433,13 @@ static int on_appraise(struct verify *v, uint64_t session, const struct msg_appr
 		a.message = (struct bytes){data + m->request_len, m->message_len};
 		a.leaf = (struct bytes){data + m->request_len + m->message_len, m->leaf_len};
 		appraise(&a);
+		judge_lease(&a, session);
 	}
 	if (a.shown.cmw.proof.n && !ledger_proof_parse(a.shown.cmw.proof, proof))
 		note = proof->checkpoint;
-	ret = answer(v, session, note, false);
+	ret = answer_shown(v, session, &a.shown);
+	if (!ret)
+		ret = answer(v, session, note, false);
 out:
 	attest_opened_free(&a.opened);
 	free(data);
@@ -468,11 +527,60 @@ static int on_advance(struct verify *v, const struct msg_advance *m, int fd)
 	return ret;
 }
 
+/* -------------------------------------------------------------------- watch */
+
+/* Up to the first entry that finds no room in the answer. */
+static int watch(const struct policy *p, const struct msg_watch *m, struct bytes bundle,
+                 struct msg_watched *out)
+{
+	struct bytes entry[TILE_WIDTH];
+	unsigned width = ledger_entries_width(m->n, m->size);
+	uint64_t first = m->n * TILE_WIDTH;
+
+	if (ledger_entries_verify(bundle, m->n, m->size, &m->root, m->proof, m->proof_n, entry))
+		return -EBADMSG;
+	for (uint64_t i = m->from; i < first + width && out->n < WATCHED_MAX; i++) {
+		int ret = policy_watch(p, m->ledger, i, entry[i - first], &out->alert[out->n]);
+
+		if (ret < 0)
+			return ret;
+		out->n += (uint32_t)ret;
+		out->upto = i + 1;
+	}
+	return 0;
+}
+
+static int on_watch(struct verify *v, uint64_t request, const struct msg_watch *m, int fd)
+{
+	struct msg_watched *out = calloc(1, sizeof(*out));
+	uint8_t *data = NULL;
+	size_t n = 0;
+	int ret = out ? 0 : -ENOMEM;
+
+	if (m->proof_n > PATH_MAX_HASHES || m->n > m->size / TILE_WIDTH ||
+	    m->from < m->n * TILE_WIDTH || m->from >= m->size)
+		ret = -EPROTO;
+	if (ret)
+		goto out;
+	out->upto = m->from;
+	if (!v->policy || m->generation != v->generation || m->ledger >= v->policy->ledgers)
+		out->err = -ESTALE;
+	else
+		out->err = file_read_fd(fd, ENTRIES_BYTES_MAX, &data, &n);
+	if (!out->err)
+		out->err = watch(v->policy, m, (struct bytes){data, n}, out);
+	ret = msg_send(v->gate, MSG_WATCHED, request, out, -1);
+out:
+	free(data);
+	free(out);
+	return ret;
+}
+
 /* --------------------------------------------------------------- collateral */
 
 /* A piece is kept only if it is what it was fetched as. */
 static int keep_piece(struct verify *v, const struct collateral_name *name, struct bytes piece,
-                      struct collateral_info *is)
+                      struct collateral_info *is, uint32_t *known)
 {
 	bool named = false;
 	int ret = attest_collateral_read(piece, is);
@@ -484,7 +592,8 @@ static int keep_piece(struct verify *v, const struct collateral_name *name, stru
 		ret = -EINVAL;
 	if (!ret)
 		ret = collateral_store_add(v->fetched, piece, is);
-	return ret == -EEXIST ? 0 : ret;
+	*known = ret == -EEXIST;
+	return *known ? 0 : ret;
 }
 
 static int on_collateral(struct verify *v, uint64_t request, const struct msg_collateral *m, int fd)
@@ -498,11 +607,57 @@ static int on_collateral(struct verify *v, uint64_t request, const struct msg_co
 		return -EPROTO;
 	done.err = file_read_fd(fd, COLLATERAL_PIECE_MAX, &piece, &n);
 	if (!done.err)
-		done.err = keep_piece(v, &m->name, (struct bytes){piece, n}, &is);
+		done.err = keep_piece(v, &m->name, (struct bytes){piece, n}, &is, &done.known);
 	done.from = is.from;
 	done.until = is.until;
 	free(piece);
 	return msg_send(v->gate, MSG_COLLATERAL_DONE, request, &done, -1);
+}
+
+/* ------------------------------------------------------------------ recheck */
+
+static int judge_again(struct verify *v, const struct msg_recheck *m, struct bytes wrapper,
+                       struct checks *c)
+{
+	struct policy_presented shown = {.binder = (enum policy_binder)m->shown.binder,
+	                                 .check_report_data = true,
+	                                 .fetched = v->fetched,
+	                                 .cache = v->cache};
+
+	if (!v->policy || m->generation != v->generation)
+		return -EAGAIN;
+	if (cmw_parse(wrapper, false, &shown.cmw))
+		return -EBADMSG;
+	memcpy(shown.spki_sha256, m->shown.spki_sha256, sizeof(shown.spki_sha256));
+	memcpy(shown.report_data, m->shown.report_data, sizeof(shown.report_data));
+	return policy_recheck(v->policy, m->destination, &shown, m->at, c);
+}
+
+/* Not judged is not refused: the verdict of then has an end of its own. */
+static int on_recheck(struct verify *v, uint64_t session, const struct msg_recheck *m, int fd)
+{
+	struct msg_rechecked done = {.result = CHECK_UNAVAILABLE};
+	const struct check *by = NULL;
+	struct checks c = {0};
+	uint8_t *wrapper = NULL;
+	size_t n = 0;
+	int ret = file_read_fd(fd, SHOWN_MAX, &wrapper, &n);
+
+	if (!ret)
+		ret = judge_again(v, m, (struct bytes){wrapper, n}, &c);
+	free(wrapper);
+	if (ret) {
+		snprintf(done.code, sizeof(done.code), "verify.internal");
+		snprintf(done.detail, sizeof(done.detail), "%s", strerror(-ret));
+	} else {
+		done.result = checks_overall(&c);
+		by = checks_first(&c, (enum check_status)done.result);
+	}
+	if (by && done.result != CHECK_PASS) {
+		memcpy(done.code, by->id, sizeof(done.code));
+		memcpy(done.detail, by->detail, sizeof(done.detail));
+	}
+	return msg_send(v->gate, MSG_RECHECKED, session, &done, -1);
 }
 
 /* --------------------------------------------------------------------- loop */
@@ -518,10 +673,16 @@ static int dispatch(struct verify *v, const struct msg_head *head, int fd)
 		return on_appraise(v, head->session, &v->in.appraise, fd);
 	case MSG_ADVANCE:
 		return on_advance(v, &v->in.advance, fd);
+	case MSG_WATCH:
+		return on_watch(v, head->session, &v->in.watch, fd);
 	case MSG_PROOF:
 		return on_proof(v, &v->in.proof, fd);
 	case MSG_COLLATERAL:
 		return on_collateral(v, head->session, &v->in.collateral, fd);
+	case MSG_PING:
+		return msg_send(v->gate, MSG_PONG, 0, NULL, -1);
+	case MSG_RECHECK:
+		return on_recheck(v, head->session, &v->in.recheck, fd);
 	default:
 		return -EPROTO;
 	}

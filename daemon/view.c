@@ -18,7 +18,7 @@ enum {
 	PATIENCE_MS = 2000, /* for all */
 };
 
-static const char *key_state_name(enum keyring_state s)
+const char *view_key_state(enum keyring_state s)
 {
 	switch (s) {
 	case KEYRING_VALID:
@@ -116,6 +116,10 @@ static json_t *carried(const struct session *s)
 
 	if (!v->known)
 		return json_pack("{s:n, s:n}", "records", "bytes");
+	/* Whose bytes nobody but the kernel handles, only the kernel could count. */
+	if (s->kernel)
+		return json_pack("{s:{s:I, s:I}, s:n}", "records", "sent", (json_int_t)v->sent,
+		                 "received", (json_int_t)v->received, "bytes");
 	return json_pack("{s:{s:I, s:I}, s:{s:I, s:I}}", "records", "sent", (json_int_t)v->sent,
 	                 "received", (json_int_t)v->received, "bytes", "app_to_peer",
 	                 (json_int_t)v->app_to_peer, "peer_to_app", (json_int_t)v->peer_to_app);
@@ -126,18 +130,19 @@ static json_t *live_session(const struct session *s)
 	const struct verdict *v = s->verdict;
 	enum keyring_state key = keyring_state(s->serial);
 
-	return json_pack("{s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:s, s:I, s:I, s:b, s:o, s:{s:I, "
-	                 "s:I}}",
-	                 "binder", audit_text(v->binder, sizeof(v->binder)), "tee",
-	                 audit_text(v->tee, sizeof(v->tee)), "server_key",
-	                 audit_text(v->server_key, sizeof(v->server_key)), "measurement",
-	                 measurements_to_json(&v->measurements), "cipher",
-	                 flow_suite_name(s->suite), "key", (json_int_t)s->serial, "ring",
-	                 (json_int_t)s->ring, "key_state", key_state_name(key), "released_at",
-	                 (json_int_t)s->released_at, "until", (json_int_t)s->until, "protected",
-	                 view_protected(s, key), "kernel_tls", kernel_tls(s), "rekeys", "sent",
-	                 (json_int_t)s->rekeys[KEYRING_TX], "received",
-	                 (json_int_t)s->rekeys[KEYRING_RX]);
+	return json_pack(
+	        "{s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:s, s:I, s:I, s:b, s:o, s:{s:I, "
+	        "s:I}}",
+	        "attested", s->on_lease ? json_integer((json_int_t)s->attested) : json_null(),
+	        "binder", audit_text(v->binder, sizeof(v->binder)), "tee",
+	        audit_text(v->tee, sizeof(v->tee)), "server_key",
+	        audit_text(v->server_key, sizeof(v->server_key)), "measurement",
+	        measurements_to_json(&v->measurements), "cipher", flow_suite_name(s->suite), "key",
+	        (json_int_t)s->serial, "ring", (json_int_t)s->ring, "key_state",
+	        view_key_state(key), "released_at", (json_int_t)s->released_at, "until",
+	        (json_int_t)s->until, "protected", view_protected(s, key), "kernel_tls",
+	        kernel_tls(s), "rekeys", "sent", (json_int_t)s->rekeys[KEYRING_TX], "received",
+	        (json_int_t)s->rekeys[KEYRING_RX]);
 }
 
 static bool merge(json_t *o, json_t *more)
@@ -202,7 +207,7 @@ static uint32_t outstanding(struct gate *g, struct session **next)
 }
 
 /* What is said of a session is never older than the question. */
-static void ask(struct gate *g, struct session *s)
+void view_ask(struct gate *g, struct session *s)
 {
 	s->seen = (struct session_seen){.round = g->view.round, .looking = true};
 	(void)gate_send(g, ROLE_RELAY, MSG_LOOK, s->id, NULL, -1);
@@ -216,12 +221,24 @@ void view_tick(struct gate *g)
 	if (!g->view.clients)
 		return;
 	while ((n = outstanding(g, &next)) < AT_ONCE && next)
-		ask(g, next);
+		view_ask(g, next);
 	if ((n || next) && gate_boot_ns() < g->view.deadline_ns)
 		return;
 	for (uint32_t i = 0; i < g->view.clients; i++)
 		control_reply(g->control, g->view.client[i], answer(g));
 	g->view.clients = 0;
+}
+
+/* In the namespace of the socket: sock_diag knows no others there. */
+static int kernel_says(struct gate *g, struct session *s, int fd)
+{
+	int ret = spaces_enter(g, s->app.netns);
+
+	if (ret)
+		return ret;
+	ret = sockdiag_tls(fd, &s->seen.tls);
+	spaces_leave(g);
+	return ret;
 }
 
 void view_looked(struct gate *g, struct session *s, const struct msg_looked *m, int fd)
@@ -235,8 +252,9 @@ void view_looked(struct gate *g, struct session *s, const struct msg_looked *m, 
 	v->looking = false;
 	v->app_to_peer = m->app_to_peer;
 	v->peer_to_app = m->peer_to_app;
-	v->known = !sockdiag_tls(fd, &v->tls) &&
-	           !keyring_records(fd, s->suite, &v->sent, &v->received);
+	v->known = !kernel_says(g, s, fd) && !keyring_records(fd, s->suite, &v->sent, &v->received);
+	if (s->kernel)
+		upcall_looked(g, s);
 	view_tick(g);
 }
 

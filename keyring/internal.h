@@ -48,6 +48,12 @@ int keyring_next_secret(const struct keyring_cipher *c, uint8_t *secret);
 int keyring_install(int fd, int direction, const struct keyring_cipher *c,
                     const union keyring_info *info);
 
+/*
+ * For how many seconds from now the verdict and the lease both hold, in the kernel's 32 bits; 0 if
+ * not at all.
+ */
+int64_t keyring_lasts(const struct verdict *v, int64_t now, int64_t lease);
+
 /* Never NULL. */
 extern const struct keyring_syscalls *keyring_sys;
 

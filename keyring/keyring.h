@@ -6,9 +6,12 @@
  *
  * Rings: "keygate" in the process keyring of the process that opened it (it ends with the
  * process: fail closed), under it one ring a destination ("keygate:NAME"), in it one user key a
- * session ("keygate:NAME:PEER:SESSION", the session in hex). Possessor may view, read, search,
- * update; the owner (root) may view and revoke; nobody else anything. A process keyring belongs to
- * the threads that share the credentials of the one that made it: open and release from one thread.
+ * session ("keygate:NAME:PEER:SESSION", the session in hex) and one a lease
+ * ("keygate:NAME:PEER:lease:SESSION", the session that was attested): no two have the same name,
+ * since add_key(2) would update the one for the other. Possessor may view, read, search, and update
+ * the key of a session; the owner (root) may view and revoke; nobody else anything. A process
+ * keyring belongs to the threads that share the credentials of the one that made it: open and
+ * release from one thread.
  */
 #ifndef KEYGATE_KEYRING_KEYRING_H
 #define KEYGATE_KEYRING_KEYRING_H
@@ -19,7 +22,9 @@
 
 enum {
 	KEYRING_SECRET_MAX = 48,
-	/* "keygate:" destination (63) ":" "[address]:port" (47) ":" session (16), and the NUL. */
+	/* "keygate:" destination (63) ":" "[address]:port" (47) ":lease:" session (16), and the
+	 * NUL.
+	 */
 	KEYRING_DESC_MAX = 192,
 	/*
 	 * Records that one key may protect. RFC 8446 section 5.5 allows AES-GCM 2^24.5 full ones;
@@ -67,10 +72,15 @@ struct keyring {
 
 int keyring_open(struct keyring *k);
 
-/* Puts the deadline and the key's serial where the kernel gate enforces them, before any key is
- * live. */
-typedef int (*keyring_arm_fn)(void *ctx, uint64_t session, int32_t serial,
-                              uint64_t deadline_boot_ns);
+struct keyring_released {
+	int32_t serial; /* the session key */
+	int32_t ring;   /* the destination's ring */
+	int64_t until;  /* POSIX seconds */
+	uint64_t deadline_boot_ns;
+};
+
+/* Puts the deadline and the serials where the kernel gate enforces them, before any key is live. */
+typedef int (*keyring_arm_fn)(void *ctx, uint64_t session, const struct keyring_released *r);
 
 struct keyring_request {
 	int fd; /* connected, ULP attached; stays the caller's */
@@ -82,13 +92,6 @@ struct keyring_request {
 	struct keyring_secrets *secrets; /* wiped on return */
 	keyring_arm_fn arm;
 	void *arm_ctx;
-};
-
-struct keyring_released {
-	int32_t serial; /* the session key */
-	int32_t ring;   /* the destination's ring */
-	int64_t until;  /* POSIX seconds */
-	uint64_t deadline_boot_ns;
 };
 
 /*
@@ -128,10 +131,47 @@ int keyring_rekey(const struct keyring_rekey *rq);
  */
 int keyring_records(int fd, uint16_t suite, uint64_t *sent, uint64_t *received);
 
+/* -------------------------------------------------------------------- leases */
+
+struct keyring_lease_request {
+	uint64_t session;        /* that was attested */
+	const char *destination; /* policy's name: the ring */
+	const char *peer;        /* "addr:port", for the key's description */
+	int64_t now;             /* POSIX seconds */
+	int64_t lease;           /* seconds at most; the verdict's end may be earlier */
+	const uint8_t *psk;      /* the caller's locked memory, which it wipes */
+	size_t psk_len;          /* 32 or 48 */
+	bool by_key;             /* psk is the SHA-256 of the peer's public key, and no secret */
+};
+
+struct keyring_leased {
+	int32_t serial; /* the lease key */
+	int32_t ring;   /* the destination's ring */
+	int64_t until;  /* POSIX seconds: when the kernel ends it */
+};
+
+/*
+ * Takes the PSK of a lease into custody, with its timeout. The verdict must be passed at now, of
+ * this destination, and of a connection that was attested itself (its binder is "connection"): a
+ * lease never comes from a lease. One by key is no PSK: the binder is "nonce", and the key that of
+ * the verdict. -EACCES (no such verdict, or nothing left of the lease),
+ * -EKEYREJECTED (no PSK, or none of that length), -EDQUOT, -errno; then there is no key.
+ */
+int keyring_lease(struct keyring *k, const struct verdict *v,
+                  const struct keyring_lease_request *rq, struct keyring_leased *out);
+/*
+ * Reads the PSK back into the caller's locked memory, while its key and the ring are valid. 0;
+ * -EKEYREVOKED, -EKEYEXPIRED, -ENOKEY (one of the two is over or gone), -EBADMSG (the key holds
+ * something else), -errno; the memory is wiped then.
+ */
+int keyring_lease_read(const struct keyring_leased *lease, uint8_t *psk, size_t psk_len);
+
+/* --------------------------------------------------------------- any key's end */
+
 enum keyring_state { KEYRING_GONE = 0, KEYRING_REVOKED, KEYRING_EXPIRED, KEYRING_VALID };
 enum keyring_state keyring_state(int32_t serial);
 int keyring_revoke(int32_t serial);
-/* Unlinks a dead session's key from its ring. */
+/* Unlinks a dead session's or lease's key from its ring. */
 void keyring_forget(int32_t ring, int32_t serial);
 
 /* What the kernel says of a socket, by the short getsockopt forms: both directions kTLS 1.3 with

@@ -24,15 +24,14 @@ struct material {
 	uint8_t payload[2 * KEYRING_SECRET_MAX]; /* client's secret, then the server's */
 };
 
-/* For how many seconds from now the verdict and the lease both hold; 0 if not at all. */
-static int64_t lasts(const struct verdict *v, const struct keyring_request *rq)
+int64_t keyring_lasts(const struct verdict *v, int64_t now, int64_t lease)
 {
-	if (rq->lease <= 0 || rq->now < 0 || !verdict_passed(v, rq->now))
+	if (lease <= 0 || now < 0 || !verdict_passed(v, now))
 		return 0;
 
-	int64_t left = v->valid_until - rq->now;
+	int64_t left = v->valid_until - now;
 
-	left = rq->lease < left ? rq->lease : left;
+	left = lease < left ? lease : left;
 	/* The kernel's timeout is 32 bits wide, and 0 there means for ever. */
 	return left < UINT32_MAX ? left : UINT32_MAX;
 }
@@ -69,11 +68,12 @@ static int take_custody(struct keyring *k, const struct keyring_request *rq,
 	if (n < 0 || (size_t)n >= sizeof(desc))
 		return -ENAMETOOLONG;
 
+	const struct bytes payload = {m->payload, (size_t)2 * rq->secrets->len};
 	int ret = keyring_ring(k, rq->destination, &r->ring);
 
 	return ret ? ret
-	           : keyring_add(r->ring, desc, m->payload, (size_t)2 * rq->secrets->len,
-	                         (uint32_t)left, &r->serial);
+	           : keyring_add(r->ring, desc, &payload, (uint32_t)left, KEYRING_RENEW,
+	                         &r->serial);
 }
 
 static int arm(const struct keyring_request *rq, int64_t left, struct keyring_released *r)
@@ -87,7 +87,7 @@ static int arm(const struct keyring_request *rq, int64_t left, struct keyring_re
 	r->until = rq->now + left;
 	r->deadline_boot_ns =
 	        ((uint64_t)t.tv_sec + (uint64_t)left) * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
-	return rq->arm(rq->arm_ctx, rq->session, r->serial, r->deadline_boot_ns);
+	return rq->arm(rq->arm_ctx, rq->session, r);
 }
 
 /* The steps after the verdict; *step is the one that is being taken. */
@@ -129,7 +129,7 @@ int keyring_release(struct keyring *k, const struct verdict *v, const struct key
 {
 	struct keyring_released r = {0};
 	struct material *m = NULL;
-	int64_t left = lasts(v, rq);
+	int64_t left = keyring_lasts(v, rq->now, rq->lease);
 	int ret = -EACCES;
 
 	*step = "release.verdict";

@@ -22,10 +22,9 @@ enum {
 	/* keyctl(1) shows a ring only to whom it may search; what it then finds guards itself. */
 	RING_PERM = KEY_POS_VIEW | KEY_POS_READ | KEY_POS_WRITE | KEY_POS_SEARCH | KEY_USR_VIEW |
 	            KEY_USR_READ | KEY_USR_SEARCH | KEY_USR_SETATTR,
-	/* READ for possessors is implied by SEARCH; named all the same. WRITE is for the update of
-	 * a rekey. */
-	KEY_PERM = KEY_POS_VIEW | KEY_POS_READ | KEY_POS_WRITE | KEY_POS_SEARCH | KEY_POS_SETATTR |
-	           KEY_USR_VIEW | KEY_USR_SEARCH | KEY_USR_SETATTR,
+	/* READ for possessors is implied by SEARCH; named all the same. */
+	KEY_PERM = KEY_POS_VIEW | KEY_POS_READ | KEY_POS_SEARCH | KEY_POS_SETATTR | KEY_USR_VIEW |
+	           KEY_USR_SEARCH | KEY_USR_SETATTR,
 };
 
 static long ctl(int cmd, int32_t a, unsigned long b, unsigned long c, unsigned long d)
@@ -79,16 +78,17 @@ int keyring_ring(const struct keyring *k, const char *destination, int32_t *out)
 	               : -errno;
 }
 
-int keyring_add(int32_t ring, const char *desc, const void *payload, size_t n, uint32_t timeout,
-                int32_t *out)
+int keyring_add(int32_t ring, const char *desc, const struct bytes *payload, uint32_t timeout,
+                enum keyring_use use, int32_t *out)
 {
-	int32_t serial = keyring_sys->add_key("user", desc, payload, n, ring);
+	uint32_t perm = KEY_PERM | (use == KEYRING_RENEW ? KEY_POS_WRITE : 0u);
+	int32_t serial = keyring_sys->add_key("user", desc, payload->p, payload->n, ring);
 
 	if (serial < 0)
 		return -errno;
 	/* The timeout first: the other order would leave a key that nothing ends if the second
 	 * fails and the revocation too. */
-	if (ctl(KEYCTL_SET_TIMEOUT, serial, timeout, 0, 0) < 0 || set_perm(serial, KEY_PERM)) {
+	if (ctl(KEYCTL_SET_TIMEOUT, serial, timeout, 0, 0) < 0 || set_perm(serial, perm)) {
 		int ret = -errno;
 
 		keyring_revoke(serial);

@@ -10,10 +10,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <openssl/bio.h>
 #include <openssl/crypto.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
 
 /* -------------------------------------------------------------------- time */
 
@@ -48,37 +45,10 @@ static bool check_times(struct sigstore_job *j)
 
 /* --------------------------------------------------------------------- key */
 
-/* The key in a PEM block, or as DER. */
-static EVP_PKEY *known_key(struct bytes text)
-{
-	char *name = NULL, *header = NULL;
-	uint8_t *der = NULL;
-	EVP_PKEY *key = NULL;
-	BIO *bio;
-	long n = 0;
-
-	if (text.n > SIGSTORE_KEY_MAX)
-		return NULL;
-	if (text.n && text.p[0] == 0x30)
-		return sigstore_public_key(text, false);
-	bio = BIO_new_mem_buf(text.p, (int)text.n);
-	if (bio && PEM_read_bio(bio, &name, &header, &der, &n) == 1 && n > 0 &&
-	    !strcmp(name, PEM_STRING_PUBLIC))
-		key = sigstore_public_key((struct bytes){der, (size_t)n}, false);
-	OPENSSL_free(name);
-	OPENSSL_free(header);
-	OPENSSL_free(der);
-	BIO_free(bio);
-	return key;
-}
-
 bool sigstore_key_ok(struct bytes key)
 {
-	EVP_PKEY *k;
+	EVP_PKEY *k = ledger_public_key(key);
 
-	ERR_set_mark();
-	k = known_key(key);
-	ERR_pop_to_mark();
 	EVP_PKEY_free(k);
 	return k != NULL;
 }
@@ -100,9 +70,7 @@ static bool check_signer(struct sigstore_job *j)
 {
 	if (j->bundle->cert)
 		return fulcio_verify(j);
-	ERR_set_mark();
-	j->key = known_key(j->identity->key);
-	ERR_pop_to_mark();
+	j->key = ledger_public_key(j->identity->key);
 	check_add(j->checks, "sigstore.key", j->key ? CHECK_PASS : CHECK_FAIL, "%s",
 	          j->key ? "a key that is known"
 	                 : "what is given is no public key of a known kind");

@@ -4,7 +4,7 @@
  * algorithms of note signatures. All cryptography is OpenSSL's; what it does not look at (points
  * of low order, key encodings that are not canonical) is refused here, when a key is loaded.
  */
-#include "ledger/room.h"
+#include "ledger/sigstore_room.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,6 +13,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/x509.h>
 
 enum {
@@ -21,6 +22,8 @@ enum {
 	MLDSA44_KEY = 1312,
 	MLDSA44_SIG = 2420,
 	TIME_LEN = 8,
+	PEM_TEXT_MAX = 65536,
+	DER_SEQUENCE = 0x30,
 };
 
 /* --------------------------------------------------------------------- keys */
@@ -88,6 +91,31 @@ out:
 		EVP_PKEY_free(key);
 		key = NULL;
 	}
+	return key;
+}
+
+EVP_PKEY *ledger_public_key(struct bytes text)
+{
+	char *name = NULL, *header = NULL;
+	uint8_t *der = NULL;
+	EVP_PKEY *key = NULL;
+	BIO *bio;
+	long n = 0;
+
+	if (text.n == 0 || text.n > PEM_TEXT_MAX)
+		return NULL;
+	if (text.p[0] == DER_SEQUENCE)
+		return sigstore_public_key(text, false);
+	ERR_set_mark();
+	bio = BIO_new_mem_buf(text.p, (int)text.n);
+	if (bio && PEM_read_bio(bio, &name, &header, &der, &n) == 1 && n > 0 &&
+	    !strcmp(name, PEM_STRING_PUBLIC))
+		key = sigstore_public_key((struct bytes){der, (size_t)n}, false);
+	ERR_pop_to_mark();
+	OPENSSL_free(name);
+	OPENSSL_free(header);
+	OPENSSL_free(der);
+	BIO_free(bio);
 	return key;
 }
 

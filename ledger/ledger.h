@@ -31,9 +31,15 @@ void ledger_empty_root(struct hash *out);
 /* 0 if the path proves it; -EINVAL (malformed: sizes, lengths), -EBADMSG (roots differ). */
 int ledger_inclusion(uint64_t index, uint64_t size, const struct hash *leaf,
                      const struct hash *path, size_t path_n, const struct hash *root);
+/* The root that the path leads to, for who learns it no other way. 0 or -EINVAL. */
+int ledger_inclusion_root(uint64_t index, uint64_t size, const struct hash *leaf,
+                          const struct hash *path, size_t path_n, struct hash *root);
 /* 0 < from <= to. Same returns. */
 int ledger_consistency(uint64_t from, const struct hash *from_root, uint64_t to,
                        const struct hash *to_root, const struct hash *proof, size_t proof_n);
+/* The root that the proof leads to; -EBADMSG when it does not start at from_root. */
+int ledger_consistency_root(uint64_t from, const struct hash *from_root, uint64_t to,
+                            const struct hash *proof, size_t proof_n, struct hash *to_root);
 
 /*
  * A subtree [start, end) of a tree (draft-ietf-plants-merkle-tree-certs): start is a multiple of
@@ -64,6 +70,11 @@ int ledger_prove_inclusion(ledger_node_fn get, void *ctx, uint64_t index, uint64
                            struct hash path[static PATH_MAX_HASHES], size_t *path_n);
 int ledger_prove_consistency(ledger_node_fn get, void *ctx, uint64_t from, uint64_t to,
                              struct hash proof[static PATH_MAX_HASHES], size_t *proof_n);
+/* Of a subtree: its root, and what ledger_subtree_consistency takes. */
+int ledger_subtree_root(ledger_node_fn get, void *ctx, uint64_t start, uint64_t end,
+                        struct hash *out);
+int ledger_prove_subtree(ledger_node_fn get, void *ctx, uint64_t start, uint64_t end, uint64_t size,
+                         struct hash proof[static PATH_MAX_HASHES], size_t *proof_n);
 
 /* ------------------------------------------------------------------- tiles.c */
 
@@ -93,6 +104,18 @@ int ledger_tile_parse(struct bytes data, unsigned width, struct hash tile[static
  */
 enum { ENTRY_MAX = 65535, ENTRIES_BYTES_MAX = TILE_WIDTH * (2 + ENTRY_MAX) };
 int ledger_entries_parse(struct bytes data, unsigned width, struct bytes entry[static TILE_WIDTH]);
+/* How many entries bundle n has in a tree of this size; 0: there is no such bundle. */
+unsigned ledger_entries_width(uint64_t n, uint64_t size);
+/* A full bundle, of which a smaller tree has the first `width` entries: as a view. 0 or -EINVAL. */
+int ledger_entries_cut(struct bytes full, unsigned width, struct bytes *out);
+/*
+ * Bundle n holds what the tree of this size and root was made of; its width is as above, the proof
+ * is that its leaves are a subtree (ledger_prove_subtree). 0; -EINVAL (no such bundle, malformed);
+ * -EBADMSG (other entries, or another tree).
+ */
+int ledger_entries_verify(struct bytes data, uint64_t n, uint64_t size, const struct hash *root,
+                          const struct hash *proof, size_t proof_n,
+                          struct bytes entry[static TILE_WIDTH]);
 /* A ledger_node_fn; ctx is a struct ledger_tiles. */
 int ledger_tiles_node(void *ctx, unsigned level, uint64_t index, struct hash *out);
 
@@ -178,7 +201,7 @@ struct tlog_policy {
 	uint32_t witnesses;
 	struct vkey witness[TLOG_KEYS_MAX];
 	char witness_name[TLOG_KEYS_MAX][NOTE_NAME_MAX + 1];
-	char witness_url[TLOG_KEYS_MAX][256]; /* of monitoring (tlog-witness); empty if none */
+	char witness_url[TLOG_KEYS_MAX][256]; /* prefix of tlog-witness; empty if none */
 	uint32_t groups;
 	struct tlog_group group[TLOG_GROUPS_MAX];
 	/* -1: none; else a member number. "none" and an empty set of logs are what C2SP allows a
@@ -502,9 +525,10 @@ struct witness_self {
 };
 
 struct witness_answer {
-	unsigned status;         /* 200 400 403 404 409 422 */
-	const char *why;         /* static text; of a refusal it is the body, save for 409 */
-	bool fork;               /* 422, and the log signed two roots for one size: keep r->note */
+	unsigned status; /* 200 400 403 404 409 422 */
+	const char *why; /* static text; of a refusal it is the body, save for 409 */
+	bool genuine;    /* the log signed r->note, whatever the status */
+	bool fork;       /* and another root for the size that is remembered: keep r->note */
 	struct ledger_last next; /* 200: what must be remembered before the answer leaves */
 };
 
@@ -517,5 +541,22 @@ struct witness_answer {
 int ledger_witness_step(const struct witness_request *r, const struct tlog_policy *logs,
                         const struct ledger_last *last, const struct witness_self *self,
                         struct witness_answer *out, struct buf *body);
+
+/* The log's side. What a witness may answer at most: a few lines, each at most 3.3 KB. */
+enum { WITNESS_ANSWER_MAX = 16384 };
+
+/* The body of an add-checkpoint. 0 or -ENOMEM. */
+int ledger_witness_request(uint64_t old, const struct hash *proof, size_t proof_n,
+                           struct bytes note, struct buf *out);
+/* The body of a 409: a size and a line feed. 0 or -EINVAL. */
+int ledger_witness_size_parse(struct bytes body, uint64_t *out);
+/*
+ * The body of a 200 to the add-checkpoint of `note`: appends to *lines those of this witness, when
+ * all of them verify and one counts at t; lines of other keys are left out. Appends
+ * ledger.format, ledger.witness-signature, ledger.quorum and ledger.fresh, as far as it comes. 0 or
+ * -ENOMEM; the checks are the verdict.
+ */
+int ledger_witness_reply(struct bytes reply, struct bytes note, const struct vkey *witness,
+                         const struct ledger_time *t, struct buf *lines, struct checks *checks);
 
 #endif

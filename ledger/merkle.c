@@ -70,8 +70,8 @@ static uint64_t shift_down(uint64_t x, unsigned n)
 
 /* -------------------------------------------------------------------- verify */
 
-int ledger_inclusion(uint64_t index, uint64_t size, const struct hash *leaf,
-                     const struct hash *path, size_t path_n, const struct hash *root)
+int ledger_inclusion_root(uint64_t index, uint64_t size, const struct hash *leaf,
+                          const struct hash *path, size_t path_n, struct hash *root)
 {
 	if (size > INT64_MAX || index >= size)
 		return -EINVAL;
@@ -92,18 +92,29 @@ int ledger_inclusion(uint64_t index, uint64_t size, const struct hash *leaf,
 	}
 	for (size_t i = inner; i < path_n; i++)
 		ledger_node_hash(&path[i], &r, &r);
-	return same_hash(&r, root) ? 0 : -EBADMSG;
+	*root = r;
+	return 0;
 }
 
-int ledger_consistency(uint64_t from, const struct hash *from_root, uint64_t to,
-                       const struct hash *to_root, const struct hash *proof, size_t proof_n)
+int ledger_inclusion(uint64_t index, uint64_t size, const struct hash *leaf,
+                     const struct hash *path, size_t path_n, const struct hash *root)
+{
+	struct hash is;
+	int ret = ledger_inclusion_root(index, size, leaf, path, path_n, &is);
+
+	if (ret)
+		return ret;
+	return same_hash(&is, root) ? 0 : -EBADMSG;
+}
+
+int ledger_consistency_root(uint64_t from, const struct hash *from_root, uint64_t to,
+                            const struct hash *proof, size_t proof_n, struct hash *to_root)
 {
 	if (from == 0 || to > INT64_MAX || from > to)
 		return -EINVAL;
 	if (from == to) {
-		if (proof_n)
-			return -EINVAL;
-		return same_hash(from_root, to_root) ? 0 : -EBADMSG;
+		*to_root = *from_root;
+		return proof_n ? -EINVAL : 0;
 	}
 
 	/* The largest perfect subtree that ends the old tree is the start; it is in the proof
@@ -131,7 +142,19 @@ int ledger_consistency(uint64_t from, const struct hash *from_root, uint64_t to,
 			ledger_node_hash(&new, p, &new);
 		}
 	}
-	return same_hash(&old, from_root) && same_hash(&new, to_root) ? 0 : -EBADMSG;
+	*to_root = new;
+	return same_hash(&old, from_root) ? 0 : -EBADMSG;
+}
+
+int ledger_consistency(uint64_t from, const struct hash *from_root, uint64_t to,
+                       const struct hash *to_root, const struct hash *proof, size_t proof_n)
+{
+	struct hash is;
+	int ret = ledger_consistency_root(from, from_root, to, proof, proof_n, &is);
+
+	if (ret)
+		return ret;
+	return same_hash(&is, to_root) ? 0 : -EBADMSG;
 }
 
 /* ------------------------------------------------------------------ subtrees */
@@ -170,13 +193,15 @@ static void up(struct walk *w)
 	w->end >>= 1;
 }
 
-/* From the leaves to the node of the subtree that the proof starts at. */
-static void up_to_start(struct walk *w)
+/* From the leaves to the node of the subtree that the proof starts at; its level. */
+static unsigned up_to_start(struct walk *w)
 {
 	bool at_end = w->last == w->end;
+	unsigned level = 0;
 
-	while (w->first != w->last && (at_end || w->last & 1))
+	for (; w->first != w->last && (at_end || w->last & 1); level++)
 		up(w);
+	return level;
 }
 
 int ledger_subtree_consistency(const struct subtree *s, uint64_t size, const struct hash *root,
@@ -195,7 +220,7 @@ int ledger_subtree_consistency(const struct subtree *s, uint64_t size, const str
 			return -EINVAL;
 		return same_hash(&whole, &s->root) ? 0 : -EBADMSG;
 	}
-	up_to_start(&w);
+	(void)up_to_start(&w);
 	if (w.first != w.last) {
 		if (proof_n == 0)
 			return -EINVAL;
@@ -326,6 +351,40 @@ int ledger_prove_consistency(ledger_node_fn get, void *ctx, uint64_t from, uint6
 			ret = get(ctx, shift, (from >> shift) - 1, &proof[n++]);
 		if (!ret)
 			ret = path_from(get, ctx, from - 1, to, shift, proof, &n);
+	}
+	if (!ret)
+		*proof_n = n;
+	return ret;
+}
+
+int ledger_subtree_root(ledger_node_fn get, void *ctx, uint64_t start, uint64_t end,
+                        struct hash *out)
+{
+	if (!ledger_subtree_ok(start, end) || end > INT64_MAX)
+		return -EINVAL;
+	if (start == end) {
+		ledger_empty_root(out);
+		return 0;
+	}
+	return range_root(get, ctx, start, end, out);
+}
+
+int ledger_prove_subtree(ledger_node_fn get, void *ctx, uint64_t start, uint64_t end, uint64_t size,
+                         struct hash proof[static PATH_MAX_HASHES], size_t *proof_n)
+{
+	struct walk w = {start, end - 1, size - 1};
+	unsigned level;
+	size_t n = 0;
+	int ret = 0;
+
+	if (!ledger_subtree_ok(start, end) || end > size || size > INT64_MAX)
+		return -EINVAL;
+	if (start < end) {
+		level = up_to_start(&w);
+		if (w.first != w.last)
+			ret = get(ctx, level, w.last, &proof[n++]);
+		if (!ret)
+			ret = path_from(get, ctx, end - 1, size, level, proof, &n);
 	}
 	if (!ret)
 		*proof_n = n;

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The measurements that a signed statement names: keygate's own predicate, which statement.c reads,
- * and Tinfoil's for SNP and TDX. Knows nothing of signatures.
+ * Tinfoil's for SNP and TDX, and the hash of Microsoft's utility VM for SNP. Knows nothing of
+ * signatures.
  */
 #include "ledger/sigstore_room.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include "ledger/json.h"
+#include "ledger/receipt.h"
 
 static bool is_own(const char *type)
 {
@@ -110,4 +113,26 @@ int release_predicate_parse(const char *predicate_type, struct bytes payload,
 	if (!why)
 		*out = s;
 	return 0;
+}
+
+/* SNP measures with SHA-384, page by page: what hashes to the measurement is the launch itself. */
+bool release_measurement(const struct receipt_result *r, struct statement *out)
+{
+	struct statement s = {.tees = 1, .not_after = VERDICT_FOREVER};
+	struct measurement *m = &s.tee[0].registers.v[0];
+
+	if (!r->payload_hash || strcmp(r->payload_hash, "SHA-384") != 0 || r->payload.n != 48 ||
+	    bytes_all_zero(r->payload.p, r->payload.n))
+		return false;
+	snprintf(s.subject, sizeof(s.subject), "%.*s", (int)sizeof(s.subject) - 1, r->subject);
+	memcpy(s.subject_sha256, r->entry.v, sizeof(s.subject_sha256));
+	if (r->has_svn)
+		snprintf(s.version, sizeof(s.version), "%" PRIu64, r->svn);
+	snprintf(s.tee[0].tee, sizeof(s.tee[0].tee), "snp");
+	snprintf(m->name, sizeof(m->name), "measurement");
+	memcpy(m->value, r->payload.p, r->payload.n);
+	m->len = (uint8_t)r->payload.n;
+	s.tee[0].registers.n = 1;
+	*out = s;
+	return true;
 }

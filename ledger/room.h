@@ -60,6 +60,8 @@ bool ledger_ed25519_verify(const uint8_t *key, const uint8_t *sig, struct bytes 
 enum { SIGSUM_ORIGIN = 19 + 2 * HASH_LEN + 1 };
 void ledger_sigsum_origin(const uint8_t key[static SIGSUM_KEY], char out[static SIGSUM_ORIGIN]);
 void ledger_sha256(struct bytes v, struct hash *out);
+/* The one public key in a PEM block, or as DER, that sigstore_public_key takes; NULL. */
+EVP_PKEY *ledger_public_key(struct bytes text);
 /* Checkpoint and inclusion, of a proof that was parsed. 0 or -ENOMEM. */
 int ledger_judge_proof(const struct tlog_proof *p, struct bytes leaf,
                        const struct tlog_policy *policy, const struct ledger_time *t,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * C2SP tlog-tiles: the names of tiles and entry bundles, and any node of the tree out of tiles.
- * Fetching is the caller's: a tile is as hostile as the place it comes from, so what is computed
- * from tiles proves nothing until it was compared with a signed root.
+ * C2SP tlog-tiles: the names of tiles and entry bundles, any node of the tree out of tiles, and
+ * whether a bundle holds what the tree was made of. Fetching is the caller's: a tile is as hostile
+ * as the place it comes from, so what is computed from tiles proves nothing until it was compared
+ * with a signed root.
  */
 #include "ledger/ledger.h"
 
@@ -73,6 +74,57 @@ int ledger_entries_parse(struct bytes data, unsigned width, struct bytes entry[s
 	for (unsigned i = 0; i < width; i++)
 		entry[i] = rd_vec16(&r);
 	return rd_done(&r) ? 0 : -EINVAL;
+}
+
+unsigned ledger_entries_width(uint64_t n, uint64_t size)
+{
+	uint64_t left;
+
+	if (n > INT64_MAX / TILE_WIDTH || n * TILE_WIDTH >= size)
+		return 0;
+	left = size - n * TILE_WIDTH;
+	return left < TILE_WIDTH ? (unsigned)left : TILE_WIDTH;
+}
+
+int ledger_entries_cut(struct bytes full, unsigned width, struct bytes *out)
+{
+	struct bytes entry[TILE_WIDTH];
+
+	if (width < 1 || width > TILE_WIDTH || ledger_entries_parse(full, TILE_WIDTH, entry))
+		return -EINVAL;
+	*out = (struct bytes){full.p, (size_t)(entry[width - 1].p - full.p) + entry[width - 1].n};
+	return 0;
+}
+
+/* A ledger_node_fn over the hashes of one bundle's leaves, as a tree of their own. */
+static int node_of_leaves(void *ctx, unsigned level, uint64_t index, struct hash *out)
+{
+	const struct hash *leaf = ctx;
+	struct hash h[TILE_WIDTH];
+	size_t n = (size_t)1 << level;
+
+	memcpy(h, leaf + (index << level), n * sizeof(*h));
+	for (; n > 1; n /= 2)
+		for (size_t i = 0; i < n / 2; i++)
+			ledger_node_hash(&h[2 * i], &h[2 * i + 1], &h[i]);
+	*out = h[0];
+	return 0;
+}
+
+int ledger_entries_verify(struct bytes data, uint64_t n, uint64_t size, const struct hash *root,
+                          const struct hash *proof, size_t proof_n,
+                          struct bytes entry[static TILE_WIDTH])
+{
+	unsigned width = ledger_entries_width(n, size);
+	struct hash leaf[TILE_WIDTH];
+	struct subtree s = {.start = n * TILE_WIDTH, .end = n * TILE_WIDTH + width};
+	int ret = width ? ledger_entries_parse(data, width, entry) : -EINVAL;
+
+	for (unsigned i = 0; !ret && i < width; i++)
+		ledger_leaf_hash(entry[i], &leaf[i]);
+	if (!ret)
+		ret = ledger_root(node_of_leaves, leaf, width, &s.root);
+	return ret ? ret : ledger_subtree_consistency(&s, size, root, proof, proof_n);
 }
 
 int ledger_tiles_node(void *ctx, unsigned level, uint64_t index, struct hash *out)

@@ -80,6 +80,18 @@ static bool take_span(const json_t *object, struct span *out)
 	return json_text(v, "end", text, sizeof(text)) && take_time(text, &out->end);
 }
 
+/* On a NIST curve or Ed25519, where a point of low order would verify what nobody signed. */
+static bool curve_key_ok(const EVP_PKEY *key)
+{
+	uint8_t raw[HASH_LEN];
+	size_t n = sizeof(raw);
+
+	if (EVP_PKEY_is_a(key, "ED25519"))
+		return EVP_PKEY_get_raw_public_key(key, raw, &n) == 1 && ledger_ed25519_ok(raw);
+	return EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_bits(key) >= 253 &&
+	       EVP_PKEY_get_bits(key) <= 521;
+}
+
 EVP_PKEY *sigstore_public_key(struct bytes der, bool pkcs1)
 {
 	const uint8_t *p = der.p;
@@ -98,8 +110,7 @@ EVP_PKEY *sigstore_public_key(struct bytes der, bool pkcs1)
 		     EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) == 1 &&
 		     BN_num_bits(e) <= 32;
 	else
-		ok = ok && (EVP_PKEY_is_a(key, "EC") || EVP_PKEY_is_a(key, "ED25519")) &&
-		     EVP_PKEY_get_bits(key) >= 253 && EVP_PKEY_get_bits(key) <= 521;
+		ok = ok && curve_key_ok(key);
 	BN_free(e);
 	if (!ok) {
 		EVP_PKEY_free(key);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a witness answers to add-checkpoint (C2SP tlog-witness): from what it remembers and what it
- * was sent to a status, a body and what it must remember next. Knows nothing of HTTP, of files or
- * of the clock; the memory is the caller's, who writes it before the answer leaves.
+ * was sent to a status, a body and what it must remember next; and what the log that asked may take
+ * from the answer. Knows nothing of HTTP, of files or of the clock; the memory is the caller's, who
+ * writes it before the answer leaves.
  */
 #include "ledger/room.h"
 
@@ -80,6 +81,8 @@ static int judge_signature(const struct witness_request *r, const struct tlog_po
 			refuse(a, 403, "invalid signature: its algorithm is not available here");
 		else if (!signature || signature->status != CHECK_PASS)
 			refuse(a, 403, "invalid signature: no valid signature of a known key");
+		else
+			a->genuine = true;
 	}
 	free(c);
 	return ret;
@@ -91,6 +94,9 @@ static void judge_growth(const struct witness_request *r, const struct ledger_la
 {
 	uint64_t stored = last->known ? last->cp.size : 0;
 
+	/* Whatever the request says is the old size: the two heads contradict each other. */
+	a->fork = last->known && stored == r->cp.size &&
+	          memcmp(last->cp.root.v, r->cp.root.v, HASH_LEN) != 0;
 	if (r->old > r->cp.size) {
 		refuse(a, 400, "the old size is larger than the checkpoint's");
 	} else if (r->old != stored) {
@@ -100,8 +106,6 @@ static void judge_growth(const struct witness_request *r, const struct ledger_la
 			refuse(a, 422, "a consistency proof from size 0 is empty");
 	} else if (ledger_consistency(stored, &last->cp.root, r->cp.size, &r->cp.root, r->proof,
 	                              r->proof_n)) {
-		a->fork = stored == r->cp.size &&
-		          memcmp(last->cp.root.v, r->cp.root.v, HASH_LEN) != 0;
 		refuse(a, 422,
 		       a->fork ? "another root was signed for this size"
 		               : "the consistency proof does not hold");
@@ -162,5 +166,84 @@ int ledger_witness_step(const struct witness_request *r, const struct tlog_polic
 		ret = -ENOMEM;
 	if (!ret)
 		*out = a;
+	return ret;
+}
+
+/* --------------------------------------------------------------- who asked */
+
+int ledger_witness_request(uint64_t old, const struct hash *proof, size_t proof_n,
+                           struct bytes note, struct buf *out)
+{
+	char text[48];
+
+	buf_printf(out, "old %" PRIu64 "\n", old);
+	for (size_t i = 0; i < proof_n; i++) {
+		base64_encode(BYTES_OF(proof[i].v), text);
+		buf_printf(out, "%s\n", text);
+	}
+	buf_u8(out, '\n');
+	buf_bytes(out, note);
+	return out->bad ? -ENOMEM : 0;
+}
+
+int ledger_witness_size_parse(struct bytes body, uint64_t *out)
+{
+	struct bytes line;
+
+	if (!ledger_line(&body, &line) || body.n)
+		return -EINVAL;
+	return decimal_u64(line, INT64_MAX, out);
+}
+
+/* The text and the lines of the answer that are of this key, as a note. False: there are none. */
+static bool note_of_answer(struct bytes reply, const struct note *lines, struct bytes text,
+                           const struct vkey *witness, struct buf *out)
+{
+	struct bytes line;
+	uint32_t n = 0;
+
+	buf_bytes(out, text);
+	buf_u8(out, '\n');
+	for (uint32_t i = 0; i < lines->sigs && ledger_line(&reply, &line); i++) {
+		if (!ledger_sig_is_of(&lines->sig[i], witness))
+			continue;
+		buf_put(out, line.p, line.n + 1);
+		n++;
+	}
+	return n > 0;
+}
+
+int ledger_witness_reply(struct bytes reply, struct bytes note, const struct vkey *witness,
+                         const struct ledger_time *t, struct buf *lines, struct checks *checks)
+{
+	struct buf all = buf_make(NOTE_MAX + WITNESS_ANSWER_MAX);
+	struct tlog_policy *policy = malloc(sizeof(*policy));
+	struct note *n = malloc(2 * sizeof(*n));
+	struct ledger_head head;
+	int ret = policy && n ? 0 : -ENOMEM;
+
+	if (ret)
+		goto out;
+	if (reply.n > WITNESS_ANSWER_MAX || ledger_note_parse(note, &n[0]) ||
+	    ledger_sig_lines_parse(reply, &n[1]) ||
+	    ledger_policy_flat(policy, NULL, 0, witness, 1, 1)) {
+		check_add(checks, "ledger.format", CHECK_FAIL, "the answer is no signature lines");
+		goto out;
+	}
+	if (!note_of_answer(reply, &n[1], n[0].text, witness, &all)) {
+		check_add(checks, "ledger.witness-signature", CHECK_FAIL,
+		          "no line of the answer is by %s", witness->name);
+		goto out;
+	}
+	ret = all.bad ? -ENOMEM
+	              : ledger_verify_checkpoint(buf_view(&all), policy, t, &head, checks);
+	if (!ret && checks_overall(checks) == CHECK_PASS)
+		buf_put(lines, all.p + n[0].text.n + 1, all.n - n[0].text.n - 1);
+	if (!ret && lines->bad)
+		ret = -ENOMEM;
+out:
+	buf_free(&all);
+	free(policy);
+	free(n);
 	return ret;
 }

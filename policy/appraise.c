@@ -483,11 +483,18 @@ static int check_ledger(struct appraisal *a, policy_last_fn last, void *ctx,
 
 /* ------------------------------------------------------------------- the release */
 
+/* What of a release was looked at. */
+struct release_found {
+	struct checks checks;
+	struct statement statement; /* tees == 0: it names no measurements */
+	char who[SIGSTORE_TEXT_MAX];
+};
+
 /* A verdict has room for what was refused and for who signed, not for each step of a pass. */
 static void take_release(struct appraisal *a, const struct policy_release *rel,
-                         const struct sigstore_result *is, const struct checks *made)
+                         const struct release_found *is)
 {
-	const char *who = rel->identity.key.n ? "the policy's key" : is->san;
+	const struct checks *made = &is->checks;
 
 	a->released_holds = checks_overall(made) == CHECK_PASS && is->statement.tees;
 	for (uint32_t i = 0; !a->released_holds && i < made->n; i++)
@@ -496,42 +503,82 @@ static void take_release(struct appraisal *a, const struct policy_release *rel,
 			          "%s", made->v[i].detail);
 	if (!a->released_holds) {
 		check_add(a->checks, "policy.release", CHECK_FAIL,
-		          "the bundle for release %s does not hold", rel->name);
+		          "the %s for release %s does not hold, or names no measurement",
+		          rel->keys ? "statement" : "bundle", rel->name);
 		return;
 	}
 	a->released = is->statement;
 	verdict_limit(a->v, a->released.not_after);
-	check_add(a->checks, "policy.release", CHECK_PASS, "%s, signed by %s", rel->name, who);
+	check_add(a->checks, "policy.release", CHECK_PASS, "%s, signed by %s", rel->name, is->who);
+}
+
+static int verify_bundle(const struct appraisal *a, const struct policy_release *rel,
+                         struct bytes bundle, struct release_found *out)
+{
+	const struct sigstore_artifact any = {0};
+	struct sigstore_result *is = calloc(1, sizeof(*is));
+	int rc;
+
+	if (!is)
+		return -ENOMEM;
+	rc = sigstore_verify(bundle, rel->root, &rel->identity, &any, a->at, is, &out->checks);
+	out->statement = is->statement;
+	snprintf(out->who, sizeof(out->who), "%s",
+	         rel->identity.key.n ? "the policy's key" : is->san);
+	free(is);
+	return rc;
+}
+
+static int verify_statement(const struct appraisal *a, const struct policy_release *rel,
+                            struct bytes statement, struct release_found *out)
+{
+	const struct receipt_ask ask = {
+	        .of = RECEIPT_OF_STATEMENT, .content = statement, .signer = rel->signer};
+	struct receipt_result *is = calloc(1, sizeof(*is));
+	int rc;
+
+	if (!is)
+		return -ENOMEM;
+	rc = receipt_verify(&ask, rel->keys, a->at, is, &out->checks);
+	if (!rc && checks_overall(&out->checks) == CHECK_PASS)
+		(void)release_measurement(is, &out->statement);
+	snprintf(out->who, sizeof(out->who), "%s", is->issuer);
+	free(is);
+	return rc;
 }
 
 /* What the peer sent counts; the policy's own file is for those that send nothing. */
+static struct bytes find_release(const struct appraisal *a, const struct policy_release *rel)
+{
+	struct bytes sent = rel->keys ? a->shown->cmw.statement : a->shown->cmw.bundle;
+
+	return sent.n ? sent : rel->keys ? rel->statement : rel->bundle;
+}
+
 static int check_release(struct appraisal *a)
 {
 	const struct policy_release *rel;
-	const struct sigstore_artifact any = {0};
-	struct sigstore_result *is;
-	struct checks made = {0};
-	struct bytes bundle = a->shown->cmw.bundle;
+	struct release_found *found;
+	struct bytes data;
 	int rc;
 
 	if (a->d->release < 0)
 		return 0;
 	rel = &a->p->release[a->d->release];
-	if (!bundle.n)
-		bundle = rel->bundle;
-	if (!bundle.n) {
+	data = find_release(a, rel);
+	if (!data.n) {
 		check_add(a->checks, "policy.release", CHECK_UNAVAILABLE,
-		          "the peer sent no bundle for release %s, and the policy has none",
-		          rel->name);
+		          "the peer sent no %s for release %s, and the policy has none",
+		          rel->keys ? "statement" : "bundle", rel->name);
 		return 0;
 	}
-	is = calloc(1, sizeof(*is));
-	if (!is)
+	found = calloc(1, sizeof(*found));
+	if (!found)
 		return -ENOMEM;
-	rc = sigstore_verify(bundle, rel->root, &rel->identity, &any, a->at, is, &made);
+	rc = (rel->keys ? verify_statement : verify_bundle)(a, rel, data, found);
 	if (!rc)
-		take_release(a, rel, is, &made);
-	free(is);
+		take_release(a, rel, found);
+	free(found);
 	return rc;
 }
 
@@ -642,6 +689,35 @@ static void check_withdrawn(struct appraisal *a)
 
 /* ------------------------------------------------------------------------- whole */
 
+static bool is_gated(const struct policy *p, uint32_t destination,
+                     const struct policy_presented *shown)
+{
+	return destination < p->destinations && p->destination[destination].action == POLICY_GATE &&
+	       shown->cmw.endorsements_n <= CMW_ENDORSEMENTS_MAX;
+}
+
+int policy_recheck(const struct policy *p, uint32_t destination,
+                   const struct policy_presented *shown, int64_t at, struct checks *out)
+{
+	struct verdict *v = is_gated(p, destination, shown) ? calloc(1, sizeof(*v)) : NULL;
+	struct appraisal a = {.p = p, .shown = shown, .at = at, .v = v};
+	int rc;
+
+	if (!v)
+		return is_gated(p, destination, shown) ? -ENOMEM : -EINVAL;
+	a.d = &p->destination[destination];
+	a.checks = &v->checks;
+	verdict_init(v, a.d->name, at);
+	hex_encode(BYTES_OF(shown->spki_sha256), v->server_key);
+	rc = check_evidence(&a);
+	if (!rc) {
+		check_identity(&a);
+		*out = v->checks;
+	}
+	free(v);
+	return rc;
+}
+
 int policy_appraise(const struct policy *p, uint32_t destination,
                     const struct policy_presented *shown, int64_t at, policy_last_fn last,
                     void *ctx, struct verdict *v, struct policy_head_update *head)
@@ -650,8 +726,7 @@ int policy_appraise(const struct policy *p, uint32_t destination,
 	int rc;
 
 	memset(head, 0, sizeof(*head));
-	if (destination >= p->destinations || p->destination[destination].action != POLICY_GATE ||
-	    shown->cmw.endorsements_n > CMW_ENDORSEMENTS_MAX)
+	if (!is_gated(p, destination, shown))
 		return -EINVAL;
 	a.d = &p->destination[destination];
 	hex_encode(BYTES_OF(shown->spki_sha256), v->server_key);

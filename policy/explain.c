@@ -28,6 +28,8 @@ const char *policy_binder_name(enum policy_binder b)
 		return "none";
 	case BINDER_CERTIFICATE:
 		return "certificate";
+	case BINDER_LEASE_KEY:
+		return "lease-key";
 	case BINDER_NONCE:
 		return "nonce";
 	case BINDER_LEASE:
@@ -44,6 +46,27 @@ enum policy_binder policy_binder_from_name(const char *name)
 		if (!strcmp(name, policy_binder_name(b)))
 			return b;
 	return BINDER_NONE;
+}
+
+const char *policy_kernel_tls_name(enum policy_kernel_tls k)
+{
+	switch (k) {
+	case KERNEL_TLS_NONE:
+		return "none";
+	case KERNEL_TLS_NFS:
+		return "nfs";
+	case KERNEL_TLS_NVME:
+		return "nvme";
+	}
+	return "none";
+}
+
+enum policy_kernel_tls policy_kernel_tls_from_name(const char *name)
+{
+	for (enum policy_kernel_tls k = KERNEL_TLS_NFS; k <= KERNEL_TLS_NVME; k++)
+		if (!strcmp(name, policy_kernel_tls_name(k)))
+			return k;
+	return KERNEL_TLS_NONE;
 }
 
 /* In the largest unit that leaves no rest. */
@@ -103,6 +126,16 @@ static void explain_release(const struct policy *p, const struct policy_destinat
 	if (d->release < 0)
 		return;
 	rel = &p->release[d->release];
+	if (rel->keys) {
+		buf_printf(
+		        out,
+		        "release \"%s\": the measurement is in a statement about %s, signed by %s",
+		        rel->name, rel->signer.subject, rel->signer.issuer);
+		if (rel->signer.has_min_svn)
+			buf_printf(out, ", svn at least %" PRIu64, rel->signer.min_svn);
+		buf_str(out, ", with a receipt by a service of the trust store\n");
+		return;
+	}
 	buf_printf(out, "release \"%s\": the measurement is in a statement of the type %s, ",
 	           rel->name, rel->identity.predicate_type);
 	if (rel->identity.key.n)
@@ -254,6 +287,11 @@ void policy_explain(const struct policy *p, uint32_t destination, struct buf *ou
 	if (destination >= p->destinations)
 		return;
 	d = &p->destination[destination];
+	if (d->app) {
+		buf_str(out, "only for ");
+		policy_app_words(p, d, out);
+		buf_str(out, "\n");
+	}
 	if (d->action != POLICY_GATE) {
 		buf_printf(out, "%s\n",
 		           d->action == POLICY_ALLOW ? "connections pass untouched"
@@ -270,6 +308,14 @@ void policy_explain(const struct policy *p, uint32_t destination, struct buf *ou
 	buf_printf(out, "\nevidence bound to: %s%s\n", policy_binder_name(d->binder),
 	           d->binder < BINDER_CONNECTION ? " or stronger (loosening)" : "");
 	buf_printf(out, "transport: %s\n", attest_transport_name(d->transport));
+	if (d->kernel_tls != KERNEL_TLS_NONE)
+		buf_printf(out, "the kernel's own connections ask for their handshake: %s\n",
+		           policy_kernel_tls_name(d->kernel_tls));
+	if (policy_lease_binder(d) != BINDER_NONE)
+		buf_printf(out, "a connection may rest on the attestation of an earlier one%s\n",
+		           policy_lease_binder(d) == BINDER_LEASE
+		                   ? ""
+		                   : ", if it shows the same server key");
 	if (d->server_name[0])
 		buf_printf(out, "server name: %s\n", d->server_name);
 	explain_ledger(p, d, out);

@@ -48,37 +48,76 @@ static const struct policy_key ledger_keys[] = {
          "heads: the log can show this host a history that nobody else sees, and nothing says "
          "how old a head is, so max-age does not apply. A loosening.",
          read_ledger_allow_no_quorum},
+        {"watch", KEY_LIST, "list of patterns", "none", "{\"*\"}",
+         "Read every entry of the log, from its first on, and raise an alert for each that nobody "
+         "expects (`keygate ledger watch`, the audit record, the journal). The patterns say whose "
+         "entries: names of subjects, in which `*` stands for any number of characters. A "
+         "destination of this ledger accepts a logged measurement under any name, so leave it at "
+         "`\"*\"` unless others publish in this log too. What looks like an entry of these names and "
+         "is no statement is alerted as well. The log needs a URL. Nothing is refused by an alert: "
+         "see `deny`.",
+         read_ledger_watch},
+        {"expected", KEY_LIST, "list of `leaf:` or `platform:` and hexadecimal", "none",
+         "{\"leaf:<64 hexadecimal digits>\"}",
+         "What may appear in the log without an alert: statements, by their leaf hash (RFC 6962), and "
+         "launch measurements, as in `measurement`. A measurement stands for statements that name "
+         "this register of a platform and no other, so it can't be one of `tdx`. What destinations "
+         "of this ledger name by `leaf` and `measurement` is expected too; a measurement that one of them "
+         "denies is not. At most 8192 with those of "
+         "`expected-file`.",
+         read_ledger_expected},
+        {"expected-file", KEY_LIST, "list of files", "none", "{\"releases.list\"}",
+         "Files with more of `expected`, an entry a line; `#` begins a comment. A reload takes back "
+         "the alerts that are expected from then on. A relative name is relative to the file that "
+         "holds this block.",
+         read_ledger_expected_file},
 };
 
 static const struct policy_key release_keys[] = {
-        {"trusted-root", KEY_MUST, "file", NULL, "\"trusted_root.json\"",
+        {"trusted-root", KEY_MUST | KEY_SIGSTORE, "file", NULL, "\"trusted_root.json\"",
          "The trusted root of the instance of Sigstore: its logs and authorities, and when each was in "
          "use. A relative name is relative to the file that holds this block.",
          read_release_trusted_root},
-        {"predicate-type", KEY_MUST, "URI", NULL,
+        {"predicate-type", KEY_MUST | KEY_SIGSTORE, "URI", NULL,
          "\"https://tinfoil.sh/predicate/snp-tdx-multiplatform/v1\"",
          "The type of the statement, exactly; one whose measurements keygate reads: this one, or any "
          "that ends in `/tee-measurement/v1`.",
          read_release_predicate_type},
         {"issuer", 0, "URI", "none", "\"https://token.actions.githubusercontent.com\"",
-         "Who vouched for the signer's identity, exactly. With `san`, unless there is a `key`.",
+         "Who vouched for the signer's identity, exactly. With `san`, unless there is a `key`. With "
+         "`trust-store` it must be given, and is a did:x509: the authority, by the hash of its "
+         "certificate, and the extended key usage of what it issues.",
          read_release_issuer},
-        {"san", 0, "pattern", "none",
+        {"san", KEY_SIGSTORE, "pattern", "none",
          "\"https://github.com/acme/service/.github/workflows/release.yml@refs/tags/*\"",
          "Who signed: the one URI or e-mail address of the certificate. `*` stands for any number of "
          "characters; it can't be all of the pattern.",
          read_release_san},
-        {"repository", 0, "`owner/name` or URI", "any that the signer's name admits",
+        {"repository", KEY_SIGSTORE, "`owner/name` or URI", "any that the signer's name admits",
          "\"acme/service\"", "The repository that the release was built from, exactly.",
          read_release_repository},
-        {"ref", 0, "pattern", "any that the signer's name admits", "\"refs/tags/v*\"",
+        {"ref", KEY_SIGSTORE, "pattern", "any that the signer's name admits", "\"refs/tags/v*\"",
          "The branch or tag that the release was built from.", read_release_ref},
-        {"key", 0, "file", "none", "\"release.pem\"",
+        {"key", KEY_SIGSTORE, "file", "none", "\"release.pem\"",
          "The public key (PEM or DER) that the publisher signs with, in place of a certificate with "
          "`issuer` and `san`.",
          read_release_key},
-        {"bundle", 0, "file", "none", "\"release.sigstore.json\"",
+        {"bundle", KEY_SIGSTORE, "file", "none", "\"release.sigstore.json\"",
          "A bundle for peers that send none of their own.", read_release_bundle},
+        {"trust-store", KEY_MUST | KEY_RECEIPT, "file", NULL, "\"esrp-cts-db.json\"",
+         "The keys of the transparency service, as it publishes them: the statement must carry a "
+         "receipt by one of them.",
+         read_release_trust_store},
+        {"subject", KEY_MUST | KEY_RECEIPT, "text", NULL, "\"ContainerPlat-AMD-UVM\"",
+         "What the statement is about, exactly: an issuer makes statements about more than one thing.",
+         read_release_subject},
+        {"min-svn", KEY_RECEIPT, "number", "any, or none stated", "104",
+         "The security version that the statement must state at least. What was logged once stays "
+         "logged, with its flaws: raise this when they are known.",
+         read_release_min_svn},
+        {"statement", KEY_RECEIPT, "file", "none", "\"uvm.cose\"",
+         "A statement, with its receipts, for peers that send none of their own.",
+         read_release_statement},
 };
 
 static const struct policy_key anchor_keys[] = {
@@ -115,18 +154,54 @@ static const struct policy_key destination_keys[] = {
          "application uses; an IPv6 prefix never matches IPv4, so `\"::/0\"` alone leaves IPv4 "
          "out. A destination has addresses, names, or both.",
          read_address},
+        {"address-file", KEY_LIST, "list of files", "none", "{\"partners.list\"}",
+         "Files with more of `address`, one a line; `#` begins a comment. At most 131072 addresses "
+         "and prefixes in a destination. A relative name is relative to the file that holds this "
+         "block.",
+         read_address_file},
         {"name", KEY_LIST, "list of host names", "none", "{\"api.example.com\"}",
-         "Host names. keygate resolves them itself every minute (until they resolve, every two "
-         "seconds) and keeps each answer for a day, at most 64 addresses of a name; the "
-         "destination is what they resolve to. Names are only as good as DNS: with "
-         "`default-action = allow`, an address that keygate has not learned is not gated. Give "
-         "`address` too, or set `default-action = deny`.",
+         "Host names, in full. keygate resolves them itself every minute (until they resolve, "
+         "every two seconds), and learns from the answers that applications on this host get, "
+         "before these read them. It keeps each address for a day, at most 64 of a name; the "
+         "destination is what they resolve to. Answers are seen as plain DNS over UDP: with "
+         "`default-action = allow`, an address that an application learned by TCP, TLS, HTTPS or a "
+         "file alone is not gated. Give `address` too, or set `default-action = deny`.",
          read_name},
         {"port", KEY_LIST | KEY_MUST_GATE, "list of ports and ranges", "every port", "{\"443\"}",
          "Ports, `\"443\"` or `\"8000-8010\"`. A gated destination says which ports "
          "are gated. At most 16 entries; and where several destinations meet at one address, at "
          "most 16 of all of them count there.",
          read_port},
+        {"unit", KEY_LIST, "list of systemd units", "every application", "{\"nginx.service\"}",
+         "Only for applications in one of these units of the system's systemd, templates in full "
+         "(`\"getty@tty1.service\"`); told by the name of the cgroup, so a unit that is started "
+         "later counts from its first process on. What a user's own systemd runs is in "
+         "`user@UID.service`, whatever its cgroups are called. Of `unit`, `cgroup`, `user` and "
+         "`executable`, all that a destination has must match, and of each list one value; a "
+         "destination without them is for every application. At most 63 different selections in "
+         "one policy, and 64 values in a list.",
+         read_unit},
+        {"cgroup", KEY_LIST, "list of cgroup paths", "every application",
+         "{\"/machine.slice/web\"}",
+         "Only for applications in one of these cgroups or below, as paths from the root of "
+         "cgroup 2 (`/proc/PID/cgroup`, behind `0::`), at most 16 components deep. Told by name: "
+         "a cgroup that is made again counts at once.",
+         read_cgroup},
+        {"user", KEY_LIST, "list of user names and numbers", "every application",
+         "{\"www-data\", 1000}",
+         "Only for applications that run as one of these users: the real user id, as the host "
+         "numbers users. Names are looked up when the policy is loaded; one that there is not is "
+         "an error.",
+         read_user},
+        {"executable", KEY_LIST, "list of absolute file names", "every application",
+         "{\"/usr/bin/curl\"}",
+         "Only for applications that run one of these files: the very file (device and inode), so "
+         "a copy, or the same program in a container, is another; a file that is replaced there "
+         "counts from then on, and what runs the old one still counts. A script's executable is its "
+         "interpreter. It says which "
+         "program was started and not whose code runs in it (`LD_PRELOAD`, plug-ins, a debugger): "
+         "let nothing pass for its `executable` alone.",
+         read_executable},
         {"action", KEY_MUST, "`gate`, `allow` or `deny`", NULL, "gate",
          "`gate`: a connection is made only to a peer that satisfies what this block demands. "
          "`allow`: connections pass untouched. `deny`: connections are refused. The first "
@@ -140,11 +215,16 @@ static const struct policy_key destination_keys[] = {
          "The platforms whose evidence is accepted: `snp` (AMD SEV-SNP), `tdx`, `sgx`, `cca`, "
          "`nitro`. Evidence of a platform that this version does not appraise is refused.",
          read_tee},
-        {"binder", KEY_GATE, "`connection`, `lease`, `nonce` or `certificate`", "`connection`",
-         "connection",
+        {"binder", KEY_GATE, "`connection`, `lease`, `nonce`, `lease-key` or `certificate`",
+         "`connection`", "connection",
          "How firmly the evidence must be tied to the connection. `connection`: to this TLS "
-         "connection by its exporter value. `lease`: to an earlier attested connection. `nonce`: to "
-         "a nonce of this handshake. `certificate`: to the server's key only. What is named admits "
+         "connection by its exporter value. `lease`: to an earlier attested connection, whose key the "
+         "peer proves to hold; with transport `keygate`, one connection in a while is attested "
+         "then and the others rest on it. `nonce`: to a nonce of this handshake. `lease-key`: to the "
+         "server's key, which an earlier connection attested for its nonce; with transport "
+         "`well-known`, the others then show that key and no evidence: whoever else has it passes "
+         "for the server until the `lease` is over. `certificate`: to the server's key only, by "
+         "evidence of any age. What is named admits "
          "itself and everything stronger; a verdict that rests on less than `connection` says so "
          "(a loosening).",
          read_binder},
@@ -167,7 +247,7 @@ static const struct policy_key destination_keys[] = {
          "named in every verdict (a loosening).",
          read_ledger},
         {"release", KEY_GATE, "name of a release block", "none", "\"acme-release\"",
-         "A signed release statement (Sigstore bundle) that must name the peer's measurement, register "
+         "A signed release statement that must name the peer's measurement, register "
          "by register; beside the ledger's, or alone with `ledger = none`.",
          read_release},
         {"measurement", KEY_LIST | KEY_GATE,
@@ -321,8 +401,19 @@ static const struct policy_key destination_keys[] = {
          read_require_crl},
         {"lease", KEY_GATE, "duration, 1s to 30d", "`1h`", "\"1h\"",
          "How long a session may live at most. The kernel ends it then, or earlier when something "
-         "that its verdict rests on ends.",
+         "that its verdict rests on ends. With `binder = lease` or `lease-key` it is counted from the attestation "
+         "that the session rests on.",
          read_lease},
+        {"kernel-tls", KEY_GATE, "`nfs` or `nvme`", "none", "nfs",
+         "The kernel's own connections to this destination are not relayed: they go out by "
+         "themselves, ask keygated for their TLS handshake, and get their keys after the verdict; "
+         "until then nothing of theirs leaves but the handshake and, with `nfs`, the question "
+         "whether the server does TLS (RFC 9289). `nfs`: mounts with `xprtsec=tls`. `nvme`: NVMe/TCP "
+         "with `tls`. One that asks for no TLS gets nowhere. Connections of applications are relayed "
+         "as ever. Makes keygated the host's only agent for such handshakes: those of other "
+         "destinations are refused. Without this key, and on kernels that know no such handshakes "
+         "(before 6.5), the kernel's connections are relayed like those of applications.",
+         read_kernel_tls},
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -333,9 +424,11 @@ const struct policy_section policy_sections[SECTION_MAX] = {
                             ledger_keys, COUNT(ledger_keys)},
         [SECTION_RELEASE] =
                 {"release",
-                 "A release that a publisher signed with Sigstore, and who that must have "
-                 "been: either `issuer` and `san`, or `key`. The peer sends the bundle "
-                 "along, or it is a file here; nothing is fetched.",
+                 "A release that a publisher signed, and who that must have been. With Sigstore: "
+                 "either `issuer` and `san`, or `key`. With `trust-store`: a statement that a "
+                 "transparency service logged, whose payload is the launch measurement of an SNP "
+                 "guest. The peer sends bundle or statement along, or it is a file here; nothing is "
+                 "fetched.",
                  release_keys, COUNT(release_keys)},
         [SECTION_ANCHOR] = {"anchor",
                             "A trust anchor beside the built-in vendor roots. It counts only for "

@@ -25,6 +25,9 @@ enum policy_key_flags {
 	KEY_MUST = 2,      /* every block of the section has it */
 	KEY_MUST_GATE = 4, /* every destination with action = gate has it */
 	KEY_GATE = 8,      /* only destinations with action = gate may have it */
+	/* Of the two forms of a release, only the one may have it; with KEY_MUST, it has it. */
+	KEY_SIGSTORE = 16,
+	KEY_RECEIPT = 32,
 };
 
 struct policy_key {

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include "policy/app.h"
 #include "policy/prefix.h"
 #include "policy/read.h"
 
@@ -72,8 +73,10 @@ static const char *block_name(const struct policy *p, enum policy_section_id kin
 		return p->ledger[i].name;
 	case SECTION_RELEASE:
 		return p->release[i].name;
-	default:
+	case SECTION_ANCHOR:
 		return p->anchor[i].name;
+	default:
+		return p->destination[i].name;
 	}
 }
 
@@ -81,16 +84,76 @@ static uint32_t blocks(const struct policy *p, enum policy_section_id kind)
 {
 	return kind == SECTION_LEDGER    ? p->ledgers
 	       : kind == SECTION_RELEASE ? p->releases
-	                                 : p->anchors;
+	       : kind == SECTION_ANCHOR  ? p->anchors
+	                                 : p->destinations;
+}
+
+static const struct policy_where *block_where(const struct policy *p, enum policy_section_id kind,
+                                              uint32_t i)
+{
+	return kind == SECTION_LEDGER    ? &p->ledger[i].where
+	       : kind == SECTION_RELEASE ? &p->release[i].where
+	       : kind == SECTION_ANCHOR  ? &p->anchor[i].where
+	                                 : &p->destination[i].where;
+}
+
+struct named {
+	const char *name;
+	uint32_t i;
+};
+
+static int by_name(const void *a, const void *b)
+{
+	const struct named *x = a, *y = b;
+	int c = strcmp(x->name, y->name);
+
+	return c ? c : (x->i > y->i) - (x->i < y->i);
+}
+
+static void check_twice(struct policy_reader *r, enum policy_section_id kind)
+{
+	const struct policy *p = r->p;
+	uint32_t n = blocks(p, kind), first = 0;
+	struct named *v = calloc((size_t)n + 1, sizeof(*v));
+
+	if (!v) {
+		r->no_memory = true;
+		return;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		v[i] = (struct named){block_name(p, kind, i), i};
+	qsort(v, n, sizeof(*v), by_name);
+	for (uint32_t i = 1; i < n; i++) {
+		const struct policy_where *other = block_where(p, kind, v[first].i);
+
+		if (strcmp(v[i].name, v[first].name))
+			first = i;
+		else if (v[i].name[0])
+			policy_issue(r->issues, true, block_where(p, kind, v[i].i),
+			             "there is a %s \"%s\" already at %s:%" PRIu32
+			             "; give this one another name",
+			             policy_sections[kind].name, v[i].name, other->file,
+			             other->line);
+	}
+	free(v);
+}
+
+void policy_check_names(struct policy_reader *r)
+{
+	check_twice(r, SECTION_LEDGER);
+	check_twice(r, SECTION_RELEASE);
+	check_twice(r, SECTION_ANCHOR);
+	check_twice(r, SECTION_DESTINATION);
 }
 
 static void unknown_name(struct policy_reader *r, enum policy_section_id kind,
-                         const struct policy_where *where, const char *name)
+                         const struct policy_destination *d, const struct policy_ref *ref)
 {
+	struct policy_where where = policy_where_of(d->where.file, ref->line);
 	const struct policy *p = r->p;
 	uint32_t n = blocks(p, kind);
 	const char **names = calloc(n + 1, sizeof(*names));
-	const char *word = policy_sections[kind].name, *near;
+	const char *word = policy_sections[kind].name, *name = ref->name, *near;
 
 	if (!names) {
 		r->no_memory = true;
@@ -101,10 +164,10 @@ static void unknown_name(struct policy_reader *r, enum policy_section_id kind,
 	near = policy_nearest(name, names, n);
 	free(names);
 	if (near)
-		policy_issue(r->issues, true, where, "there is no %s \"%s\"; did you mean \"%s\"?",
+		policy_issue(r->issues, true, &where, "there is no %s \"%s\"; did you mean \"%s\"?",
 		             word, name, near);
 	else
-		policy_issue(r->issues, true, where,
+		policy_issue(r->issues, true, &where,
 		             "there is no %s \"%s\"; add: %s \"%s\" { ... }%s", word, name, word,
 		             name, kind == SECTION_LEDGER ? ", or write ledger = none" : "");
 }
@@ -122,14 +185,13 @@ static int64_t find_block(const struct policy *p, enum policy_section_id kind, c
 static void link_ledger(struct policy_reader *r, struct policy_destination *d,
                         const struct policy_ref *ref, bool *used)
 {
-	struct policy_where where = policy_where_of(d->where.file, ref->line);
 	int64_t at;
 
 	if (!ref->name[0] || !strcmp(ref->name, "none"))
 		return;
 	at = find_block(r->p, SECTION_LEDGER, ref->name);
 	if (at < 0) {
-		unknown_name(r, SECTION_LEDGER, &where, ref->name);
+		unknown_name(r, SECTION_LEDGER, d, ref);
 		return;
 	}
 	d->ledger = (int32_t)at;
@@ -139,14 +201,13 @@ static void link_ledger(struct policy_reader *r, struct policy_destination *d,
 static void link_release(struct policy_reader *r, struct policy_destination *d,
                          const struct policy_ref *ref, bool *used)
 {
-	struct policy_where where = policy_where_of(d->where.file, ref->line);
 	int64_t at;
 
 	if (!ref->name[0])
 		return;
 	at = find_block(r->p, SECTION_RELEASE, ref->name);
 	if (at < 0) {
-		unknown_name(r, SECTION_RELEASE, &where, ref->name);
+		unknown_name(r, SECTION_RELEASE, d, ref);
 		return;
 	}
 	d->release = (int32_t)at;
@@ -161,7 +222,7 @@ static void link_anchor(struct policy_reader *r, struct policy_destination *d,
 	const struct policy_anchor *a;
 
 	if (at < 0) {
-		unknown_name(r, SECTION_ANCHOR, &where, ref->name);
+		unknown_name(r, SECTION_ANCHOR, d, ref);
 		return;
 	}
 	a = &r->p->anchor[at];
@@ -174,6 +235,27 @@ static void link_anchor(struct policy_reader *r, struct policy_destination *d,
 		        "anchor \"%s\" is for %s, which the tee of destination \"%s\" does not "
 		        "name; add it there or remove the anchor here",
 		        a->name, attest_tee_name(a->tee), d->name);
+}
+
+/* Nothing at all is expected: that is rarely what is meant. */
+static void check_watched(struct policy_reader *r)
+{
+	const struct policy *p = r->p;
+
+	for (uint32_t i = 0; i < p->ledgers; i++) {
+		const struct policy_ledger *l = &p->ledger[i];
+		bool some = !l->watches || l->expecteds;
+
+		for (uint32_t k = 0; k < p->destinations && !some; k++)
+			some = p->destination[k].ledger == (int32_t)i &&
+			       (p->destination[k].leaves || p->destination[k].measurements);
+		if (!some)
+			policy_issue(r->issues, false, &l->where,
+			             "ledger \"%s\" is watched and expects nothing, so that every "
+			             "entry is alerted; name your releases: expected-file = "
+			             "{\"releases.list\"}",
+			             l->name);
+	}
 }
 
 static void link_names(struct policy_reader *r)
@@ -232,6 +314,14 @@ struct hidden {
 	struct policy_port port;
 };
 
+/* True if every application that d is for is one of the other's. */
+static bool app_taken(const struct policy *p, uint32_t other, uint32_t d)
+{
+	uint32_t outer = p->destination[other].app, inner = p->destination[d].app;
+
+	return !outer || (inner && app_covers(&p->app[outer - 1], &p->app[inner - 1]));
+}
+
 /* True if the destinations in hit (below d) take every port of the range. */
 static bool range_taken(const struct policy *p, const uint32_t *hit, uint32_t hits, uint32_t d,
                         struct policy_port range, uint32_t *by)
@@ -244,6 +334,8 @@ static bool range_taken(const struct policy *p, const uint32_t *hit, uint32_t hi
 		for (uint32_t h = 0; h < hits && hit[h] < d && next == at; h++) {
 			struct port_ranges r;
 
+			if (!app_taken(p, hit[h], d))
+				continue;
 			port_ranges_of(&p->destination[hit[h]], &r);
 			for (uint32_t i = 0; i < r.n && next == at; i++)
 				if (at >= r.v[i].lo && at <= r.v[i].hi)
@@ -258,8 +350,9 @@ static bool range_taken(const struct policy *p, const uint32_t *hit, uint32_t hi
 	return true;
 }
 
+/* At a prefix, or at a host. */
 static void look_at(const struct policy *p, const uint32_t *hit, uint32_t hits, uint32_t d,
-                    const char *at, struct hidden *out)
+                    const struct policy_prefix *x, const char *host, struct hidden *out)
 {
 	struct port_ranges ranges;
 	uint32_t by = 0;
@@ -269,27 +362,25 @@ static void look_at(const struct policy *p, const uint32_t *hit, uint32_t hits, 
 		out->ranges++;
 		if (!range_taken(p, hit, hits, d, ranges.v[i], &by))
 			continue;
-		if (!out->taken++) {
-			out->by = by;
-			out->port = ranges.v[i];
-			snprintf(out->at, sizeof(out->at), "%s", at);
-		}
+		if (out->taken++)
+			continue;
+		out->by = by;
+		out->port = ranges.v[i];
+		if (x)
+			policy_prefix_text(x, out->at);
+		else
+			snprintf(out->at, sizeof(out->at), "%s", host);
 	}
 }
 
 /* The destinations before d that hold the same host name. */
-static uint32_t same_host(const struct policy *p, uint32_t d, const char *host, uint32_t *hit)
+static uint32_t same_host(const struct hosts *h, uint32_t d, const char *host, uint32_t *hit)
 {
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < d; i++) {
-		for (uint32_t h = 0; h < p->destination[i].hosts; h++) {
-			if (!strcmp(p->destination[i].host[h], host)) {
-				hit[n++] = i;
-				break;
-			}
-		}
-	}
+	for (size_t i = hosts_find(h, host); i < h->n && !strcmp(h->v[i].host, host); i++)
+		if (h->v[i].destination < d && (!n || hit[n - 1] != h->v[i].destination))
+			hit[n++] = h->v[i].destination;
 	return n;
 }
 
@@ -321,52 +412,64 @@ static void report_hidden(struct policy_reader *r, uint32_t d, const struct hidd
 	             mine->name, h->at, port, other->name, other->where.file, other->where.line);
 }
 
+static void look_at_all(const struct policy *p, uint32_t d, struct cover *c,
+                        const struct hosts *hosts, struct hidden *out)
+{
+	const struct policy_destination *x = &p->destination[d];
+
+	for (uint32_t i = 0; i < x->prefixes; i++) {
+		cover_find(c, &x->prefix[i]);
+		look_at(p, c->hit, c->hits, d, &x->prefix[i], NULL, out);
+	}
+	for (uint32_t i = 0; i < x->hosts; i++) {
+		c->hits = same_host(hosts, d, x->host[i], c->hit);
+		look_at(p, c->hit, c->hits, d, NULL, x->host[i], out);
+	}
+}
+
 static void check_hidden(struct policy_reader *r)
 {
-	const struct policy *p = r->p;
-	struct cover c;
+	struct hosts hosts = {0};
 
-	if (cover_init(&c, p, NULL, 0)) {
+	if (hosts_of(r->p, &hosts))
 		r->no_memory = true;
-		return;
-	}
-	for (uint32_t d = 0; d < p->destinations; d++) {
-		const struct policy_destination *x = &p->destination[d];
+	for (uint32_t d = 0; d < r->p->destinations && !r->no_memory; d++) {
 		struct hidden h = {0};
-		char text[80];
 
-		for (uint32_t i = 0; i < x->prefixes; i++) {
-			cover_find(&c, &x->prefix[i]);
-			policy_prefix_text(&x->prefix[i], text);
-			look_at(p, c.hit, c.hits, d, text, &h);
-		}
-		for (uint32_t i = 0; i < x->hosts; i++) {
-			c.hits = same_host(p, d, x->host[i], c.hit);
-			look_at(p, c.hit, c.hits, d, x->host[i], &h);
-		}
+		look_at_all(r->p, d, r->p->index, &hosts, &h);
 		report_hidden(r, d, &h);
 	}
-	cover_free(&c);
+	free(hosts.v);
+}
+
+/* rc: of compiling what meets at a prefix or name. */
+static void report_compile(struct policy_reader *r, int rc, const struct compile_trouble *trouble,
+                           const char *where)
+{
+	if (rc == -ENOMEM)
+		r->no_memory = true;
+	if (rc == -E2BIG)
+		policy_issue(r->issues, true, &r->p->destination[trouble->destination].where,
+		             "more than %d port ranges of all destinations meet at %s; write "
+		             "fewer, wider ranges",
+		             POLICY_PORTS_MAX, where);
 }
 
 static void check_compiles(struct policy_reader *r)
 {
-	struct compile_trouble trouble;
+	struct compile_trouble trouble = {.host = ""};
+	struct policy_name_rules *names = NULL;
 	struct policy_lpm *lpm = NULL;
 	char text[80];
 	size_t n;
 	int rc = policy_compile_with(r->p, NULL, 0, &lpm, &n, &trouble);
 
 	free(lpm);
-	if (rc == -ENOMEM)
-		r->no_memory = true;
-	if (rc != -E2BIG)
-		return;
 	policy_prefix_text(&trouble.prefix, text);
-	policy_issue(r->issues, true, &r->p->destination[trouble.destination].where,
-	             "more than %d port ranges of all destinations meet at %s; write fewer, wider "
-	             "ranges",
-	             POLICY_PORTS_MAX, text);
+	report_compile(r, rc, &trouble, text);
+	rc = policy_compile_names_with(r->p, &names, &n, &trouble);
+	free(names);
+	report_compile(r, rc, &trouble, trouble.host);
 }
 
 /* Under a default of deny, an address that is not known yet is refused; else it is open. */
@@ -380,15 +483,20 @@ static void check_names_suffice(struct policy_reader *r)
 		if (d->action == POLICY_GATE && d->hosts && !d->prefixes)
 			policy_issue(r->issues, false, &d->where,
 			             "names are only as good as DNS: an address of destination "
-			             "\"%s\" that keygated has not learned is not gated; add "
-			             "address prefixes or default-action = deny",
+			             "\"%s\" that no plain DNS answer on this host gave is not "
+			             "gated; add address prefixes or default-action = deny",
 			             d->name);
 	}
 }
 
 void policy_link(struct policy_reader *r)
 {
+	if (policy_index(r->p)) {
+		r->no_memory = true;
+		return;
+	}
 	link_names(r);
+	check_watched(r);
 	check_hidden(r);
 	check_compiles(r);
 	check_names_suffice(r);

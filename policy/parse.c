@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "attest/pki.h"
+#include "policy/app.h"
 #include "policy/names.h"
 #include "policy/read.h"
 
@@ -18,9 +19,13 @@
 
 struct policy_where policy_where_of(const char *path, uint32_t line)
 {
-	struct policy_where w = {.line = line};
+	struct policy_where w;
+	size_t n = strnlen(path, sizeof(w.file) - 1);
 
-	snprintf(w.file, sizeof(w.file), "%s", path);
+	/* Of every block: neither printed nor cleared twice. */
+	memcpy(w.file, path, n);
+	memset(w.file + n, 0, sizeof(w.file) - n);
+	w.line = line;
 	return w;
 }
 
@@ -78,17 +83,29 @@ bool policy_grow(struct policy_reader *r, void *array, uint32_t n, uint32_t *cap
 	uint32_t want = *cap ? *cap * 2 : 4;
 	void *bigger;
 
-	if (n < *cap)
+	if (n < *cap) {
+		memset((char *)*p + (size_t)n * size, 0, size);
 		return true;
+	}
 	bigger = want > *cap && want < UINT32_MAX / 2 ? reallocarray(*p, want, size) : NULL;
 	if (!bigger) {
 		r->no_memory = true;
 		return false;
 	}
-	memset((char *)bigger + (size_t)*cap * size, 0, (size_t)(want - *cap) * size);
+	/* One by one: what is never used is never touched. */
+	memset((char *)bigger + (size_t)n * size, 0, size);
 	*p = bigger;
 	*cap = want;
 	return true;
+}
+
+bool policy_append(struct policy_reader *r, void *array, uint32_t n, size_t size)
+{
+	uint32_t cap = n ? 4 : 0;
+
+	while (cap < n)
+		cap *= 2;
+	return policy_grow(r, array, n, &cap, size);
 }
 
 /* -------------------------------------------------------------------- blocks */
@@ -101,6 +118,8 @@ static void open_ledger(struct policy_reader *r)
 	r->l->where = r->where;
 	r->l->max_age = DAY;
 	r->l->refresh = 300;
+	r->watches_cap = 0;
+	r->expecteds_cap = 0;
 }
 
 static void open_release(struct policy_reader *r)
@@ -181,33 +200,9 @@ static bool name_ok(const char *name)
 	       n;
 }
 
-static const struct policy_where *find_block(struct policy_reader *r, const char *name)
-{
-	const struct policy *p = r->p;
-
-	if (r->section == SECTION_LEDGER)
-		for (uint32_t i = 0; i + 1 < p->ledgers; i++)
-			if (!strcmp(p->ledger[i].name, name))
-				return &p->ledger[i].where;
-	if (r->section == SECTION_RELEASE)
-		for (uint32_t i = 0; i + 1 < p->releases; i++)
-			if (!strcmp(p->release[i].name, name))
-				return &p->release[i].where;
-	if (r->section == SECTION_ANCHOR)
-		for (uint32_t i = 0; i + 1 < p->anchors; i++)
-			if (!strcmp(p->anchor[i].name, name))
-				return &p->anchor[i].where;
-	if (r->section == SECTION_DESTINATION)
-		for (uint32_t i = 0; i + 1 < p->destinations; i++)
-			if (!strcmp(p->destination[i].name, name))
-				return &p->destination[i].where;
-	return NULL;
-}
-
 static void name_block(struct policy_reader *r, const char *name, char out[static POLICY_NAME_MAX])
 {
 	const char *kind = policy_sections[r->section].name;
-	const struct policy_where *other;
 
 	if (!name_ok(name)) {
 		policy_error(r, r->where.line,
@@ -220,20 +215,14 @@ static void name_block(struct policy_reader *r, const char *name, char out[stati
 		             "a ledger can't be called \"none\"; that means no ledger");
 		return;
 	}
-	snprintf(out, POLICY_NAME_MAX, "%s", name);
-	other = find_block(r, name);
-	if (other)
-		policy_error(r, r->where.line,
-		             "there is a %s \"%s\" already at %s:%" PRIu32
-		             "; give this one another name",
-		             kind, name, other->file, other->line);
+	memcpy(out, name, strlen(name) + 1);
 }
 
 static void on_open(struct policy_reader *r, enum policy_section_id section, const char *title,
                     uint32_t line)
 {
 	r->section = section;
-	r->where = policy_where_of(r->path, line);
+	r->where.line = line;
 	r->given = 0;
 	r->l = NULL;
 	r->rel = NULL;
@@ -288,7 +277,7 @@ static uint32_t given(const struct policy_reader *r, const char *name)
 	const struct policy_section *sec = &policy_sections[r->section];
 
 	for (uint32_t k = 0; k < sec->n; k++)
-		if (!strcmp(sec->keys[k].name, name) && r->given & UINT64_C(1) << k)
+		if (r->given & UINT64_C(1) << k && !strcmp(sec->keys[k].name, name))
 			return r->given_line[k];
 	return 0;
 }
@@ -358,6 +347,34 @@ static void check_measurements(struct policy_reader *r)
 	}
 }
 
+static bool is_denied(const struct policy_destination *d, const struct policy_measurement *m)
+{
+	for (uint32_t i = 0; i < d->denieds; i++) {
+		const struct policy_denied *x = &d->denied[i];
+
+		if (x->kind == DENIED_MEASUREMENT && x->measurement.tee == m->tee &&
+		    x->measurement.m.len == m->m.len &&
+		    !memcmp(x->measurement.m.value, m->m.value, m->m.len))
+			return true;
+	}
+	return false;
+}
+
+/* Whoever lists it may think that it passes. */
+static void check_denied(struct policy_reader *r)
+{
+	const struct policy_destination *d = r->d;
+
+	for (uint32_t i = 0; i < d->measurements; i++)
+		if (is_denied(d, &d->measurement[i]))
+			policy_warning(
+			        r, given(r, "measurement"),
+			        "measurement: number %" PRIu32
+			        " of the list is denied by this destination as well, so that it "
+			        "never passes; remove it here",
+			        i + 1);
+}
+
 /* What a transport can't give must not be demanded of it: every connection would be refused. */
 static void check_transport(struct policy_reader *r)
 {
@@ -378,9 +395,15 @@ static void check_gate(struct policy_reader *r)
 	struct policy_destination *d = r->d;
 
 	check_must(r, d->name, KEY_MUST_GATE, " but action = gate");
+	if (d->kernel_tls != KERNEL_TLS_NONE && d->app)
+		policy_error(r, given(r, "kernel-tls"),
+		             "kernel-tls: the kernel's own connections are of no application; "
+		             "remove unit, cgroup, user and executable from destination \"%s\"",
+		             d->name);
 	check_transport(r);
 	policy_settle(r);
 	check_measurements(r);
+	check_denied(r);
 	if (d->accept_advisories && !d->accept_tcb && !d->tcb_grace)
 		policy_error(r, given(r, "accept-advisory"),
 		             "accept-advisory accepts nothing by itself; add accept-tcb or "
@@ -403,8 +426,13 @@ static void check_destination(struct policy_reader *r)
 {
 	const char *name = r->d->name;
 
+	policy_settle_app(r);
 	check_must(r, name, KEY_MUST, "");
-	if (!given(r, "address") && !given(r, "name"))
+	if (given(r, "address-file") && !r->d->prefixes && !r->d->hosts && !r->issues->errors)
+		policy_error(r, given(r, "address-file"),
+		             "address-file: there is no address in it; put one in, or remove the "
+		             "destination");
+	if (!given(r, "address") && !given(r, "address-file") && !given(r, "name"))
 		policy_error(
 		        r, r->where.line,
 		        "destination \"%s\" is nowhere; add: address = {\"192.0.2.0/24\"} or name "
@@ -419,6 +447,26 @@ static void check_destination(struct policy_reader *r)
 		check_not_gate(r);
 }
 
+/* Somebody who counts on being alerted must not wait in vain. */
+static void check_watch(struct policy_reader *r)
+{
+	const struct policy_ledger *l = r->l;
+	uint32_t line = given(r, "expected") ? given(r, "expected") : given(r, "expected-file");
+
+	if (line && !given(r, "watch"))
+		policy_error(r, line,
+		             "ledger \"%s\" expects statements and watches for none; add: watch = "
+		             "{\"*\"}",
+		             l->name);
+	for (uint32_t i = 0; given(r, "watch") && !l->url[0] && i < l->tlog->logs; i++)
+		if (!l->tlog->log_url[i][0])
+			policy_error(
+			        r, given(r, "watch"),
+			        "nobody said where the entries of %.120s are, so they can't be "
+			        "watched; add: url = \"https://...\"",
+			        l->tlog->log[i].name);
+}
+
 static void check_ledger(struct policy_reader *r)
 {
 	const struct policy_ledger *l = r->l;
@@ -426,6 +474,7 @@ static void check_ledger(struct policy_reader *r)
 	check_must(r, l->name, KEY_MUST, "");
 	if (!l->tlog)
 		return;
+	check_watch(r);
 	if (!l->tlog->logs)
 		policy_error(r, r->where.line,
 		             "the tlog-policy of ledger \"%s\" names no log; add a line to it: log "
@@ -442,14 +491,51 @@ static void check_ledger(struct policy_reader *r)
 		               "ledger \"%s\" has a quorum; remove allow-no-quorum", l->name);
 }
 
+/* The keys of one form of a release: none of the other's, and all that this one must have. */
+static void check_form(struct policy_reader *r, unsigned ours, const char *form)
+{
+	const struct policy_section *sec = &policy_sections[r->section];
+	unsigned both = KEY_SIGSTORE | KEY_RECEIPT;
+
+	for (uint32_t k = 0; k < sec->n; k++) {
+		const struct policy_key *key = &sec->keys[k];
+		bool is = r->given & UINT64_C(1) << k;
+
+		if (is && key->flags & both && !(key->flags & ours))
+			policy_error(
+			        r, r->given_line[k],
+			        "\"%s\" means nothing in release \"%s\", which is %s; remove it",
+			        key->name, r->rel->name, form);
+		else if (!is && key->flags & KEY_MUST && key->flags & ours)
+			policy_error(r, r->where.line, "release \"%s\" has no %s; add: %s = %s",
+			             r->rel->name, key->name, key->name, key->example);
+	}
+}
+
+/* A statement is believed for its issuer's signature, which rests on an authority. */
+static void check_receipt_release(struct policy_reader *r)
+{
+	struct policy_release *rel = r->rel;
+	const char *why = receipt_issuer_fault(rel->identity.issuer);
+
+	check_form(r, KEY_RECEIPT, "of a statement with receipts");
+	memcpy(rel->signer.issuer, rel->identity.issuer, sizeof(rel->signer.issuer));
+	if (!given(r, "issuer"))
+		policy_error(r, r->where.line,
+		             "release \"%s\" does not say who must have signed; add issuer",
+		             rel->name);
+	else if (why)
+		policy_error(r, given(r, "issuer"), "issuer: %s", why);
+}
+
 /* Nobody's signature is no signature: there is no way to leave the signer open. */
-static void check_release(struct policy_reader *r)
+static void check_sigstore_release(struct policy_reader *r)
 {
 	const struct policy_release *rel = r->rel;
 	const struct sigstore_identity *i = &rel->identity;
 	bool key = given(r, "key"), issuer = given(r, "issuer"), san = given(r, "san");
 
-	check_must(r, rel->name, KEY_MUST, "");
+	check_form(r, KEY_SIGSTORE, "of a Sigstore bundle");
 	if (key && (issuer || san || given(r, "repository") || given(r, "ref")))
 		policy_error(
 		        r, given(r, "key"),
@@ -467,6 +553,14 @@ static void check_release(struct policy_reader *r)
 		        r, given(r, "san"),
 		        "san: \"%s\" admits anybody; name the workflow or person that may sign",
 		        i->san);
+}
+
+static void check_release(struct policy_reader *r)
+{
+	if (given(r, "trust-store"))
+		check_receipt_release(r);
+	else
+		check_sigstore_release(r);
 }
 
 static void on_close(struct policy_reader *r)
@@ -512,6 +606,7 @@ int policy_parse(const struct policy_file *files, size_t n, policy_load_fn load,
 		return -ENOMEM;
 	for (size_t i = 0; i < n && !r.no_memory; i++) {
 		r.path = files[i].path;
+		r.where = policy_where_of(r.path, 1);
 		whole &= policy_syntax(&r, files[i].text, &events);
 	}
 	r.path = n ? files[0].path : "";
@@ -519,14 +614,20 @@ int policy_parse(const struct policy_file *files, size_t n, policy_load_fn load,
 		policy_error(&r, 1,
 		             "nothing says what happens to all other connections; add before "
 		             "the first block: default-action = allow (or deny)");
+	if (!r.no_memory)
+		policy_check_names(&r);
 	if (!issues->errors && !r.no_memory)
 		policy_link(&r);
 	if (r.no_memory)
 		rc = -ENOMEM;
 	else if (!issues->errors)
 		rc = 0;
+	for (uint32_t i = 0; r.refs && i < r.p->destinations; i++)
+		free(r.refs[i].anchor);
 	free(r.refs);
 	free(r.late);
+	app_free(r.app);
+	free(r.app);
 	if (rc) {
 		policy_free(r.p);
 		return rc;
@@ -587,30 +688,50 @@ static void bytes_free(struct bytes *b)
 	free((void *)(uintptr_t)b->p);
 }
 
+static void destination_free(struct policy_destination *d)
+{
+	free(d->prefix);
+	free(d->host);
+	free(d->measurement);
+	free(d->pin);
+	free(d->denied);
+	free(d->server_key);
+	free(d->chip_id);
+	free(d->chip_id_len);
+	free(d->tcb_floor);
+	free(d->unpinned);
+	free(d->accept_advisory);
+	for (uint32_t k = 0; k < d->leaves; k++)
+		bytes_free(&d->leaf[k]);
+}
+
 void policy_free(struct policy *p)
 {
 	if (!p)
 		return;
-	for (uint32_t i = 0; i < p->destinations; i++) {
-		free(p->destination[i].prefix);
-		free(p->destination[i].measurement);
-		free(p->destination[i].pin);
-		free(p->destination[i].denied);
-		for (uint32_t k = 0; k < p->destination[i].leaves; k++)
-			bytes_free(&p->destination[i].leaf[k]);
-	}
-	for (uint32_t i = 0; i < p->ledgers; i++)
+	for (uint32_t i = 0; i < p->destinations; i++)
+		destination_free(&p->destination[i]);
+	for (uint32_t i = 0; i < p->ledgers; i++) {
 		free(p->ledger[i].tlog);
+		free(p->ledger[i].watch);
+		free(p->ledger[i].expected);
+	}
 	for (uint32_t i = 0; i < p->releases; i++) {
 		sigstore_root_free(p->release[i].root);
 		bytes_free(&p->release[i].identity.key);
 		bytes_free(&p->release[i].bundle);
+		receipt_keys_free(p->release[i].keys);
+		bytes_free(&p->release[i].statement);
 	}
 	for (uint32_t i = 0; i < p->anchors; i++)
 		bytes_free(&p->anchor[i].content);
 	for (uint32_t i = 0; i < p->endorsements; i++)
 		bytes_free(&p->endorsement[i]);
+	for (uint32_t i = 0; i < p->apps; i++)
+		app_free(&p->app[i]);
+	free(p->app);
 	collateral_store_free(p->collateral);
+	policy_index_free(p);
 	free(p->destination);
 	free(p->ledger);
 	free(p->release);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Prefixes and the index of who covers them. A query walks the lengths that occur, shortest
- * first, and looks each up by bisection, so that it costs the same in a small table and a large.
+ * Prefixes and the index of who covers them; the same for host names. A query walks the lengths
+ * that occur, shortest first, and looks each up by bisection, so that it costs the same in a small
+ * table and a large.
  */
 #include "policy/prefix.h"
 #include <arpa/inet.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include "policy/read.h"
 
 static const uint8_t four_prefix[12] = {[10] = 0xff, [11] = 0xff};
@@ -144,11 +146,10 @@ static size_t cover_lower(const struct cover *c, const struct policy_prefix *key
 	return lo;
 }
 
-void cover_find(struct cover *c, const struct policy_prefix *x)
+void cover_each(const struct cover *c, const struct policy_prefix *x, cover_fn fn, void *ctx)
 {
 	bool four = prefix_is_four(x);
 
-	c->hits = 0;
 	for (uint32_t i = 0; i < c->plens && c->plen[i] <= x->plen; i++) {
 		struct policy_prefix key = *x;
 
@@ -157,17 +158,68 @@ void cover_find(struct cover *c, const struct policy_prefix *x)
 		key.plen = c->plen[i];
 		prefix_mask(&key);
 		for (size_t at = cover_lower(c, &key);
-		     at < c->n && !prefix_compare(&c->v[at].x, &key); at++) {
-			uint32_t d = c->v[at].destination;
-
-			if (!c->mark[d])
-				c->hit[c->hits++] = d;
-			c->mark[d] = 1;
-		}
+		     at < c->n && !prefix_compare(&c->v[at].x, &key); at++)
+			fn(ctx, c->v[at].destination);
 	}
+}
+
+static void note_hit(void *ctx, uint32_t d)
+{
+	struct cover *c = ctx;
+
+	if (!c->mark[d])
+		c->hit[c->hits++] = d;
+	c->mark[d] = 1;
+}
+
+void cover_find(struct cover *c, const struct policy_prefix *x)
+{
+	c->hits = 0;
+	cover_each(c, x, note_hit, c);
 	for (uint32_t i = 0; i < c->hits; i++)
 		c->mark[c->hit[i]] = 0;
 	qsort(c->hit, c->hits, sizeof(*c->hit), by_number);
+}
+
+/* --------------------------------------------------------------------- hosts */
+
+static int by_host(const void *a, const void *b)
+{
+	const struct host_entry *x = a, *y = b;
+	int c = strcasecmp(x->host, y->host);
+
+	return c ? c : (x->destination > y->destination) - (x->destination < y->destination);
+}
+
+int hosts_of(const struct policy *p, struct hosts *out)
+{
+	size_t most = 0;
+
+	for (uint32_t d = 0; d < p->destinations; d++)
+		most += p->destination[d].hosts;
+	*out = (struct hosts){.v = calloc(most + 1, sizeof(*out->v))};
+	if (!out->v)
+		return -ENOMEM;
+	for (uint32_t d = 0; d < p->destinations; d++)
+		for (uint32_t i = 0; i < p->destination[d].hosts; i++)
+			out->v[out->n++] = (struct host_entry){p->destination[d].host[i], d};
+	qsort(out->v, out->n, sizeof(*out->v), by_host);
+	return 0;
+}
+
+size_t hosts_find(const struct hosts *h, const char *host)
+{
+	size_t lo = 0, hi = h->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (strcasecmp(h->v[mid].host, host) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < h->n && !strcasecmp(h->v[lo].host, host) ? lo : h->n;
 }
 
 void port_ranges_of(const struct policy_destination *d, struct port_ranges *out)

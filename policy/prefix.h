@@ -40,8 +40,28 @@ struct cover {
 int cover_init(struct cover *c, const struct policy *p, const struct policy_resolved *names,
                size_t names_n);
 void cover_free(struct cover *c);
+/* Calls fn with the destination of each prefix that covers x; of one with several, several times.
+ */
+typedef void (*cover_fn)(void *ctx, uint32_t destination);
+void cover_each(const struct cover *c, const struct policy_prefix *x, cover_fn fn, void *ctx);
 /* Fills c->hit with the destinations that hold a prefix that covers x, ascending, each once. */
 void cover_find(struct cover *c, const struct policy_prefix *x);
+
+/* Who names a host, sorted by host, then destination. */
+struct host_entry {
+	const char *host; /* the policy's */
+	uint32_t destination;
+};
+
+struct hosts {
+	struct host_entry *v; /* owned */
+	size_t n;
+};
+
+/* 0 or -ENOMEM; free v. */
+int hosts_of(const struct policy *p, struct hosts *out);
+/* The first entry of a host; h->n when there is none. */
+size_t hosts_find(const struct hosts *h, const char *host);
 
 /* The port ranges of a destination; every port when it names none. */
 struct port_ranges {
@@ -53,9 +73,12 @@ void port_ranges_of(const struct policy_destination *d, struct port_ranges *out)
 /* What kept a policy from being compiled. */
 struct compile_trouble {
 	struct policy_prefix prefix;
+	const char *host;     /* of names, instead of the prefix */
 	uint32_t destination; /* the one whose ports did not fit any more */
 };
 int policy_compile_with(const struct policy *p, const struct policy_resolved *names, size_t names_n,
                         struct policy_lpm **out, size_t *n, struct compile_trouble *trouble);
+int policy_compile_names_with(const struct policy *p, struct policy_name_rules **out, size_t *n,
+                              struct compile_trouble *trouble);
 
 #endif

@@ -130,6 +130,46 @@ bool policy_load(struct policy_reader *r, const struct policy_value *v, size_t m
 	return false;
 }
 
+/* Without the blanks around it and what follows a #. */
+static char *bare(char *line)
+{
+	char *end = line + strcspn(line, "#");
+
+	while (end > line && strchr(" \t\r", end[-1]))
+		end--;
+	*end = '\0';
+	return line + strspn(line, " \t");
+}
+
+void policy_load_lines(struct policy_reader *r, const struct policy_value *v, size_t max,
+                       policy_line_fn fn)
+{
+	char *path = NULL, *all, *next, *line;
+	uint8_t *content = NULL;
+	uint32_t number = 0;
+	size_t n = 0;
+
+	if (!policy_load(r, v, max, &path, &content, &n))
+		return;
+	all = next = strndup((const char *)content, n);
+	if (!all)
+		r->no_memory = true;
+	else if (strlen(all) != n)
+		policy_error(r, v->line, "%s: %.160s is not text", policy_key_name(r), path);
+	else
+		while ((line = strsep(&next, "\n"))) {
+			const char *text = bare(line), *why = *text ? fn(r, v, text) : NULL;
+
+			number++;
+			if (why)
+				policy_error(r, v->line, "%s: %.120s:%" PRIu32 ": \"%.24s\" %s",
+				             policy_key_name(r), path, number, text, why);
+		}
+	free(all);
+	free(content);
+	free(path);
+}
+
 /* --------------------------------------------------------------------- ledger */
 
 void read_ledger_policy(struct policy_reader *r, const struct policy_value *v)

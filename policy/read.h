@@ -23,7 +23,7 @@ struct policy_ref {
 struct policy_refs {
 	struct policy_ref ledger;
 	struct policy_ref release;
-	struct policy_ref anchor[ATTEST_ANCHORS_MAX];
+	struct policy_ref *anchor; /* owned */
 	uint32_t anchors;
 };
 
@@ -58,12 +58,15 @@ struct policy_reader {
 	uint32_t measurements_cap;
 	uint32_t pins_cap;
 	uint32_t denieds_cap;
+	uint32_t watches_cap;
+	uint32_t expecteds_cap;
 	struct policy_ledger *l;
 	struct policy_release *rel;
 	struct policy_anchor *a;
 	struct policy_source *s;
 	struct policy_destination *d;
 	struct policy_refs *ref; /* of d */
+	struct policy_app *app;  /* of d, owned until the block ends; NULL: it names none yet */
 
 	struct policy_late *late; /* owned */
 	uint32_t lates, lates_cap;
@@ -72,6 +75,7 @@ struct policy_reader {
 	uint32_t ledgers_cap;
 	uint32_t releases_cap;
 	uint32_t anchors_cap;
+	uint32_t apps_cap;
 };
 
 /* Both name the reader's current file. */
@@ -96,11 +100,15 @@ struct policy_events {
 };
 bool policy_syntax(struct policy_reader *r, struct bytes text, const struct policy_events *on);
 
+/* That no two blocks of a kind share a name, once all files are read, whatever else is wrong. */
+void policy_check_names(struct policy_reader *r);
 /* References and coverage between blocks, once all files are read (link.c). */
 void policy_link(struct policy_reader *r);
 
-/* Makes room for one more element behind n. False when out of memory (noted in the reader). */
+/* Makes room for element n, and zeroes it. False when out of memory (noted in the reader). */
 bool policy_grow(struct policy_reader *r, void *array, uint32_t n, uint32_t *cap, size_t size);
+/* The same for an array that only ever grew by this function: its room follows from n. */
+bool policy_append(struct policy_reader *r, void *array, uint32_t n, size_t size);
 
 /* "10.0.0.1", "10.0.0.0/8", "2001:db8::/32"; 80 bytes are enough. */
 void policy_prefix_text(const struct policy_prefix *x, char out[static 80]);
@@ -131,6 +139,9 @@ void read_ledger_refresh(struct policy_reader *r, const struct policy_value *v);
 void read_ledger_ca(struct policy_reader *r, const struct policy_value *v);
 void read_ledger_first_use(struct policy_reader *r, const struct policy_value *v);
 void read_ledger_allow_no_quorum(struct policy_reader *r, const struct policy_value *v);
+void read_ledger_watch(struct policy_reader *r, const struct policy_value *v);
+void read_ledger_expected(struct policy_reader *r, const struct policy_value *v);
+void read_ledger_expected_file(struct policy_reader *r, const struct policy_value *v);
 
 void read_release_trusted_root(struct policy_reader *r, const struct policy_value *v);
 void read_release_issuer(struct policy_reader *r, const struct policy_value *v);
@@ -140,6 +151,10 @@ void read_release_ref(struct policy_reader *r, const struct policy_value *v);
 void read_release_predicate_type(struct policy_reader *r, const struct policy_value *v);
 void read_release_key(struct policy_reader *r, const struct policy_value *v);
 void read_release_bundle(struct policy_reader *r, const struct policy_value *v);
+void read_release_trust_store(struct policy_reader *r, const struct policy_value *v);
+void read_release_subject(struct policy_reader *r, const struct policy_value *v);
+void read_release_min_svn(struct policy_reader *r, const struct policy_value *v);
+void read_release_statement(struct policy_reader *r, const struct policy_value *v);
 
 void read_anchor_tee(struct policy_reader *r, const struct policy_value *v);
 void read_anchor_file(struct policy_reader *r, const struct policy_value *v);
@@ -153,6 +168,14 @@ void read_source_ca(struct policy_reader *r, const struct policy_value *v);
  */
 bool policy_load(struct policy_reader *r, const struct policy_value *v, size_t max, char **path,
                  uint8_t **content, size_t *n);
+/*
+ * The same, of text with an entry a line; blanks around it and what follows a # don't count. fn
+ * takes each that is not empty; what it returns says why it is none ("can't be ..."), or NULL.
+ */
+typedef const char *(*policy_line_fn)(struct policy_reader *r, const struct policy_value *v,
+                                      const char *line);
+void policy_load_lines(struct policy_reader *r, const struct policy_value *v, size_t max,
+                       policy_line_fn fn);
 /*
  * "tdx:HEX", or HEX alone: a launch measurement, whose tee is then TEE_NONE. The platforms that it
  * can be of, as bits; 0: it is none.
@@ -170,8 +193,15 @@ void policy_take_prefix(struct policy_reader *r, const struct policy_value *v, c
                         size_t cap);
 
 void read_address(struct policy_reader *r, const struct policy_value *v);
+void read_address_file(struct policy_reader *r, const struct policy_value *v);
 void read_name(struct policy_reader *r, const struct policy_value *v);
 void read_port(struct policy_reader *r, const struct policy_value *v);
+void read_unit(struct policy_reader *r, const struct policy_value *v);
+void read_cgroup(struct policy_reader *r, const struct policy_value *v);
+void read_user(struct policy_reader *r, const struct policy_value *v);
+void read_executable(struct policy_reader *r, const struct policy_value *v);
+/* At the end of the block: what it said of applications becomes the destination's. */
+void policy_settle_app(struct policy_reader *r);
 void read_action(struct policy_reader *r, const struct policy_value *v);
 void read_refuse_with(struct policy_reader *r, const struct policy_value *v);
 void read_tee(struct policy_reader *r, const struct policy_value *v);
@@ -200,6 +230,7 @@ void read_anchor(struct policy_reader *r, const struct policy_value *v);
 void read_built_in_anchors(struct policy_reader *r, const struct policy_value *v);
 void read_allow_debug(struct policy_reader *r, const struct policy_value *v);
 void read_require_crl(struct policy_reader *r, const struct policy_value *v);
+void read_kernel_tls(struct policy_reader *r, const struct policy_value *v);
 void read_lease(struct policy_reader *r, const struct policy_value *v);
 
 #endif

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "policy/names.h"
 #include "policy/prefix.h"
 #include "policy/read.h"
 
@@ -76,6 +77,33 @@ void read_address(struct policy_reader *r, const struct policy_value *v)
 		d->prefix[d->prefixes++] = x;
 }
 
+static const char *address_line(struct policy_reader *r, const struct policy_value *v,
+                                const char *line)
+{
+	struct policy_destination *d = r->d;
+	struct policy_prefix x, masked;
+
+	(void)v;
+	if (!parse_prefix(line, &x))
+		return "is no address and no prefix";
+	if (strchr(line, ':') && prefix_is_four(&x))
+		return "is IPv4; write it as 192.0.2.1";
+	masked = x;
+	prefix_mask(&masked);
+	if (memcmp(&masked, &x, sizeof(x)) != 0)
+		return "has bits set behind the prefix";
+	if (d->prefixes == POLICY_ADDRS_FILE_MAX)
+		return "is one too many for one destination; make a second one";
+	if (policy_grow(r, &d->prefix, d->prefixes, &r->prefixes_cap, sizeof(*d->prefix)))
+		d->prefix[d->prefixes++] = x;
+	return NULL;
+}
+
+void read_address_file(struct policy_reader *r, const struct policy_value *v)
+{
+	policy_load_lines(r, v, POLICY_FILE_MAX, address_line);
+}
+
 static bool label_ok(const char *p, size_t n)
 {
 	if (!n || n > 63 || p[0] == '-' || p[n - 1] == '-')
@@ -119,6 +147,8 @@ void read_name(struct policy_reader *r, const struct policy_value *v)
 		             "name: more than %d in one destination; make a second "
 		             "destination",
 		             POLICY_NAMES_MAX);
+	else if (!policy_append(r, &d->host, d->hosts, sizeof(*d->host)))
+		return;
 	else if (!parse_host(v->text, d->host[d->hosts]))
 		policy_unexpected(r, v, "a host name; addresses go into address =");
 	else
@@ -213,7 +243,7 @@ void read_binder(struct policy_reader *r, const struct policy_value *v)
 	enum policy_binder b = policy_binder_from_name(v->text);
 
 	if (b == BINDER_NONE)
-		policy_unexpected(r, v, "connection, lease, nonce or certificate");
+		policy_unexpected(r, v, "connection, lease, nonce, lease-key or certificate");
 	else
 		r->d->binder = b;
 }
@@ -228,6 +258,16 @@ void read_transport(struct policy_reader *r, const struct policy_value *v)
 		r->d->transport = t;
 }
 
+void read_kernel_tls(struct policy_reader *r, const struct policy_value *v)
+{
+	enum policy_kernel_tls k = policy_kernel_tls_from_name(v->text);
+
+	if (k == KERNEL_TLS_NONE)
+		policy_unexpected(r, v, "nfs or nvme");
+	else
+		r->d->kernel_tls = k;
+}
+
 static void take_ref(struct policy_reader *r, const struct policy_value *v, struct policy_ref *out)
 {
 	if (strlen(v->text) >= sizeof(out->name)) {
@@ -236,6 +276,21 @@ static void take_ref(struct policy_reader *r, const struct policy_value *v, stru
 	}
 	snprintf(out->name, sizeof(out->name), "%s", v->text);
 	out->line = v->line;
+}
+
+/* No error: a host that starts on the day after must not be without a policy. */
+static void warn_expired(struct policy_reader *r, const struct policy_value *v, const char *path,
+                         int64_t not_after)
+{
+	char day[32];
+
+	if (r->now < not_after)
+		return;
+	policy_date_text(not_after, day);
+	policy_warning(r, v->line,
+	               "leaf: the statement in %.120s held until %s, what it names is refused; "
+	               "put in one that holds, or remove it",
+	               path, day);
 }
 
 void read_leaf(struct policy_reader *r, const struct policy_value *v)
@@ -260,6 +315,7 @@ void read_leaf(struct policy_reader *r, const struct policy_value *v)
 		free(content);
 	} else {
 		d->leaf[d->leaves++] = (struct bytes){content, n};
+		warn_expired(r, v, path, s.not_after);
 	}
 	free(path);
 }
@@ -279,7 +335,7 @@ void read_anchor(struct policy_reader *r, const struct policy_value *v)
 	if (r->ref->anchors == ATTEST_ANCHORS_MAX)
 		policy_error(r, v->line, "anchor: more than %d in one destination",
 		             ATTEST_ANCHORS_MAX);
-	else
+	else if (policy_append(r, &r->ref->anchor, r->ref->anchors, sizeof(*r->ref->anchor)))
 		take_ref(r, v, &r->ref->anchor[r->ref->anchors++]);
 }
 
@@ -296,6 +352,8 @@ void read_server_key(struct policy_reader *r, const struct policy_value *v)
 	if (d->server_keys == POLICY_LIST_MAX)
 		policy_error(r, v->line, "server-key: more than %d in one destination",
 		             POLICY_LIST_MAX);
+	else if (!policy_append(r, &d->server_key, d->server_keys, sizeof(*d->server_key)))
+		return;
 	else if (strncmp(v->text, "sha256:", 7) ||
 	         hex_decode(bytes_str(v->text + 7), d->server_key[d->server_keys], 32))
 		policy_unexpected(r, v, "sha256: followed by 64 hexadecimal digits");

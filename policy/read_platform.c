@@ -45,6 +45,9 @@ void read_chip_id(struct policy_reader *r, const struct policy_value *v)
 		             POLICY_LIST_MAX);
 		return;
 	}
+	if (!policy_append(r, &d->chip_id, d->chip_ids, sizeof(*d->chip_id)) ||
+	    !policy_append(r, &d->chip_id_len, d->chip_ids, sizeof(*d->chip_id_len)))
+		return;
 	if (!tees || hex_decode(bytes_str(v->text), d->chip_id[d->chip_ids], len)) {
 		policy_unexpected(r, v,
 		                  "a machine's id in hexadecimal digits: 128 or 16 (snp), 32 (tdx, "
@@ -72,7 +75,7 @@ void read_min_tcb(struct policy_reader *r, const struct policy_value *v)
 {
 	struct policy_destination *d = r->d;
 	size_t n = strcspn(v->text, "=");
-	struct policy_tcb_floor *f = &d->tcb_floor[d->tcb_floors];
+	struct policy_tcb_floor *f;
 	uint64_t svn;
 
 	if (d->tcb_floors == POLICY_FLOORS_MAX) {
@@ -80,6 +83,9 @@ void read_min_tcb(struct policy_reader *r, const struct policy_value *v)
 		             POLICY_FLOORS_MAX);
 		return;
 	}
+	if (!policy_append(r, &d->tcb_floor, d->tcb_floors, sizeof(*d->tcb_floor)))
+		return;
+	f = &d->tcb_floor[d->tcb_floors];
 	f->tees = policy_tcb_component(v->text, n, f->name);
 	if (!f->tees || !v->text[n] || decimal_u64(bytes_str(v->text + n + 1), 65535, &svn)) {
 		policy_unexpected(r, v,
@@ -145,6 +151,9 @@ void read_accept_advisory(struct policy_reader *r, const struct policy_value *v)
 		policy_unexpected(r, v, "the id of an advisory, like INTEL-SA-00615");
 		return;
 	}
+	if (!policy_append(r, &d->accept_advisory, d->accept_advisories,
+	                   sizeof(*d->accept_advisory)))
+		return;
 	snprintf(d->accept_advisory[d->accept_advisories], ADVISORY_MAX, "%s", v->text);
 	d->accept_advisories++;
 	policy_of_tees(r, v, RATED);

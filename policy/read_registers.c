@@ -229,7 +229,7 @@ void read_register(struct policy_reader *r, const struct policy_value *v)
 void read_unpinned_register(struct policy_reader *r, const struct policy_value *v)
 {
 	struct policy_destination *d = r->d;
-	struct policy_register_name *out = &d->unpinned[d->unpinneds];
+	struct policy_register_name *out;
 	struct register_name is, launch;
 
 	if (d->unpinneds == POLICY_UNPINNED_MAX) {
@@ -246,6 +246,9 @@ void read_unpinned_register(struct policy_reader *r, const struct policy_value *
 		             is.name);
 		return;
 	}
+	if (!policy_append(r, &d->unpinned, d->unpinneds, sizeof(*d->unpinned)))
+		return;
+	out = &d->unpinned[d->unpinneds];
 	out->tee = is.tee;
 	snprintf(out->name, sizeof(out->name), "%s", is.name);
 	d->unpinneds++;

@@ -29,6 +29,9 @@ static bool take_file(struct policy_reader *r, const struct policy_value *v, siz
 	return false;
 }
 
+/* Of an identity or of a signer: both have room for as much. */
+_Static_assert((int)RECEIPT_TEXT_MAX == (int)SIGSTORE_TEXT_MAX, "one kind of text");
+
 static void take_text(struct policy_reader *r, const struct policy_value *v,
                       char out[static SIGSTORE_TEXT_MAX])
 {
@@ -46,6 +49,7 @@ void read_release_trusted_root(struct policy_reader *r, const struct policy_valu
 
 	if (!take_file(r, v, SIGSTORE_ROOT_MAX, &text))
 		return;
+	ledger_leaf_hash(text, &r->rel->root_hash);
 	rc = sigstore_root_parse(text, &r->rel->root, &checks);
 	if (rc == -ENOMEM)
 		r->no_memory = true;
@@ -55,6 +59,7 @@ void read_release_trusted_root(struct policy_reader *r, const struct policy_valu
 	free((void *)(uintptr_t)text.p);
 }
 
+/* Of either form; which one it is, is known at the end of the block. */
 void read_release_issuer(struct policy_reader *r, const struct policy_value *v)
 {
 	take_text(r, v, r->rel->identity.issuer);
@@ -96,4 +101,38 @@ void read_release_key(struct policy_reader *r, const struct policy_value *v)
 void read_release_bundle(struct policy_reader *r, const struct policy_value *v)
 {
 	(void)take_file(r, v, SIGSTORE_BUNDLE_MAX, &r->rel->bundle);
+}
+
+void read_release_trust_store(struct policy_reader *r, const struct policy_value *v)
+{
+	struct checks checks = {0};
+	struct bytes text;
+	int rc;
+
+	if (!take_file(r, v, RECEIPT_STORE_MAX, &text))
+		return;
+	rc = receipt_store_parse(text, &r->rel->keys, &checks);
+	if (rc == -ENOMEM)
+		r->no_memory = true;
+	else if (rc)
+		policy_error(r, v->line, "trust-store: %.80s is none: %s", v->text,
+		             checks.v[0].detail);
+	free((void *)(uintptr_t)text.p);
+}
+
+void read_release_subject(struct policy_reader *r, const struct policy_value *v)
+{
+	take_text(r, v, r->rel->signer.subject);
+}
+
+void read_release_min_svn(struct policy_reader *r, const struct policy_value *v)
+{
+	r->rel->signer.has_min_svn = true;
+	if (decimal_u64(bytes_str(v->text), INT64_MAX, &r->rel->signer.min_svn))
+		policy_unexpected(r, v, "a number");
+}
+
+void read_release_statement(struct policy_reader *r, const struct policy_value *v)
+{
+	(void)take_file(r, v, STATEMENT_COSE_MAX, &r->rel->statement);
 }

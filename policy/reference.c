@@ -7,16 +7,22 @@
 
 static void put_key(const struct policy_key *k, struct buf *out)
 {
+	const char *with = k->flags & KEY_SIGSTORE  ? " with a Sigstore bundle"
+	                   : k->flags & KEY_RECEIPT ? " with `trust-store`"
+	                                            : "";
+
 	buf_printf(out, "#### `%s`\n\n", k->name);
 	buf_printf(out, "- Value: %s\n", k->type);
 	if (k->flags & KEY_MUST)
-		buf_str(out, "- Must be given.\n");
+		buf_printf(out, "- Must be given%s.\n", with);
 	else if (k->flags & KEY_MUST_GATE)
 		buf_str(out, "- Must be given with `action = gate`.\n");
 	if (k->def)
 		buf_printf(out, "- Default: %s\n", k->def);
 	if (k->flags & KEY_GATE)
 		buf_str(out, "- Only with `action = gate`.\n");
+	if (with[0] && !(k->flags & KEY_MUST))
+		buf_printf(out, "- Only%s.\n", with);
 	buf_printf(out, "- Example: `%s = %s`\n\n%s\n\n", k->name, k->example, k->help);
 }
 

@@ -56,48 +56,21 @@ void read_deny(struct policy_reader *r, const struct policy_value *v)
 		        "\"leaf:<64 digits>\" or \"subject:<64 digits>\", in hexadecimal");
 }
 
-/* An entry a line; blanks around it and what follows a # don't count. */
-static void take_line(struct policy_reader *r, const struct policy_value *v, const char *path,
-                      char *line, uint32_t number)
+/* A policy_line_fn. */
+static const char *take_denied_line(struct policy_reader *r, const struct policy_value *v,
+                                    const char *line)
 {
 	struct policy_denied x;
-	char *end = line + strcspn(line, "#");
 
-	while (end > line && strchr(" \t\r", end[-1]))
-		end--;
-	*end = '\0';
-	line += strspn(line, " \t");
-	if (!line[0])
-		return;
-	if (take_denied(line, &x))
-		add_denied(r, v->line, &x);
-	else
-		policy_error(r, v->line, "deny-file: %.120s:%" PRIu32 ": \"%.24s\" can't be denied",
-		             path, number, line);
+	if (!take_denied(line, &x))
+		return "can't be denied";
+	add_denied(r, v->line, &x);
+	return NULL;
 }
 
 void read_deny_file(struct policy_reader *r, const struct policy_value *v)
 {
-	uint32_t number = 0;
-	char *path = NULL, *line, *next;
-	uint8_t *content = NULL;
-	size_t n = 0;
-
-	if (!policy_load(r, v, POLICY_DENY_FILE_MAX, &path, &content, &n))
-		return;
-	next = strndup((const char *)content, n);
-	if (!next || strlen(next) != n) {
-		policy_error(r, v->line, "deny-file: %.160s is not text", path);
-	} else {
-		char *all = next;
-
-		while ((line = strsep(&next, "\n")))
-			take_line(r, v, path, line, ++number);
-		next = all;
-	}
-	free(next);
-	free(content);
-	free(path);
+	policy_load_lines(r, v, POLICY_DENY_FILE_MAX, take_denied_line);
 }
 
 void read_renewed_within(struct policy_reader *r, const struct policy_value *v)

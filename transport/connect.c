@@ -147,7 +147,7 @@ static int dial(const struct conversation *c)
 
 	if (!len)
 		return connect_failed(EAFNOSUPPORT, c->f);
-	if (connect(call->fd, (const struct sockaddr *)to, len)) {
+	if (!call->connected && connect(call->fd, (const struct sockaddr *)to, len)) {
 		if (errno != EINPROGRESS)
 			return connect_failed(errno, c->f);
 		ret = wait_for(call, POLLOUT);
@@ -219,7 +219,7 @@ static int start(struct conversation *c)
 	}
 	SSL_set_msg_callback(c->ssl, on_message);
 	SSL_set_msg_callback_arg(c->ssl, c);
-	return 0;
+	return lease_offer(c);
 }
 
 void exchange_offer(struct buf *alpn, const char *name)
@@ -258,11 +258,11 @@ static int handshake(struct conversation *c)
 		            attest_transport_name(c->call->to->transport));
 		return -EPROTO;
 	}
-	return h->handshaken
-	               ? h->handshaken(h->ctx,
-	                               SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(c->ssl)),
-	                               c->f)
-	               : 0;
+	ret = lease_taken(c);
+	if (ret || !h->handshaken)
+		return ret;
+	return h->handshaken(h->ctx, SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(c->ssl)),
+	                     c->f);
 }
 
 /* -------------------------------------------------------------- for transports */
@@ -376,6 +376,8 @@ int transport_attest(const struct transport_call *call, struct transport_evidenc
 		return -EINVAL;
 	}
 	c.exchange = exchanges[t];
+	if (call->take)
+		secret_wipe(call->take, sizeof(*call->take));
 	/* A record that reaches past the largest message must fit, to be told apart. */
 	e->bytes = buf_make(AUTHENTICATOR_REQUEST_MAX + TRANSPORT_MESSAGE_MAX + TRANSPORT_CHUNK +
 	                    TRANSPORT_LEAF_MAX);
@@ -385,7 +387,7 @@ int transport_attest(const struct transport_call *call, struct transport_evidenc
 		ret = start(&c);
 	if (!ret)
 		ret = handshake(&c);
-	if (!ret)
+	if (!ret && !e->resumed)
 		ret = c.exchange->run(&c);
 	let_go(c.ssl);
 	buf_free(&c.alpn);

@@ -45,6 +45,13 @@ struct exchange {
 extern const struct exchange exchange_keygate, exchange_flashbots, exchange_atls, exchange_ra_tls,
         exchange_well_known;
 
+/* Before the handshake: prepares the offer of a lease. After it: sets e->resumed if the peer took
+ * it. Behind the evidence: exports the next one. Each without effect if it was not asked for, and 0
+ * or -errno with the failure set. */
+int lease_offer(struct conversation *c);
+int lease_taken(struct conversation *c);
+int lease_take(struct conversation *c);
+
 void exchange_offer(struct buf *alpn, const char *name);
 
 #endif

@@ -12,7 +12,8 @@ static int ask(struct conversation *c)
 {
 	const struct transport_target *to = c->call->to;
 	struct transport_evidence *e = c->e;
-	int ret = authenticator_request_build(to->context, to->server_name, &e->bytes);
+	int ret = authenticator_request_build(to->context, to->server_name, c->call->take != NULL,
+	                                      &e->bytes);
 
 	if (!ret)
 		ret = authenticator_keys_of(c->ssl, to->context, &e->keys);
@@ -51,8 +52,10 @@ static int run(struct conversation *c)
 		whole = got.n ? authenticator_length(got) : 0;
 		if (whole < 0)
 			return misshapen(got, c->f);
-		if (whole > 0 && got.n >= (size_t)whole)
-			return conversation_end(c, (size_t)whole);
+		if (whole > 0 && got.n >= (size_t)whole) {
+			ret = conversation_end(c, (size_t)whole);
+			return ret ? ret : lease_take(c);
+		}
 	}
 	return ret;
 }

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 #include <openssl/ssl.h>
+#include "attest/lease.h"
 #include "attest/transport.h"
 #include "core/bytes.h"
 #include "core/failure.h"
@@ -51,16 +52,37 @@ struct transport_target {
 
 struct transport_call {
 	SSL_CTX *tls;
-	int fd; /* not connected, non-blocking; stays the caller's */
+	int fd;         /* non-blocking; stays the caller's */
+	bool connected; /* it is, already */
 	const struct transport_target *to;
 	uint64_t deadline_ms; /* transport_now_ms */
 	/* Set, and fd shut down, to end it early; may be NULL. */
 	const atomic_bool *stop;
 	const struct transport_hooks *hooks; /* may be NULL */
+	/*
+	 * Transports keygate and well-known alone; both may be NULL, both are the caller's secret
+	 * memory.
+	 *
+	 * offer: the lease of an earlier connection to this destination and name, as a PSK with
+	 * (EC)DHE. A server that does not know it makes a handshake with a certificate in the same
+	 * connection, and evidence is asked for as ever.
+	 * take: a lease is asked for together with the evidence, and filled with what this
+	 * connection exports, granted or not. It is worth nothing before the verdict on this
+	 * evidence passed and attest_open says lease_s. All zero if resumed or on failure.
+	 *
+	 * With well-known both are by the server's key, and of the server nothing is asked: a peer
+	 * that shows another key than the offered one has to show evidence.
+	 */
+	const struct attest_lease *offer;
+	struct attest_lease *take;
 };
 
 /* What the peer showed, for the verifier. */
 struct transport_evidence {
+	/* The offered lease was used: the peer holds its PSK, or its private key, there is no
+	 * evidence and nothing of what follows, and the stream is the application's. Only TLS
+	 * itself says so. */
+	bool resumed;
 	/* request || message || leaf; transport_evidence_free, whatever came of it */
 	struct buf bytes;
 	uint32_t request_len, message_len;
@@ -71,7 +93,8 @@ struct transport_evidence {
 };
 
 /*
- * Connects, makes the handshake, asks for evidence and reads it whole. On success the socket
+ * Connects, makes the handshake, asks for evidence and reads it whole, unless the offered lease
+ * stands for it. On success the socket
  * stands exactly between two records and the TLS library has let go of it without a word on the
  * wire. 0, or -errno with *f filled (-ECANCELED when stopped). *e comes zeroed.
  */

@@ -103,7 +103,9 @@ static int run(struct conversation *c)
 
 	if (!ret)
 		ret = receive(c);
-	return ret ? ret : conversation_leaf(c);
+	if (!ret)
+		ret = conversation_leaf(c);
+	return ret ? ret : lease_take(c);
 }
 
 static void offer(const struct transport_target *to, struct buf *alpn)

@@ -96,6 +96,12 @@ int log_vkey_print(EVP_PKEY *key, const char *name, enum note_alg alg)
 	return status;
 }
 
+bool log_same_key(const struct vkey *a, const struct vkey *b)
+{
+	return strcmp(a->name, b->name) == 0 && a->alg == b->alg && a->key_len == b->key_len &&
+	       memcmp(a->key, b->key, a->key_len) == 0;
+}
+
 /* --------------------------------------------------------------------- vkey */
 
 struct vkey_args {

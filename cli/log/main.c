@@ -13,7 +13,7 @@
 #define LOG_VERSION "keygate-log 0.1.0"
 
 struct command {
-	const char *name;
+	const char *name; /* one word or two */
 	int (*fn)(int argc, char **argv);
 	const char *summary;
 };
@@ -24,10 +24,12 @@ static const struct command commands[] = {
         {"statement", log_statement, "print a leaf that names a measurement"},
         {"append", log_append, "add leaves"},
         {"checkpoint", log_checkpoint, "sign and publish the present size"},
+        {"submit", log_submit, "have the published checkpoint cosigned by witnesses"},
         {"prove", log_prove, "print the tlog-proof of a leaf under the published checkpoint"},
         {"verify", log_verify, "compare all tiles, all leaves and the checkpoint"},
         {"witness-key", log_witness_key, "make a witness's key"},
         {"cosign", log_cosign, "cosign a checkpoint, as a witness"},
+        {"witness serve", log_witness_serve, "cosign for logs that ask by HTTP"},
         {"vkey", log_vkey, "print a verifier key"},
 };
 
@@ -81,11 +83,24 @@ static int help(FILE *f, int status)
 	      "Run a transparency log of measurements as a directory for a static web server.\n\n",
 	      f);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		fprintf(f, "  %-12s %s\n", commands[i].name, commands[i].summary);
+		fprintf(f, "  %-14s %s\n", commands[i].name, commands[i].summary);
 	fputs("\nkeygate-log COMMAND --help says more. Exit status: 0 done, 1 usage or system error, "
 	      "2 refused.\n",
 	      f);
 	return status;
+}
+
+/* How many arguments the name of a command takes; 0: they name another one. */
+static int words(const struct command *c, int argc, char **argv)
+{
+	const char *second = strchr(c->name, ' ');
+	size_t n = second ? (size_t)(second - c->name) : strlen(c->name);
+
+	if (strlen(argv[1]) != n || strncmp(argv[1], c->name, n) != 0)
+		return 0;
+	if (!second)
+		return 1;
+	return argc > 2 && strcmp(argv[2], second + 1) == 0 ? 2 : 0;
 }
 
 int main(int argc, char **argv)
@@ -106,11 +121,13 @@ int main(int argc, char **argv)
 	if (status)
 		return log_error(LOG_ERROR, "can't protect the process: %s", strerror(-status));
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		if (strcmp(argv[1], commands[i].name) != 0)
+		int n = words(&commands[i], argc, argv);
+
+		if (!n)
 			continue;
 		snprintf(name, sizeof(name), "keygate-log %s", commands[i].name);
-		argv[1] = name;
-		status = commands[i].fn(argc - 1, argv + 1);
+		argv[n] = name;
+		status = commands[i].fn(argc - n, argv + n);
 		if (fflush(stdout) || ferror(stdout))
 			return log_error(LOG_ERROR, "can't write to standard output");
 		return status;

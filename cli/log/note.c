@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Checkpoints in a log's directory: read, and judged under one key.
+ * Checkpoints in a log's directory: read, judged under one key, and their lines picked; and the
+ * files that say whose keys count.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include "cli/log/log.h"
+#include "core/file.h"
 
 void log_note_free(struct log_note *n)
 {
@@ -70,4 +73,49 @@ int log_note_own(const struct log_store *s, EVP_PKEY *key, struct log_note *out)
 	                 : LOG_OK;
 	log_note_free(out);
 	return status ? status : log_note_verified(s, LOG_CHECKPOINT, &k, out);
+}
+
+int log_note_filter(struct bytes note, const struct vkey *key, bool only, struct buf *out)
+{
+	struct note *n = malloc(sizeof(*n));
+	const uint8_t *line;
+	int ret = n ? ledger_note_parse(note, n) : -ENOMEM;
+
+	if (ret)
+		goto out;
+	buf_bytes(out, n->text);
+	buf_u8(out, '\n');
+	line = n->text.p + n->text.n + 1;
+	for (uint32_t i = 0; i < n->sigs; i++) {
+		const struct note_sig *sig = &n->sig[i];
+		/* A note ends with a line feed. */
+		const uint8_t *next =
+		        (const uint8_t *)memchr(line, '\n', note.n - (size_t)(line - note.p)) + 1;
+		bool of_key = memcmp(sig->id, key->id, sizeof(sig->id)) == 0 &&
+		              bytes_equal(sig->name, bytes_str(key->name));
+
+		if (of_key == only)
+			buf_put(out, line, (size_t)(next - line));
+		line = next;
+	}
+	ret = out->bad ? -ENOMEM : 0;
+out:
+	free(n);
+	return ret;
+}
+
+int log_policy_read(const char *path, struct tlog_policy *out)
+{
+	const char *why = "";
+	uint8_t *text = NULL;
+	uint32_t line = 0;
+	size_t n = 0;
+	int ret = file_read(path, TLOG_POLICY_MAX, &text, &n);
+
+	if (ret)
+		ret = log_error(LOG_ERROR, "%s: %s", path, strerror(-ret));
+	else if (ledger_policy_parse((struct bytes){text, n}, out, &line, &why))
+		ret = log_error(LOG_ERROR, "%s:%" PRIu32 ": %s", path, line, why);
+	free(text);
+	return ret;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log operator's commands: create, append, checkpoint. A log never signs what does not extend
+ * The log operator's commands: create and checkpoint. A log never signs what does not extend
  * what it published.
  */
 #include <errno.h>
@@ -11,19 +11,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "cli/log/log.h"
-#include "core/file.h"
 
 struct operate_args {
 	const char *dir;
 	const char *key;
 	const char *origin;
-	char **files;
-	int files_n;
 };
 
 static const struct argp_option key_option = {"key", 'k', "FILE", 0, "the log's private key", 0};
 
-/* Signs cp and puts it in place of what is published. */
+/*
+ * Signs cp and puts it in place of what is published. An append that was killed between renaming
+ * and syncing left tiles that can be read and that a power cut would take back: so first those.
+ */
 static int publish(const struct log_store *s, const struct checkpoint *cp, EVP_PKEY *key,
                    struct buf *note)
 {
@@ -31,6 +31,8 @@ static int publish(const struct log_store *s, const struct checkpoint *cp, EVP_P
 
 	if (!ret)
 		ret = ledger_note_sign(note, cp->origin, key);
+	if (!ret)
+		ret = log_store_sync(s);
 	return ret ? ret : log_store_write(s, LOG_CHECKPOINT, buf_view(note));
 }
 
@@ -180,113 +182,6 @@ int log_create(int argc, char **argv)
 	else
 		status = start_log(&a, &s);
 	log_store_close(&s);
-	return status;
-}
-
-/* ------------------------------------------------------------------- append */
-
-static error_t append_option(int key, char *arg, struct argp_state *state)
-{
-	struct operate_args *a = state->input;
-
-	switch (key) {
-	case 'k':
-		a->key = arg;
-		return 0;
-	case ARGP_KEY_ARGS:
-		a->dir = state->argv[state->next];
-		a->files = state->argv + state->next + 1;
-		a->files_n = state->argc - state->next - 1;
-		return 0;
-	case ARGP_KEY_END:
-		if (!a->dir || !a->key || a->files_n < 1)
-			argp_error(state, "a directory, --key and a leaf are needed");
-		return 0;
-	default:
-		(void)arg;
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-static int append_file(struct log_appender *a, const char *path)
-{
-	uint8_t *leaf;
-	size_t n;
-	int ret = file_read(path, LEAF_MAX, &leaf, &n);
-
-	if (ret)
-		return ret;
-	ret = log_append_leaf(a, (struct bytes){leaf, n});
-	free(leaf);
-	return ret;
-}
-
-static int append_files(const struct operate_args *args, const struct log_store *s,
-                        uint64_t published)
-{
-	struct log_appender a;
-	const char *at = args->dir;
-	int ret = log_append_begin(s, published, &a);
-
-	if (!ret && a.size < published) {
-		log_append_free(&a);
-		return log_error(LOG_REFUSED, "%s holds less than what is published", args->dir);
-	}
-
-	uint64_t first = a.size;
-
-	for (int i = 0; !ret && i < args->files_n; i++) {
-		at = args->files[i];
-		ret = append_file(&a, at);
-	}
-	if (!ret) {
-		at = args->dir;
-		ret = log_append_end(&a);
-	}
-	/* What is said to be in the log is in the log, also when a later leaf could not be read. */
-	for (int i = 0; i < args->files_n && first + (uint64_t)i < a.committed; i++)
-		printf("%" PRIu64 " %s\n", first + (uint64_t)i, args->files[i]);
-	log_append_free(&a);
-	if (ret)
-		return log_error(LOG_ERROR, "%s: %s", at, strerror(-ret));
-	return LOG_OK;
-}
-
-int log_append(int argc, char **argv)
-{
-	const struct argp_option options[] = {key_option, {0}};
-	const struct argp argp = {
-	        options,
-	        append_option,
-	        "DIR FILE...",
-	        "Add the bytes of each FILE to the log as a leaf, at most 16384 of "
-	        "them, and print the index of each. They are in the log's proofs once "
-	        "`keygate-log checkpoint` published them.",
-	        NULL,
-	        NULL,
-	        NULL};
-	struct operate_args a = {0};
-	struct log_note note = {0};
-	struct log_store s;
-	EVP_PKEY *key = NULL;
-	int status;
-	int ret;
-
-	log_parse(&argp, argc, argv, &a);
-	status = log_key_read(a.key, &key);
-	if (status)
-		return status;
-	ret = log_store_open(a.dir, true, &s);
-	if (ret) {
-		EVP_PKEY_free(key);
-		return log_error(LOG_ERROR, "%s: %s", a.dir, strerror(-ret));
-	}
-	status = log_note_own(&s, key, &note);
-	if (!status)
-		status = append_files(&a, &s, note.cp.size);
-	log_note_free(&note);
-	log_store_close(&s);
-	EVP_PKEY_free(key);
 	return status;
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The directory of a log: tiles and bundles in and out of files, and the adding of leaves.
+ * The directory of a log: files in and out of it, and how many leaves its tiles hold. Knows
+ * nothing of how leaves become tiles.
  *
- * The tile of level 0 is written last, so what it holds is what the log holds: whatever a crash
- * leaves behind beyond it was never published and is written over. Partial tiles of sizes that
- * were published stay (C2SP tlog-tiles); those of sizes in between go.
+ * What the log holds is what level 1 names: each of its hashes is a full tile of level 0 with its
+ * bundle. To that comes the widest partial tile of level 0 behind them. Files beyond that were
+ * left by an append that was interrupted; they were never published and are written over.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -17,8 +18,6 @@
 #include <unistd.h>
 #include "cli/log/log.h"
 #include "core/file.h"
-
-enum { LEVEL_BITS = 8, LEVELS = 8, BUNDLE_MAX = TILE_WIDTH * (2 + LEAF_MAX) };
 
 /* ----------------------------------------------------------------- directory */
 
@@ -117,73 +116,138 @@ int log_store_write(const struct log_store *s, const char *name, struct bytes co
 	return ret ? ret : file_write_atomic(path, content, 0644);
 }
 
-/* ---------------------------------------------------------------------- size */
-
-static bool have_full_tile(const struct log_store *s, uint64_t n)
+int log_store_put(const struct log_store *s, const char *name, struct bytes content)
 {
-	char name[TILE_PATH_MAX];
+	int ret = file_put_at(s->fd, name, content, 0644);
 
-	return ledger_tile_path(0, n, TILE_WIDTH, name, sizeof(name)) == 0 &&
-	       faccessat(s->fd, name, F_OK, 0) == 0;
+	if (ret != -ENOENT)
+		return ret;
+	ret = make_folders(s, name);
+	return ret ? ret : file_put_at(s->fd, name, content, 0644);
 }
 
-/* The widest partial tile of level 0 after n full ones; 0 if there is none. */
-static int widest_partial(const struct log_store *s, uint64_t n, uint64_t *out)
+int log_store_sync(const struct log_store *s)
+{
+	return syncfs(s->fd) ? -errno : 0;
+}
+
+/* ---------------------------------------------------------------------- size */
+
+/* Anything but "it is there" and "it is not" is an error: a log must not look shorter than it is.
+ */
+static int have_full_tile(const struct log_store *s, unsigned level, uint64_t n, bool *out)
 {
 	char name[TILE_PATH_MAX];
-	int ret = ledger_tile_path(0, n, 1, name, sizeof(name));
+	int ret = ledger_tile_path(level, n, TILE_WIDTH, name, sizeof(name));
 
 	if (ret)
 		return ret;
+	*out = faccessat(s->fd, name, F_OK, 0) == 0;
+	return *out || errno == ENOENT ? 0 : -errno;
+}
+
+/* So many full tiles of a level are there; each is written after the one before it. */
+static int full_tiles(const struct log_store *s, unsigned level, uint64_t *out)
+{
+	uint64_t low = 0; /* so many are there */
+	uint64_t high = 1;
+	bool doubling = true;
+
+	while (doubling || high - low > 1) {
+		uint64_t mid = doubling ? high : low + (high - low) / 2;
+		bool there;
+		int ret = mid < INT64_MAX / TILE_BYTES ? have_full_tile(s, level, mid - 1, &there)
+		                                       : -EOVERFLOW;
+
+		if (ret)
+			return ret;
+		if (there)
+			low = mid;
+		else
+			high = mid;
+		doubling = doubling && there;
+		if (doubling)
+			high *= 2;
+	}
+	*out = low;
+	return 0;
+}
+
+/* The folder of the partial tiles in a place, NULL in *out where there is none. */
+static int open_partials(const struct log_store *s, unsigned level, uint64_t n, DIR **out)
+{
+	char name[TILE_PATH_MAX];
+	int ret = ledger_tile_path(level, n, 1, name, sizeof(name));
+
+	*out = NULL;
+	if (ret)
+		return ret;
 	*strrchr(name, '/') = '\0';
-	*out = 0;
 
 	int fd = openat(s->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-
-	DIR *d = fdopendir(fd);
-
-	if (!d) {
+	*out = fdopendir(fd);
+	if (!*out) {
 		ret = -errno;
 		close(fd);
-		return ret;
 	}
-	for (const struct dirent *e = readdir(d); e; e = readdir(d)) {
+	return ret;
+}
+
+/* The widest partial tile in a place; 0 if there is none. */
+static int widest_partial(const struct log_store *s, unsigned level, uint64_t n, uint64_t *out)
+{
+	DIR *d;
+	int ret = open_partials(s, level, n, &d);
+
+	*out = 0;
+	if (ret || !d)
+		return ret;
+	errno = 0;
+	for (const struct dirent *e = readdir(d); e; errno = 0, e = readdir(d)) {
 		uint64_t width;
 
 		/* Anything else is what an interrupted write left behind. */
 		if (decimal_u64(bytes_str(e->d_name), TILE_WIDTH - 1, &width) == 0 && width > *out)
 			*out = width;
 	}
+	ret = -errno;
 	closedir(d);
-	return 0;
+	return ret;
+}
+
+int log_store_no_partials(const struct log_store *s, uint64_t n)
+{
+	DIR *d;
+	int ret = open_partials(s, 0, n, &d);
+
+	if (ret || !d)
+		return ret;
+	for (const struct dirent *e = readdir(d); !ret && e; e = readdir(d)) {
+		if (e->d_name[0] != '.' && unlinkat(dirfd(d), e->d_name, 0))
+			ret = -errno;
+	}
+	closedir(d);
+	return ret;
 }
 
 int log_store_size(const struct log_store *s, uint64_t *out)
 {
-	uint64_t low = 0; /* so many full tiles are there */
-	uint64_t high = 1;
-	uint64_t partial;
-
-	while (high < INT64_MAX / TILE_WIDTH / 2 && have_full_tile(s, high - 1)) {
-		low = high;
-		high *= 2;
-	}
-	while (high - low > 1) {
-		uint64_t mid = low + (high - low) / 2;
-
-		if (have_full_tile(s, mid - 1))
-			low = mid;
-		else
-			high = mid;
-	}
-
-	int ret = widest_partial(s, low, &partial);
+	uint64_t full;
+	uint64_t named = 0;
+	uint64_t partial = 0;
+	int ret = full_tiles(s, 1, &full);
 
 	if (!ret)
-		*out = low * TILE_WIDTH + partial;
+		ret = widest_partial(s, 1, full, &named);
+	if (ret)
+		return ret;
+	named += full * TILE_WIDTH;
+	ret = widest_partial(s, 0, named, &partial);
+	if (!ret)
+		*out = named * TILE_WIDTH + partial;
 	return ret;
 }
 
@@ -218,178 +282,4 @@ int log_store_tile(void *ctx, unsigned level, uint64_t n, unsigned width,
 	ret = ledger_tile_parse(data, width, tile);
 	log_bytes_free(data);
 	return ret;
-}
-
-static int write_tile(const struct log_store *s, unsigned level, uint64_t n, unsigned width,
-                      const struct hash *tile)
-{
-	char name[TILE_PATH_MAX];
-	int ret = ledger_tile_path(level, n, width, name, sizeof(name));
-
-	if (ret)
-		return ret;
-	return log_store_write(
-	        s, name, (struct bytes){(const uint8_t *)tile, (size_t)width * sizeof(tile[0])});
-}
-
-static int write_bundle(const struct log_store *s, uint64_t n, unsigned width,
-                        const struct buf *bundle)
-{
-	char name[TILE_PATH_MAX];
-	int ret = ledger_entries_path(n, width, name, sizeof(name));
-
-	return ret ? ret : log_store_write(s, name, buf_view(bundle));
-}
-
-static void tile_root(const struct hash tile[static TILE_WIDTH], struct hash *out)
-{
-	struct hash h[TILE_WIDTH];
-
-	memcpy(h, tile, sizeof(h));
-	for (size_t count = TILE_WIDTH; count > 1; count /= 2) {
-		for (size_t i = 0; i < count / 2; i++)
-			ledger_node_hash(&h[2 * i], &h[2 * i + 1], &h[i]);
-	}
-	*out = h[0];
-}
-
-/* -------------------------------------------------------------------- append */
-
-int log_append_begin(const struct log_store *s, uint64_t published, struct log_appender *out)
-{
-	char name[TILE_PATH_MAX];
-	struct bytes entry[TILE_WIDTH];
-	struct bytes old;
-	int ret;
-
-	*out = (struct log_appender){.store = s, .published = published};
-	out->bundle = buf_make(BUNDLE_MAX);
-	ret = log_store_size(s, &out->size);
-	if (ret)
-		return ret;
-	out->committed = out->size;
-
-	unsigned width = (unsigned)(out->size % TILE_WIDTH);
-	uint64_t n = out->size / TILE_WIDTH;
-
-	if (width == 0)
-		return 0;
-	ret = log_store_tile((void *)(uintptr_t)s, 0, n, width, out->tile);
-	if (!ret)
-		ret = ledger_entries_path(n, width, name, sizeof(name));
-	if (!ret)
-		ret = log_store_read(s, name, BUNDLE_MAX, &old);
-	if (ret)
-		return ret;
-	ret = ledger_entries_parse(old, width, entry);
-	buf_bytes(&out->bundle, old);
-	log_bytes_free(old);
-	return ret ? ret : out->bundle.bad ? -ENOMEM : 0;
-}
-
-void log_append_free(struct log_appender *a)
-{
-	buf_free(&a->bundle);
-}
-
-/* Takes a full tile of a level up into the levels above it. */
-static int carry(const struct log_store *s, uint64_t n, const struct hash full[static TILE_WIDTH])
-{
-	struct hash tile[TILE_WIDTH];
-	struct hash root;
-
-	tile_root(full, &root);
-	for (unsigned level = 1;; level++) {
-		unsigned width = (unsigned)(n % TILE_WIDTH);
-		int ret = 0;
-
-		n /= TILE_WIDTH;
-		if (width)
-			ret = log_store_tile((void *)(uintptr_t)s, level, n, width, tile);
-		if (ret)
-			return ret;
-		tile[width] = root;
-		ret = write_tile(s, level, n, width + 1, tile);
-		if (ret || width + 1 < TILE_WIDTH)
-			return ret;
-		tile_root(tile, &root);
-	}
-}
-
-static void drop(const struct log_store *s, const char *name)
-{
-	char folder[TILE_PATH_MAX];
-
-	unlinkat(s->fd, name, 0);
-	snprintf(folder, sizeof(folder), "%s", name);
-	*strrchr(folder, '/') = '\0';
-	unlinkat(s->fd, folder, AT_REMOVEDIR); /* stays unless it is empty */
-}
-
-/*
- * Removes the partial tiles of a size that was never published, except those that the new size or
- * the published one has too.
- */
-static void drop_partials(const struct log_appender *a, uint64_t old)
-{
-	char name[TILE_PATH_MAX];
-
-	if (old <= a->published)
-		return;
-	for (unsigned level = 0; level < LEVELS && old >> (LEVEL_BITS * level); level++) {
-		uint64_t have = old >> (LEVEL_BITS * level);
-		unsigned width = (unsigned)(have % TILE_WIDTH);
-
-		if (width == 0 || have == a->size >> (LEVEL_BITS * level) ||
-		    have == a->published >> (LEVEL_BITS * level))
-			continue;
-		if (ledger_tile_path(level, have / TILE_WIDTH, width, name, sizeof(name)) == 0)
-			drop(a->store, name);
-		if (level == 0 &&
-		    ledger_entries_path(have / TILE_WIDTH, width, name, sizeof(name)) == 0)
-			drop(a->store, name);
-	}
-}
-
-/* Writes the open tile; width may be that of a full one. */
-static int commit(struct log_appender *a, uint64_t n, unsigned width)
-{
-	uint64_t old = a->committed;
-	int ret = write_bundle(a->store, n, width, &a->bundle);
-
-	if (!ret && width == TILE_WIDTH)
-		ret = carry(a->store, n, a->tile);
-	if (!ret)
-		ret = write_tile(a->store, 0, n, width, a->tile);
-	if (ret)
-		return ret;
-	a->committed = a->size;
-	drop_partials(a, old);
-	return 0;
-}
-
-int log_append_leaf(struct log_appender *a, struct bytes leaf)
-{
-	if (leaf.n > LEAF_MAX)
-		return -EFBIG;
-	ledger_leaf_hash(leaf, &a->tile[a->size % TILE_WIDTH]);
-	buf_be16(&a->bundle, (uint16_t)leaf.n);
-	buf_bytes(&a->bundle, leaf);
-	if (a->bundle.bad)
-		return -ENOMEM;
-	a->size++;
-	if (a->size % TILE_WIDTH)
-		return 0;
-
-	int ret = commit(a, a->size / TILE_WIDTH - 1, TILE_WIDTH);
-
-	buf_reset(&a->bundle);
-	return ret;
-}
-
-int log_append_end(struct log_appender *a)
-{
-	if (a->size == a->committed)
-		return 0;
-	return commit(a, a->size / TILE_WIDTH, (unsigned)(a->size % TILE_WIDTH));
 }

@@ -12,12 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 #include "attest/attest.h"
 #include "attest/pki.h"
 #include "core/file.h"
+#include "tests/bench/clock.h"
 #include "tests/bench/floor.h"
 
 enum { ROUNDS = 15, FILE_MAX = 1 << 20, FILES_MAX = 8 };
@@ -105,14 +105,6 @@ static void unload(struct loaded *l)
 {
 	for (size_t i = 0; i < l->n; i++)
 		free(l->p[i]);
-}
-
-static double now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
 static int by_size(const void *a, const void *b)

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <openssl/ec.h>
 #include "attest/cca.h"
-#include "attest/cose.h"
+#include "core/cose.h"
 #include "attest/intel_appraise.h"
 #include "attest/nitro.h"
 #include "attest/snp.h"

@@ -8,7 +8,7 @@ import json
 import os
 import time
 
-from suite import check, curl, test
+from suite import check, curl, once, test
 from world import Failure, V4, listening, out, run, tlog_policy, tool, wait_for
 
 base_policy = None  # main.py's
@@ -17,7 +17,8 @@ ATTESTER, WEB = 9100, 9200
 BLOCKS = """
 ledger "%(name)s" {
 	policy = "../%(name)s.policy"
-	url = "http://127.0.0.1:%(web)d/"
+	url = "%(url)s"
+	%(block)s
 	refresh = "5s"
 	max-age = "%(max_age)s"
 }
@@ -40,6 +41,7 @@ class Case:
         Case.number += 1
         self.w, self.name, self.max_age = w, "lie-" + name, max_age
         self.port, self.web = ATTESTER + Case.number, WEB + Case.number
+        self.url, self.block = "http://127.0.0.1:%d/" % self.web, ""
         self.log = w.ledger(self.name, origin="%s.test/log" % self.name)
         self.leaf = self.log.statement(w.measure(w.binary))
         self.log.append(self.log.statement("ab" * 48, version="0.9"), self.leaf)
@@ -158,6 +160,7 @@ def fetch_peak():
 # ---------------------------------------------------------------------- the cases
 
 @test
+@once("oldest")
 def lying_split_view_of_one_size(w):
     c = Case(w, "split")
     c.begin()
@@ -172,6 +175,7 @@ def lying_split_view_of_one_size(w):
 
 
 @test
+@once("oldest")
 def lying_split_view_of_two_sizes(w):
     """The log goes on with another tree: its own tiles show that it does not begin as it was."""
     c = Case(w, "longer")
@@ -186,6 +190,7 @@ def lying_split_view_of_two_sizes(w):
 
 
 @test
+@once("oldest")
 def lying_witness_was_shown_another_tree(w):
     """Or equivocates: its monitoring URL has a head that the log signed and never showed us."""
     web = WEB + Case.number + 1
@@ -205,6 +210,7 @@ def lying_witness_was_shown_another_tree(w):
 
 
 @test
+@once("oldest")
 def lying_log_goes_back(w):
     c = Case(w, "back")
     small = c.log.copy("lie-back-small")
@@ -223,6 +229,7 @@ def lying_log_goes_back(w):
 
 
 @test
+@once("oldest")
 def lying_old_head_without_a_proof(w):
     """No tiles, no proof: what is shown stays refused."""
     c = Case(w, "unproved")
@@ -238,6 +245,7 @@ def lying_old_head_without_a_proof(w):
 
 
 @test
+@once("oldest")
 def lying_stale_head_for_ever(w):
     c = Case(w, "stale", max_age="60s", at=int(time.time()) - 15)
     c.begin()
@@ -254,6 +262,7 @@ def lying_stale_head_for_ever(w):
 
 
 @test
+@once("oldest")
 def lying_log_is_down(w):
     """Nothing is lost by it but what is new: what was stapled is judged as before."""
     c = Case(w, "down")
@@ -269,6 +278,7 @@ def lying_log_is_down(w):
 
 
 @test
+@once("oldest")
 def lying_log_is_slow(w):
     """A byte a second: given up in time, and no connection waits for it."""
     c = Case(w, "slow")
@@ -293,6 +303,7 @@ def lying_log_is_slow(w):
 
 
 @test
+@once("oldest")
 def lying_tiles(w):
     """Wrong, truncated, short, endless: each has its name, nothing moves, and no fork is seen."""
     c = Case(w, "tiles")
@@ -314,6 +325,7 @@ def lying_tiles(w):
 
 
 @test
+@once("oldest")
 def lying_checkpoint_without_end(w):
     c = Case(w, "giant")
     c.begin()
@@ -330,6 +342,7 @@ def lying_checkpoint_without_end(w):
 
 
 @test
+@once("oldest")
 def lying_unstapled_proof_is_kept_fresh(w):
     """For a server that staples nothing: found in the log, with each newer head anew, and no longer
     than the log can be followed."""

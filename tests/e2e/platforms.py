@@ -7,7 +7,7 @@ import os
 import shutil
 
 from suite import check, passes, refused, test
-from world import V4, V6, out, run, tlog_policy, tool, wait_for
+from world import V4, V6, made, out, run, tlog_policy, tool, wait_for
 
 TEES = ("tdx", "sgx", "cca", "nitro")
 # The bit of "attributes" that lets the host debug a guest.
@@ -88,7 +88,7 @@ def build(w):
     log = w.ledger("platforms", origin="log.test/platforms")
     leaves = {}
     for tee in TEES:
-        run(tool("keygate-attester"), "init-sim", "--tee", tee, w.path("tee-" + tee))
+        shutil.copytree(made("tee-" + tee), w.path("tee-" + tee))
         leaves[tee] = leaf_of(w, tee)
     log.append(*leaves.values())
     log.publish()
@@ -132,9 +132,10 @@ def add(tee, host, family):
 
 
 def add_tests():
-    for host, family in ((V4, "ipv4"), (V6, "ipv6")):
-        for tee in TEES:
-            add(tee, host, family)
+    for tee in TEES:
+        add(tee, V4, "ipv4")
+    # Evidence does not know how it came; SNP's cases go both ways, too.
+    add(TEES[0], V6, "ipv6")
 
 
 def mirror(w):

@@ -6,7 +6,7 @@ from sigstore_maker import ISSUER, Sigstore
 from suite import check, curl, passes, refused, test
 from world import V4
 
-PORT = {"good": 8720, "stranger": 8721, "none": 8722, "swapped": 8723, "altered": 8724}
+PORT = {"good": 8770, "stranger": 8771, "none": 8772, "swapped": 8773, "altered": 8774}
 
 POLICY = """
 release "acme" {

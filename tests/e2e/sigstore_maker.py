@@ -56,28 +56,43 @@ def items(b):
 
 # ------------------------------------------------------------------ Sigstore
 
+# Kinds of keys, and what they sign with.
+KEYS = {"P-256": ("EC", "ec_paramgen_curve:P-256", "-sha256"),
+        "P-384": ("EC", "ec_paramgen_curve:P-384", "-sha384"),
+        "RSA-2048": ("RSA", "rsa_keygen_bits:2048", "-sha256"),
+        "RSA-1024": ("RSA", "rsa_keygen_bits:1024", "-sha256"),
+        "Ed25519": ("ED25519", None, None),
+        "Ed448": ("ED448", None, None)}
+
+
 class Sigstore:
-    def __init__(self, directory):
+    def __init__(self, directory, log="P-256"):
+        """log: the kind of the log's key."""
         self.dir = directory
+        self.kinds = {}
         os.makedirs(directory)
         os.chmod(directory, 0o755)
-        for name in ("ca", "stranger", "ct", "log"):
+        for name in ("ca", "stranger", "ct"):
             self.key(name)
+        self.key("log", log)
+        self.key("strange", "Ed448")
         for name in ("ca", "stranger"):
             self.openssl("req", "-x509", "-key", self.path(name + ".key"), "-subj", "/CN=authority",
                          "-days", "2", "-addext", "keyUsage=critical,keyCertSign", "-outform",
                          "DER", "-out", self.path(name + ".der"))
         self.root("root.json")
 
-    def root(self, name, ended=None):
-        """The trusted root; `ended`: of "ca", "ct" or "log", the one whose time is over."""
+    def root(self, name, ended=None, strange=None):
+        """The trusted root; of "ca", "ct" or "log", `ended` is the one whose time is over, and
+        `strange` the log that has a key of a kind that nobody knows."""
         def span(of):
             s = {"start": "2020-01-01T00:00:00Z"}
             return {**s, "end": "2021-01-01T00:00:00Z"} if of == ended else s
 
         def log(of, url):
             return {"baseUrl": url, "hashAlgorithm": "SHA2_256",
-                    "publicKey": {"rawBytes": b64(self.spki(of)), "validFor": span(of),
+                    "publicKey": {"rawBytes": b64(self.spki("strange" if of == strange else of)),
+                                  "validFor": span(of),
                                   "keyDetails": "PKIX_ECDSA_P256_SHA_256"},
                     "logId": {"keyId": b64(sha256(self.spki(of)))}}
         return self.write(name, json.dumps({
@@ -102,20 +117,26 @@ class Sigstore:
     def openssl(*argv):
         return subprocess.run(("openssl",) + argv, check=True, capture_output=True).stdout
 
-    def key(self, name):
-        self.openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out",
-                     self.path(name + ".key"))
+    def key(self, name, kind="P-256"):
+        algorithm, option, _ = KEYS[kind]
+        self.kinds[name] = kind
+        self.openssl("genpkey", "-algorithm", algorithm, *(["-pkeyopt", option] if option else []),
+                     "-out", self.path(name + ".key"))
 
     def spki(self, name):
         return self.openssl("pkey", "-in", self.path(name + ".key"), "-pubout", "-outform", "DER")
 
     def sign(self, name, message):
-        return self.openssl("dgst", "-sha256", "-sign", self.path(name + ".key"),
+        digest = KEYS[self.kinds[name]][2]
+        if not digest:
+            return self.openssl("pkeyutl", "-sign", "-rawin", "-inkey", self.path(name + ".key"),
+                                "-in", self.write("message", message))
+        return self.openssl("dgst", digest, "-sign", self.path(name + ".key"),
                             self.write("message", message))
 
-    def certificate(self, san=SAN, usage="codeSigning", ca="ca", ct="ct"):
+    def certificate(self, san=SAN, usage="codeSigning", ca="ca", ct="ct", kind="P-256"):
         """By an authority, with a time stamp that a certificate log signed in it (RFC 6962)."""
-        self.key("leaf")
+        self.key("leaf", kind)
         self.write("extensions", (EXTENSIONS % (usage, san, ISSUER)).encode())
         self.openssl("req", "-new", "-key", self.path("leaf.key"), "-subj", "/CN=x", "-out",
                      self.path("leaf.csr"))

@@ -6,7 +6,7 @@ import shutil
 
 from platforms import measured
 from suite import canary, check, curl, passes, refused, test
-from world import V4, V6, listening, out, run, tool, wait_for
+from world import V4, V6, inside, listening, out, run, tool, wait_for
 
 PORT = {"flashbots": 8700, "atls": 8701, "ra-tls": 8702}
 BINDER = {"flashbots": "connection", "atls": "nonce", "ra-tls": "certificate"}
@@ -43,6 +43,7 @@ destination "by-flashbots" {
 # Whoever ends TLS in front of the enclave, or is none: nginx, with a key of its own. Lets through
 # what the enclave says; has no such document; ends each connection.
 WELL_KNOWN = {"good": 8710, "relayed": 8711, "proxied": 8712, "absent": 8713, "closing": 8714}
+BY_KEY = 8715
 DOCUMENT = "/.well-known/tinfoil-attestation"
 
 PROXY = """
@@ -176,6 +177,41 @@ def add_tests():
             os.unlink(w.path("etc/policy.d/30-documents.conf"))
             w.keygate("reload")
 
+    @test
+    def documents_by_http_once_for_a_key(w):
+        """binder = lease-key: the second connection shows the key that the first one attested."""
+        p = w.attester(BY_KEY, extra=("--transport", "well-known"))
+        w.write("etc/policy.d/30-documents.conf", DOCUMENTS.replace("certificate", "lease-key") % {
+            "lo": BY_KEY, "hi": BY_KEY, "measurement": w.measure(w.binary)})
+        try:
+            w.keygate("reload")
+            for host in (V4, V6):
+                for binder in ("nonce", "lease-key", "lease-key"):
+                    passes(w, host, BY_KEY)
+                    check(verdict(w, BY_KEY)["binder"] == binder, "%s, not %s" % (
+                        verdict(w, BY_KEY)["binder"], binder))
+                check(any(t.startswith("binder = lease-key: no evidence on this connection")
+                          for t in verdict(w, BY_KEY)["loosened"]), "no loosening names it")
+            leases = w.keygate("leases")[1]["leases"]
+            check([(k["binder"], k["uses"]) for k in leases] == [("lease-key", 2)] * 2,
+                  "leases %r" % leases)
+            # Another key has to show a document, and is what counts from then on.
+            w.stop(p)
+            p = w.attester(BY_KEY, extra=("--transport", "well-known"))
+            for binder in ("nonce", "lease-key"):
+                passes(w, V4, BY_KEY)
+                check(verdict(w, BY_KEY)["binder"] == binder, "%s behind another key" %
+                      verdict(w, BY_KEY)["binder"])
+            # And one behind which is no genuine platform gets nowhere.
+            w.stop(p)
+            p = w.attester(BY_KEY, extra=("--transport", "well-known"), program=[
+                os.path.abspath(os.path.join(tool("keygated"), "../../tests/liar")), "other-key"])
+            refused(w, V4, BY_KEY, "fail", "snp.report-data")
+        finally:
+            w.stop(p)
+            os.unlink(w.path("etc/policy.d/30-documents.conf"))
+            w.keygate("reload")
+
 
 def ends(w):
     """A server that does not keep the connection."""
@@ -201,7 +237,7 @@ def probed(w):
 def bystanders(w):
     """Clients that are no keygate have the service, and the document as any server would give it."""
     at = "https://127.0.0.1:%d" % WELL_KNOWN["good"]
-    dst = ("ip", "netns", "exec", "dst", "curl", "-sSk", "--max-time", "20")
+    dst = (*inside("dst"), "curl", "-sSk", "--max-time", "20")
     check(out(*dst, "--data-binary", "x", at + "/upload") == "stored", "the service is not reached")
     check(json.loads(out(*dst, at + DOCUMENT))["format"] ==
           "https://tinfoil.sh/predicate/sev-snp-guest/v2", "no document")

@@ -43,18 +43,41 @@ def tool(name):
     return os.path.join(BIN, name)
 
 
+def made(name):
+    """What tests/e2e/run made for the guests."""
+    return os.path.join(os.environ["KEYGATE_E2E_MADE"], name)
+
+
 def wait_for(what, fn, seconds=20.0):
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while True:
+        asked = time.monotonic()
         if fn():
             return
-        time.sleep(0.05)
-    raise Failure("timed out waiting for " + what)
+        now = time.monotonic()
+        if now > end:
+            raise Failure("timed out waiting for " + what)
+        # To ask may be work; what is waited for gets as much of the processor.
+        time.sleep(min(1, max(0.05, now - asked)))
+
+
+def inside(ns):
+    """What to put before a command that is to run in this network namespace. It mounts nothing, as
+    `ip netns exec` does: under emulation that takes longer than most commands."""
+    return ["nsenter", "--net=/run/netns/" + ns] if ns else []
+
+
+holders = {}  # network namespace -> a process that is in it
 
 
 def listening(port, ns=None):
-    pre = ["ip", "netns", "exec", ns] if ns else []
-    return bool(out(*pre, "ss", "-Htln", "sport", "=", ":%d" % port))
+    """Is there a listener on the port? Asked often, so no command is run."""
+    for name in ("tcp", "tcp6"):
+        with open("/proc/%s/net/%s" % (holders[ns].pid if ns else "self", name)) as f:
+            next(f)
+            if any(w[1].endswith(":%04X" % port) and w[3] == "0A" for w in map(str.split, f)):
+                return True
+    return False
 
 
 class World:
@@ -62,8 +85,10 @@ class World:
         self.dir = tempfile.mkdtemp(prefix="keygate-e2e.")
         os.chmod(self.dir, 0o755)  # the log's mirror in it is read by an unprivileged role
         self.procs = []
+        self.attesters = {}
         self.daemon = None
         self.capture = None
+        self.namespaces = ["dst"]
         self.run_dir = self.path("run")
         self.state = self.path("state")
 
@@ -81,7 +106,7 @@ class World:
     # ------------------------------------------------------------ processes
 
     def start(self, *argv, ns=None, log=None):
-        pre = ["ip", "netns", "exec", ns] if ns else []
+        pre = inside(ns)
         f = open(self.path(log or "proc%d.log" % len(self.procs)), "ab")
         p = subprocess.Popen(pre + [str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=f,
                              stderr=f)
@@ -102,13 +127,17 @@ class World:
     def close(self):
         for p in reversed(self.procs):
             self.stop(p)
-        run("ip", "netns", "del", "dst", ok=None)
+        for ns in self.namespaces:
+            run("ip", "netns", "del", ns, ok=None)
         shutil.rmtree(self.dir, ignore_errors=True)
 
     # -------------------------------------------------------------- network
 
     def network(self):
         run("ip", "netns", "add", "dst")
+        own = os.readlink("/proc/self/ns/net")
+        p = holders["dst"] = self.start("sleep", "infinity", ns="dst")
+        wait_for("the namespace", lambda: os.readlink("/proc/%d/ns/net" % p.pid) != own)
         run("ip", "link", "add", "kg0", "type", "veth", "peer", "name", "kg1", "netns", "dst")
         run("ip", "addr", "add", "10.77.0.1/24", "dev", "kg0")
         run("ip", "addr", "add", "fd77::1/64", "dev", "kg0", "nodad")
@@ -124,6 +153,18 @@ class World:
         self.capture = self.start("tcpdump", "-i", "kg0", "-U", "-s", "0", "-B", "16384", "-w",
                                   self.pcap, log="tcpdump.log")
         wait_for("tcpdump", lambda: "listening on" in open(self.path("tcpdump.log")).read())
+
+    def capture_again(self):
+        """From here on in a file of its own."""
+        self.stop(self.capture)
+        os.unlink(self.path("tcpdump.log"))
+        self.capture_start()
+
+    def wire(self):
+        """All that was captured so far, up to a marker that is sent now."""
+        self.on_wire(b"")
+        with open(self.pcap, "rb") as f:
+            return f.read()
 
     def on_wire(self, needle):
         """True if these bytes were in any packet so far: up to a marker that is sent now."""
@@ -171,13 +212,15 @@ http {
 
     def platform(self):
         self.sim = self.path("tee")
-        run(tool("keygate-attester"), "init-sim", self.sim)
+        shutil.copytree(made("tee-snp"), self.sim)
 
     def measure(self, path):
         return out(tool("keygate-attester"), "measure", path)
 
     def attester(self, port, forward=8080, sim=None, measured=None, leaf=None, proof=None,
                  program=None, extra=()):
+        if port in self.attesters and self.attesters[port].poll() is None:
+            raise Failure("port %d is taken" % port)
         argv = list(program) if program else [tool("keygate-attester"), "serve"]
         argv += ["--listen", "[::]:%d" % port, "--forward", "127.0.0.1:%d" % forward,
                  "--simulate-tee", sim or self.sim, "--measure", measured or self.binary]
@@ -186,6 +229,7 @@ http {
         if proof:
             argv += ["--proof", proof]
         p = self.start(*argv, *extra, ns="dst", log="attester-%d.log" % port)
+        self.attesters[port] = p
         wait_for("attester on port %d" % port, lambda: listening(port, "dst"))
         return p
 
@@ -198,19 +242,20 @@ http {
     # --------------------------------------------------------------- policy
 
     def policy(self, text, config=""):
+        self.in_force = (text, config)
         os.makedirs(self.path("etc/policy.d"), exist_ok=True)
         self.write("etc/keygate.conf", config or "default-action = allow\n")
         self.write("etc/policy.d/10-test.conf", text.replace("@WORLD@", self.dir))
 
     # --------------------------------------------------------------- daemon
 
-    def gate(self):
+    def gate(self, program=None):
         os.makedirs(self.state, exist_ok=True)
         os.makedirs(self.run_dir, exist_ok=True)
-        self.daemon = self.start(tool("keygated"), "--config", self.path("etc/keygate.conf"),
+        self.daemon = self.start(program or tool("keygated"), "--config", self.path("etc/keygate.conf"),
                                  "--state", self.state, "--run", self.run_dir, "--user", "nobody",
                                  log="keygated.log")
-        wait_for("keygated", lambda: self.daemon.poll() is not None or self.ready(), 40)
+        wait_for("keygated", lambda: self.daemon.poll() is not None or self.ready(), 120)
         if self.daemon.poll() is not None:
             raise Failure("keygated ended:\n" + open(self.path("keygated.log")).read())
 

@@ -21,7 +21,7 @@ static void start(void)
 		keys.finished_key[i] = (uint8_t)(0x80 + i);
 	}
 	request = buf_make(AUTHENTICATOR_REQUEST_MAX);
-	MUST(authenticator_request_build(context, "service.example.com", &request) == 0);
+	MUST(authenticator_request_build(context, "service.example.com", false, &request) == 0);
 }
 
 static void must_lie_within(struct bytes v, struct bytes all)

@@ -16,9 +16,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (authenticator_request_parse(msg, &r) == 0) {
 		MUST(authenticator_request_length(msg) == (int64_t)size);
-		MUST(authenticator_request_build(r.context, r.name, &b) == 0);
+		MUST(authenticator_request_build(r.context, r.name, r.wants_lease, &b) == 0);
 		MUST(authenticator_request_parse(buf_view(&b), &again) == 0);
 		MUST(!strcmp(r.name, again.name));
+		MUST(r.wants_lease == again.wants_lease);
 		MUST(!memcmp(r.context, again.context, sizeof(r.context)));
 	}
 	buf_free(&b);

@@ -46,6 +46,12 @@ static bool in_prefix(const struct policy_prefix *x, const uint8_t addr[static 1
 	return true;
 }
 
+/* Of an application of which nothing is known: what allows some only is not for it. */
+static bool is_for(const struct policy_lpm_port *e)
+{
+	return !e->app || e->action != POLICY_ALLOW;
+}
+
 static enum policy_action in_table(const struct policy_lpm *t, size_t n,
                                    const uint8_t addr[static 16], uint16_t port)
 {
@@ -56,7 +62,7 @@ static enum policy_action in_table(const struct policy_lpm *t, size_t n,
 		    (!best || t[i].prefix.plen > best->prefix.plen))
 			best = &t[i];
 	for (uint32_t i = 0; best && i < best->ports; i++)
-		if (port >= best->port[i].lo && port <= best->port[i].hi)
+		if (port >= best->port[i].lo && port <= best->port[i].hi && is_for(&best->port[i]))
 			return best->port[i].action;
 	return POLICY_ALLOW;
 }
@@ -68,7 +74,7 @@ static void must_agree(const struct policy *p, const struct policy_lpm *t, size_
 		for (uint32_t k = 0; k < t[i].ports; k++) {
 			const uint8_t *addr = t[i].prefix.addr;
 			uint16_t port = t[i].port[k].lo;
-			int d = policy_match(p, NULL, 0, addr, port);
+			int d = policy_match(p, NULL, 0, addr, port, NULL);
 
 			MUST(in_table(t, n, addr, port) ==
 			     (d < 0 ? policy_default(p, addr) : p->destination[d].action));

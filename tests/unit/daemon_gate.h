@@ -21,7 +21,7 @@ static struct gate *g;
 
 /* ----------------------------------------------------------------- the kernel half */
 
-enum { KERNEL_MAX = 64 };
+enum { KERNEL_MAX = 128 };
 
 static struct {
 	uint64_t id[KERNEL_MAX];
@@ -30,18 +30,27 @@ static struct {
 	uint64_t ended;
 	uint64_t keyed; /* session of the last key */
 	int32_t key;
-	enum gate_session_state at_key; /* of that session when its key became known */
-	int take, mark, session;        /* what these calls return */
-	uint8_t marked[16];             /* the destination that the last socket may go to */
+	int take, mark, session; /* what these calls return */
+	uint8_t marked[16];      /* the destination that the last socket may go to */
 	uint16_t marked_port;
 	int peer;    /* errno of getpeername */
 	bool astray; /* the peer is not where the socket was meant to go */
 	struct gate_intent intent;
 	unsigned swept, destroyed;
+	unsigned listeners; /* marked */
+	uint64_t known; /* the last namespace that it was told of, and the last that it was to */
+	uint64_t forgotten; /* forget */
 	int policy;
-	size_t prefixes;
+	size_t prefixes, names, apps;
+	uint32_t apps_generation;
+	char cgroups[256];        /* a directory like cgroup 2; empty: there is none */
+	const char *learned_host; /* one address, until it is taken up; NULL: none */
+	uint8_t learned[16];
 	uint32_t generation;
 	bool armed;
+	bool kernel_tls;
+	int open; /* what intercept_open returns */
+	uint16_t port4, port6;
 } kernel;
 
 static MAYBE_UNUSED enum gate_session_state kernel_state(uint64_t id)
@@ -74,11 +83,15 @@ int intercept_session(struct intercept *i, uint64_t session, enum gate_session_s
 	return 0;
 }
 
-int intercept_session_key(struct intercept *i, uint64_t session, int32_t serial)
+int intercept_session_live(struct intercept *i, uint64_t session, int32_t serial, int32_t ring,
+                           uint64_t deadline)
 {
-	(void)i;
+	int ret = intercept_session(i, session, GATE_SESSION_LIVE, deadline);
+
+	if (ret)
+		return ret;
+	assert_true(serial && ring && serial != ring);
 	kernel.keyed = session;
-	kernel.at_key = kernel_state(session);
 	kernel.key = serial;
 	return 0;
 }
@@ -110,6 +123,10 @@ int intercept_mark(struct intercept *i, int fd, enum gate_own_kind kind, uint64_
                    const uint8_t *dst, uint16_t port)
 {
 	(void)i, (void)fd;
+	if (kind == GATE_OWN_LISTENER) {
+		kernel.listeners++;
+		return kernel.mark;
+	}
 	memcpy(kernel.marked, dst, sizeof(kernel.marked));
 	kernel.marked_port = port;
 	assert_int_equal(kind, GATE_OWN_UPSTREAM);
@@ -143,15 +160,71 @@ int intercept_sweep(struct intercept *i, uint64_t max_age_ns)
 	return 0;
 }
 
+int intercept_names(struct intercept *i, const struct policy_name_rules *v, size_t n,
+                    uint32_t generation)
+{
+	(void)i, (void)v, (void)generation;
+	kernel.names = n;
+	return 0;
+}
+
+int intercept_apps(struct intercept *i, const struct gate_app_entry *v, size_t n,
+                   uint32_t generation)
+{
+	(void)i, (void)v;
+	kernel.apps = n;
+	kernel.apps_generation = generation;
+	return 0;
+}
+
+int intercept_file(struct intercept *i, int fd, struct gate_file *out)
+{
+	struct stat st;
+
+	(void)i;
+	assert_int_equal(fstat(fd, &st), 0);
+	*out = (struct gate_file){.inode = st.st_ino, .device = (uint32_t)st.st_dev, .known = 1};
+	return 0;
+}
+
+uint32_t intercept_generation(struct intercept *i)
+{
+	(void)i;
+	return kernel.generation;
+}
+
+int intercept_cgroups(void)
+{
+	return -ENOENT;
+}
+
+int intercept_learned(struct intercept *i, intercept_learned_fn fn, void *ctx)
+{
+	(void)i;
+	if (!kernel.learned_host)
+		return 0;
+	if (fn(ctx, kernel.learned_host, kernel.learned))
+		kernel.learned_host = NULL;
+	return 1;
+}
+
 int intercept_policy(struct intercept *i, const struct policy_lpm *lpm, size_t n,
                      uint32_t generation, uint16_t port4, uint16_t port6)
 {
-	(void)i, (void)lpm, (void)port4, (void)port6;
+	(void)i, (void)lpm;
 	if (kernel.policy)
 		return kernel.policy;
 	kernel.prefixes = n;
 	kernel.generation = generation;
+	kernel.port4 = port4;
+	kernel.port6 = port6;
 	return 0;
+}
+
+void intercept_kernel_tls(struct intercept *i, bool on)
+{
+	(void)i;
+	kernel.kernel_tls = on;
 }
 
 int intercept_arm(struct intercept *i, bool armed)
@@ -178,7 +251,7 @@ int intercept_stats(struct intercept *i, uint64_t out[static GATE_STAT_MAX])
 int intercept_open(struct intercept **out, bool *watch, const char **step_name)
 {
 	(void)out, (void)watch, (void)step_name;
-	return -ENOSYS;
+	return kernel.open;
 }
 
 void intercept_close(struct intercept *i)
@@ -198,6 +271,25 @@ int intercept_events(struct intercept *i, intercept_event_fn fn, void *ctx)
 	return 0;
 }
 
+int intercept_netns(struct intercept *i, uint64_t cookie, bool watched)
+{
+	(void)i, (void)watched;
+	kernel.known = cookie;
+	return 0;
+}
+
+void intercept_netns_forget(struct intercept *i, uint64_t cookie)
+{
+	(void)i;
+	kernel.forgotten = cookie;
+}
+
+bool intercept_netns_watch(const struct intercept *i)
+{
+	(void)i;
+	return false;
+}
+
 static struct sockdiag_tls diag_tls; /* what the kernel reports of any socket */
 static int diag_error;
 
@@ -210,11 +302,13 @@ int sockdiag_tls(int fd, struct sockdiag_tls *out)
 
 int sockdiag_sweep(const struct sockdiag_match *m)
 {
-	static const uint8_t dst[16];
+	struct sockdiag_socket s = {.cookie = 1};
 
-	assert_false(m->fn(m->ctx, dst, 0, 1));
-	for (uint32_t i = 0; i < g->sessions.n; i++)
-		kernel.destroyed += m->fn(m->ctx, dst, 0, g->sessions.slot[i]->cookie);
+	assert_false(m->fn(m->ctx, &s));
+	for (uint32_t i = 0; i < g->sessions.n; i++) {
+		s.cookie = g->sessions.slot[i]->cookie;
+		kernel.destroyed += m->fn(m->ctx, &s);
+	}
 	kernel.swept++;
 	return 0;
 }
@@ -300,16 +394,15 @@ static MAYBE_UNUSED void put_policy(struct policy_set *set, const char *text, ui
 	memset(set, 0, sizeof(*set));
 	assert_int_equal(parse_two(text, NULL, &set->policy, &issues), 0);
 	set->generation = generation;
-	set->digest = calloc(set->policy->destinations + 1u, sizeof(*set->digest));
-	for (uint32_t i = 0; i < set->policy->destinations; i++)
-		assert_int_equal(policy_set_digest(set->policy, i, set->digest[i]), 0);
+	assert_int_equal(policy_set_index(set), 0);
 }
 
 static MAYBE_UNUSED int role(enum gate_role which, const char *name)
 {
-	int sv[2];
+	int sv[2], room = 1 << 20; /* nobody reads meanwhile */
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
+	assert_int_equal(setsockopt(sv[0], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)), 0);
 	g->role[which] = (struct role_process){.name = name, .sock = sv[0]};
 	return sv[1];
 }
@@ -336,6 +429,7 @@ static MAYBE_UNUSED int setup(void **state)
 	keyring_set_syscalls(&fake);
 	g = calloc(1, sizeof(*g));
 	g->in = secret_alloc(sizeof(*g->in));
+	g->connect = secret_alloc(sizeof(*g->connect));
 	g->last = json_object();
 	g->epoch = 5;
 	g->keyring.root = ROOT;
@@ -372,6 +466,7 @@ static MAYBE_UNUSED int teardown(void **state)
 	audit_close(g->audit);
 	free(g->head.note);
 	secret_free(g->in, sizeof(*g->in));
+	secret_free(g->connect, sizeof(*g->connect));
 	free(g);
 	keyring_set_syscalls(NULL);
 	return nftw(dir, rm_one, 8, FTW_DEPTH | FTW_PHYS);

@@ -103,6 +103,8 @@ struct server {
 	SSL_CTX *tls;
 	/* Of well-known: knows the second version of the document alone, as older servers do. */
 	bool old_document;
+	/* What it does instead of what it should, from the handshake on. 0 or -errno. */
+	int (*hostile)(struct server *s, SSL *ssl);
 	struct serve_config config;
 	struct sockaddr_storage at;
 	int listener;
@@ -198,7 +200,8 @@ static inline void *lab_serve(void *arg)
 	} else {
 		ssl = SSL_new(s->tls);
 		SSL_set_fd(ssl, fd);
-		s->rc = serve_attest(&s->config, ssl, &early, &s->step);
+		s->rc = s->hostile ? s->hostile(s, ssl)
+		                   : serve_attest(&s->config, ssl, &early, &s->step);
 	}
 	assert_int_equal(early.n, 0);
 	buf_free(&early);
@@ -244,6 +247,8 @@ struct client {
 	SSL_CTX *tls;
 	int fd, rc;
 	struct transport_target to;
+	const struct attest_lease *offer; /* NULL: none */
+	struct attest_lease *take;        /* NULL: not asked for */
 	struct transport_evidence e;
 	struct failure why;
 };
@@ -267,7 +272,9 @@ static inline int client_connect(struct client *c, const struct transport_hooks 
 	                              .fd = c->fd,
 	                              .to = &c->to,
 	                              .deadline_ms = transport_now_ms() + 8000,
-	                              .hooks = hooks};
+	                              .hooks = hooks,
+	                              .offer = c->offer,
+	                              .take = c->take};
 
 	c->rc = transport_attest(&call, &c->e, &c->why);
 	return c->rc;
@@ -287,6 +294,7 @@ struct judged {
 	struct claims claims;
 	char binder[16];
 	uint8_t spki_sha256[32];
+	uint32_t lease_s;
 };
 
 /* What came, with the nonce and the name of the client's own record. */
@@ -301,6 +309,7 @@ static inline void wire_of(const struct client *c, struct attest_wire *out)
 	        .leaf = {p + c->e.request_len + c->e.message_len, c->e.leaf_len},
 	        .keys = &c->e.keys,
 	        .server_name = c->to.server_name,
+	        .lease_asked = c->take != NULL,
 	        .at = time(NULL)};
 	memcpy(out->exporter, c->e.exporter, sizeof(out->exporter));
 	memcpy(out->context, c->to.context, sizeof(out->context));
@@ -324,6 +333,7 @@ static inline enum check_status judge(const struct client *c, struct judged *j)
 	assert_int_equal(attest_open(&wire, &o, &j->checks), 0);
 	snprintf(j->binder, sizeof(j->binder), "%s", o.binder);
 	memcpy(j->spki_sha256, o.spki_sha256, sizeof(j->spki_sha256));
+	j->lease_s = o.cmw.lease_s;
 	if (checks_overall(&j->checks) == CHECK_PASS) {
 		in.type = attest_tee_from_media_type(o.cmw.evidence_type);
 		in.evidence = o.cmw.evidence;

@@ -27,7 +27,7 @@
 #define LOG_NAME "log.example/tests"
 
 /* TEST_TIME: a day on which all certificates of attest_build.h are valid. */
-enum { FILES_MAX = 16, TEST_NOW = 1750000000, WITNESSES = 3 };
+enum { FILES_MAX = 24, TEST_NOW = 1750000000, WITNESSES = 3 };
 
 struct files {
 	size_t n;
@@ -119,6 +119,22 @@ static MAYBE_UNUSED void files_make(struct files *f)
 	files_add(f, DIR "policy.d/withdrawn.list",
 	          bytes_str("# of the spring\n\n subject:" ONES " # this one\r\nleaf:" ONES "\n"
 	                    "snp:" ONES "11111111111111111111111111111111"));
+	files_add(f, DIR "policy.d/releases.list",
+	          bytes_str("leaf:" ONES " # a release\nsnp:" ONES
+	                    "11111111111111111111111111111111\n"));
+	/* Held until the second before TEST_NOW. */
+	files_add(f, DIR "policy.d/ended.json",
+	          bytes_str("{\"_type\":\"https://in-toto.io/Statement/v1\",\"subject\":[{\"name\":"
+	                    "\"s\",\"digest\":{\"sha256\":\"" ONES "\"}}],\"predicateType\":"
+	                    "\"" STATEMENT_PREDICATE "\",\"predicate\":{\"version\":\"1\","
+	                    "\"not_after\":1750000000,\"snp_measurement\":\"" ONES
+	                    "11111111111111111111111111111111\"}}"));
+	files_add(
+	        f, DIR "policy.d/partners.list",
+	        bytes_str("# of the spring\n192.0.2.0/28 # one\n\n2001:db8::/32\n198.51.100.7\n"));
+	files_add(f, DIR "policy.d/odd.list",
+	          bytes_str("10.0.0.1/8\n\nh.example\n::ffff:10.0.0.1\n10.0.0.2\n"));
+	files_add(f, DIR "policy.d/empty.list", bytes_str("# nobody\n"));
 	files_add(f, DIR "policy.d/bad.list", bytes_str("leaf:" ONES "\nleaf:1\n"));
 	files_add(f, DIR "policy.d/binary.list", (struct bytes){(const uint8_t *)"#\0", 2});
 	files_add(f, DIR "policy.d/nolog.policy", bytes_str("quorum none\n"));

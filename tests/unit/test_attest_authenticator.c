@@ -83,7 +83,7 @@ static void start(struct exchange *x, const struct party *p, const char *digest,
 	keys_fill(&x->keys, digest, hash_len);
 	x->request = buf_make(AUTHENTICATOR_REQUEST_MAX);
 	x->msg = buf_make(AUTHENTICATOR_MAX);
-	assert_int_equal(authenticator_request_build(context, NAME, &x->request), 0);
+	assert_int_equal(authenticator_request_build(context, NAME, false, &x->request), 0);
 	assert_int_equal(authenticator_build(&x->keys, buf_view(&x->request), chain, 2, p->key,
 	                                     bytes_str("the evidence"), &x->msg),
 	                 0);
@@ -251,13 +251,14 @@ static void another_connection_or_role_does_not_pass(void **state)
 
 	/* The answer to another request of this connection. */
 	buf_reset(&x.request);
-	assert_int_equal(authenticator_request_build(context, NAME, &x.request), 0);
+	assert_int_equal(authenticator_request_build(context, NAME, false, &x.request), 0);
 	judge(&x);
 	expect_only(&x.checks, "auth.context", CHECK_FAIL);
 	/* The same context under another name. */
 	memset(context, 0xc0, sizeof(context));
 	buf_reset(&x.request);
-	assert_int_equal(authenticator_request_build(context, "other.example.com", &x.request), 0);
+	assert_int_equal(
+	        authenticator_request_build(context, "other.example.com", false, &x.request), 0);
 	judge(&x);
 	expect_only(&x.checks, "auth.signature", CHECK_FAIL);
 	finish(&x);
@@ -543,13 +544,14 @@ static void requests_round_trip(void **state)
 
 	for (size_t i = 0; i < sizeof(context); i++)
 		context[i] = (uint8_t)i;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (size_t i = 0; i < 2 * sizeof(names) / sizeof(names[0]); i++) {
 		struct buf b = buf_make(AUTHENTICATOR_REQUEST_MAX);
 		struct authenticator_request r;
 
-		assert_int_equal(authenticator_request_build(context, names[i], &b), 0);
+		assert_int_equal(authenticator_request_build(context, names[i / 2], i & 1, &b), 0);
 		assert_int_equal(authenticator_request_parse(buf_view(&b), &r), 0);
-		assert_string_equal(r.name, names[i]);
+		assert_string_equal(r.name, names[i / 2]);
+		assert_int_equal(r.wants_lease, i & 1);
 		assert_memory_equal(r.context, context, 32);
 		assert_true(r.wants_evidence && r.p256 && r.p384 && r.ed25519);
 		for (size_t n = 0; n < b.n; n++) {
@@ -576,19 +578,19 @@ static void names_are_dns_names(void **state)
 	(void)state;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_int_equal(authenticator_request_build(context, bad[i], &b), -EINVAL);
+		assert_int_equal(authenticator_request_build(context, bad[i], false, &b), -EINVAL);
 	memset(name, 'a', sizeof(name));
 	name[64] = 0;
-	assert_int_equal(authenticator_request_build(context, name, &b), -EINVAL);
+	assert_int_equal(authenticator_request_build(context, name, false, &b), -EINVAL);
 	name[63] = 0;
-	assert_int_equal(authenticator_request_build(context, name, &b), 0);
+	assert_int_equal(authenticator_request_build(context, name, false, &b), 0);
 	for (size_t i = 0; i < sizeof(name); i++)
 		name[i] = i % 2 ? '.' : 'a';
 	name[253] = 0;
-	assert_int_equal(authenticator_request_build(context, name, &b), 0);
+	assert_int_equal(authenticator_request_build(context, name, false, &b), 0);
 	name[253] = '.';
 	name[254] = 0;
-	assert_int_equal(authenticator_request_build(context, name, &b), -EINVAL);
+	assert_int_equal(authenticator_request_build(context, name, false, &b), -EINVAL);
 	buf_free(&b);
 }
 
@@ -629,6 +631,9 @@ static void requests_are_strict(void **state)
 	        {"a tail behind them", 9, {0, 13, 0, 5, 0, 2, 4, 3, 0}, -EINVAL},
 	        {"evidence twice", 16, {ALGS, 0xff, 0x57, 0, 0, 0xff, 0x57, 0, 0}, -EINVAL},
 	        {"evidence with content", 13, {ALGS, 0xff, 0x57, 0, 1, 0}, -EINVAL},
+	        {"a lease", 12, {ALGS, 0xff, 0x58, 0, 0}, 0},
+	        {"a lease twice", 16, {ALGS, 0xff, 0x58, 0, 0, 0xff, 0x58, 0, 0}, -EINVAL},
+	        {"a lease with content", 13, {ALGS, 0xff, 0x58, 0, 1, 0}, -EINVAL},
 	        {"unknown extension", 12, {ALGS, 0, 43, 0, 0}, -EINVAL},
 	        {"cut extension", 11, {ALGS, 0xff, 0x57, 0}, -EINVAL},
 	        {"a name", 18, {ALGS, 0, 0, 0, 6, 0, 4, 0, 0, 1, 'a'}, 0},

@@ -63,7 +63,7 @@ static void expect_parse(struct buf *b, int want)
 	uint8_t *exact = malloc(b->n ? b->n : 1);
 
 	memcpy(exact, b->p, b->n);
-	assert_int_equal(cmw_parse((struct bytes){exact, b->n}, &c), want);
+	assert_int_equal(cmw_parse((struct bytes){exact, b->n}, false, &c), want);
 	free(exact);
 	buf_free(b);
 }
@@ -76,6 +76,7 @@ static struct cmw full(void)
 	        .leaf = bytes_str("{\"leaf\":1}"),
 	        .proof = bytes_str("c2sp.org/tlog-proof@v1\n"),
 	        .bundle = bytes_str("{\"bundle\":1}"),
+	        .statement = bytes_str("statement"),
 	        .endorsements_n = CMW_ENDORSEMENTS_MAX,
 	};
 	static char text[CMW_ENDORSEMENTS_MAX][16];
@@ -96,19 +97,22 @@ static void round_trip(void **state)
 		struct buf b = buf_make(1 << 16), again = buf_make(1 << 16);
 
 		c.endorsements_n = n;
+		c.lease_s = n % 4 ? UINT32_C(0xfffffffc) + n % 4 : 0;
 		if (n % 3 == 0)
 			c.leaf = BYTES_NONE;
 		if (n % 3 == 1)
 			c.proof = BYTES_NONE;
 		if (n % 3 == 2)
-			c.bundle = BYTES_NONE;
+			c.bundle = c.statement = BYTES_NONE;
 		assert_int_equal(cmw_build(&c, &b), 0);
-		assert_int_equal(cmw_parse(buf_view(&b), &d), 0);
+		assert_int_equal(cmw_parse(buf_view(&b), c.lease_s != 0, &d), 0);
+		assert_int_equal(d.lease_s, c.lease_s);
 		assert_string_equal(d.evidence_type, c.evidence_type);
 		assert_true(bytes_equal(d.evidence, c.evidence));
 		assert_true(bytes_equal(d.leaf, c.leaf));
 		assert_true(bytes_equal(d.proof, c.proof));
 		assert_true(bytes_equal(d.bundle, c.bundle));
+		assert_true(bytes_equal(d.statement, c.statement));
 		assert_int_equal(d.endorsements_n, n);
 		for (uint32_t i = 0; i < n; i++)
 			assert_true(bytes_equal(d.endorsements[i], c.endorsements[i]));
@@ -241,6 +245,9 @@ static void records_have_their_type_and_indicator(void **state)
 	        {"bundle", CMW_TYPE_PROOF, "x", 1},
 	        {"bundle", CMW_TYPE_BUNDLE, "x", 2},
 	        {"bundle", CMW_TYPE_BUNDLE, "", -1},
+	        {"statement", CMW_TYPE_BUNDLE, "x", 1},
+	        {"statement", CMW_TYPE_STATEMENT, "x", 4},
+	        {"statement", CMW_TYPE_STATEMENT, "", -1},
 	        {"endorsement.0", "application/vnd.keygate.snp-report", "x", 2},
 	        {"endorsement.0", CMW_TYPE_ENDORSEMENT, "x", 4},
 	        {"endorsement.0", CMW_TYPE_ENDORSEMENT, "", 2},
@@ -386,10 +393,54 @@ static void cut_anywhere(void **state)
 		uint8_t *exact = malloc(n ? n : 1);
 
 		memcpy(exact, b.p, n);
-		assert_int_equal(cmw_parse((struct bytes){exact, n}, &d), -EINVAL);
+		assert_int_equal(cmw_parse((struct bytes){exact, n}, false, &d), -EINVAL);
 		free(exact);
 	}
 	buf_free(&b);
+}
+
+static void a_lease_has_one_form_and_was_asked_for(void **state)
+{
+	static const struct {
+		const char *what;
+		uint8_t v[48];
+		size_t n;
+		bool asked;
+	} records[] = {
+#define TYPE \
+	0x78, 29, 'a', 'p', 'p', 'l', 'i', 'c', 'a', 't', 'i', 'o', 'n', '/', 'v', 'n', 'd', '.', \
+	        'k', 'e', 'y', 'g', 'a', 't', 'e', '.', 'l', 'e', 'a', 's', 'e'
+	        {"passes", {0x82, TYPE, 0x44, 0, 0, 2, 1}, 37, true},
+	        {"was not asked for", {0x82, TYPE, 0x44, 0, 0, 2, 1}, 37, false},
+	        {"no time", {0x82, TYPE, 0x44, 0, 0, 0, 0}, 37, true},
+	        {"three octets", {0x82, TYPE, 0x43, 0, 2, 1}, 36, true},
+	        {"five octets", {0x82, TYPE, 0x45, 0, 0, 0, 2, 1}, 38, true},
+	        {"none", {0x82, TYPE, 0x40}, 33, true},
+	        {"an indicator", {0x83, TYPE, 0x44, 0, 0, 2, 1, 1}, 38, true},
+	        {"a number", {0x82, TYPE, 0x19, 2, 1}, 35, true},
+	        {"text", {0x82, TYPE, 0x64, 'a', 'b', 'c', 'd'}, 37, true},
+	        {"another type", {0x82, 0x61, 't', 0x44, 0, 0, 2, 1}, 8, true},
+	        {"no record", {0x44, 0, 0, 2, 1}, 5, true},
+	};
+	(void)state;
+
+	for (int twice = 0; twice <= 1; twice++)
+		for (size_t i = 0; i < sizeof(records) / sizeof(records[0]); i++) {
+			struct buf b = collection(3 + (unsigned)twice);
+			struct cmw c;
+			int rc;
+
+			put_type(&b);
+			put_evidence(&b);
+			for (int k = 0; k <= twice; k++) {
+				put_text(&b, "lease");
+				buf_put(&b, records[i].v, records[i].n);
+			}
+			rc = cmw_parse(buf_view(&b), records[i].asked, &c);
+			if (rc != (i || twice ? -EINVAL : 0) || (!rc && c.lease_s != 513))
+				fail_msg("%s", records[i].what);
+			buf_free(&b);
+		}
 }
 
 int main(void)
@@ -404,6 +455,7 @@ int main(void)
 	        cmocka_unit_test(only_one_encoding_is_read),
 	        cmocka_unit_test(only_one_encoding_of_a_record),
 	        cmocka_unit_test(cut_anywhere),
+	        cmocka_unit_test(a_lease_has_one_form_and_was_asked_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

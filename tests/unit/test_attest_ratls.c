@@ -6,7 +6,7 @@
 #include "tests/unit/attest_build.h"
 
 #include <errno.h>
-#include "attest/cbor.h"
+#include "core/cbor.h"
 #include "attest/ratls.h"
 #include "core/file.h"
 #include <openssl/pem.h>
@@ -404,7 +404,8 @@ static struct cmw collection_of(struct bytes evidence)
 	                    .evidence = evidence,
 	                    .leaf = bytes_str("{\"leaf\":1}"),
 	                    .proof = bytes_str("c2sp.org/tlog-proof@v1\n"),
-	                    .bundle = bytes_str("{\"bundle\":1}")};
+	                    .bundle = bytes_str("{\"bundle\":1}"),
+	                    .statement = bytes_str("statement")};
 }
 
 /* All the way: a report of the simulated platform, made for this key and this nonce. */
@@ -444,6 +445,7 @@ static void a_collection_is_appraised(void **state)
 		assert_true(bytes_equal(o.r.leaf, c.leaf));
 		assert_true(bytes_equal(o.r.proof, c.proof));
 		assert_true(bytes_equal(o.r.bundle, c.bundle));
+		assert_true(bytes_equal(o.r.statement, c.statement));
 
 		in = sim_input(&s, o.r.evidence.p);
 		memcpy(in.endorsements, o.r.endorsements, sizeof(o.r.endorsements));

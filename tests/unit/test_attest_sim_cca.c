@@ -6,7 +6,7 @@
 #include "tests/unit/attest_build.h"
 
 #include <errno.h>
-#include "attest/cbor.h"
+#include "core/cbor.h"
 #include "attest/cca.h"
 #include "attester/sim_cca.h"
 #include "core/file.h"

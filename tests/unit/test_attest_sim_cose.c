@@ -4,8 +4,8 @@
 #include "tests/unit/attest_build.h"
 
 #include <errno.h>
-#include "attest/cbor.h"
-#include "attest/cose.h"
+#include "core/cbor.h"
+#include "core/cose.h"
 #include "attester/sim_cose.h"
 
 static EVP_PKEY *p256, *p384, *p521;
@@ -50,7 +50,7 @@ static void each_algorithm_and_its_curve(void **state)
 				continue;
 			}
 			r = reader_of(buf_view(&b));
-			assert_int_equal(cose_sign1_read(&r, &s, &why), 0);
+			assert_int_equal(cose_sign1_read(&r, NULL, &s, &why), 0);
 			assert_null(why);
 			assert_true(rd_done(&r));
 			assert_int_equal(s.alg, algs[i]);
@@ -121,7 +121,7 @@ static void headers(void **state)
 		assert_int_equal(sim_cose_sign1(&c, p384, bytes_str("payload"), &b), 0);
 		r = reader_of(buf_view(&b));
 		print_message("%s\n", rows[i].what);
-		assert_int_equal(cose_sign1_read(&r, &s, &why), rows[i].ok ? 0 : -EINVAL);
+		assert_int_equal(cose_sign1_read(&r, NULL, &s, &why), rows[i].ok ? 0 : -EINVAL);
 		assert_int_equal(why == NULL, rows[i].ok);
 		if (rows[i].ok) {
 			assert_int_equal(s.has_unprotected, rows[i].unprotected != NULL);
@@ -174,7 +174,7 @@ static void messages(void **state)
 			item_put_null(&b);
 		r = reader_of(buf_view(&b));
 		print_message("%s\n", rows[i].what);
-		assert_int_equal(cose_sign1_read(&r, &s, &why), i < 2 ? 0 : -EINVAL);
+		assert_int_equal(cose_sign1_read(&r, NULL, &s, &why), i < 2 ? 0 : -EINVAL);
 		/* Zero is no signature. */
 		if (i < 2)
 			assert_false(cose_sign1_verify(&s, p384));
@@ -194,7 +194,7 @@ static void messages(void **state)
 		item_put_bytes(&b, bytes_str("payload"));
 		item_put_bytes(&b, (struct bytes){zero, n});
 		r = reader_of(buf_view(&b));
-		assert_int_equal(cose_sign1_read(&r, &s, &why), n == 96 ? 0 : -EINVAL);
+		assert_int_equal(cose_sign1_read(&r, NULL, &s, &why), n == 96 ? 0 : -EINVAL);
 		buf_free(&b);
 	}
 }
@@ -211,7 +211,7 @@ static void an_empty_payload(void **state)
 
 	assert_int_equal(sim_cose_sign1(&c, p256, BYTES_NONE, &b), 0);
 	r = reader_of(buf_view(&b));
-	assert_int_equal(cose_sign1_read(&r, &s, &why), -EINVAL);
+	assert_int_equal(cose_sign1_read(&r, NULL, &s, &why), -EINVAL);
 	buf_free(&b);
 }
 

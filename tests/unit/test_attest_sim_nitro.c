@@ -7,7 +7,7 @@
 #include "tests/unit/attest_build.h"
 
 #include <errno.h>
-#include "attest/cbor.h"
+#include "core/cbor.h"
 #include "attest/nitro.h"
 #include "attester/sim_nitro.h"
 #include "core/file.h"

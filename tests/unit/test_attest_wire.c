@@ -120,7 +120,7 @@ static void example_make(struct example *e)
 	                                e->keys.attestation, e->context, bytes_str(NAME),
 	                                e->report_data),
 	                 0);
-	assert_int_equal(authenticator_request_build(e->context, NAME, &e->request), 0);
+	assert_int_equal(authenticator_request_build(e->context, NAME, false, &e->request), 0);
 	assert_int_equal(cmw_build(&cmw, &e->cmw), 0);
 	chain = der_view(&e->leaf);
 	assert_int_equal(authenticator_build(&e->keys, buf_view(&e->request), &chain, 1, e->key,
@@ -246,7 +246,7 @@ static void the_example_verifies(void **state)
 	                 0);
 	expect_pass(&checks);
 	assert_true(bytes_equal(out.cmw, buf_view(&e.cmw)));
-	assert_int_equal(cmw_parse(out.cmw, &cmw), 0);
+	assert_int_equal(cmw_parse(out.cmw, false, &cmw), 0);
 	assert_true(bytes_equal(cmw.leaf, bytes_str("(leaf)")));
 	example_free(&e);
 }

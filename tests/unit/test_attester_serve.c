@@ -194,7 +194,7 @@ static void ask(struct client *c, const char *name)
 	RAND_bytes(c->context, sizeof(c->context));
 	assert_int_equal(SSL_connect(c->ssl), 1);
 	assert_int_equal(authenticator_keys_of(c->ssl, c->context, &c->keys), 0);
-	assert_int_equal(authenticator_request_build(c->context, name, &c->request), 0);
+	assert_int_equal(authenticator_request_build(c->context, name, false, &c->request), 0);
 	assert_int_equal(SSL_write(c->ssl, c->request.p, (int)c->request.n), (int)c->request.n);
 	while ((need = authenticator_length(buf_view(&c->answer))) == 0 ||
 	       (size_t)need > c->answer.n) {
@@ -253,6 +253,7 @@ static void test_answers_with_evidence_bound_to_the_connection(void **state)
 	memset(bundle, '{', sizeof(bundle));
 	assert_int_equal(file_write_atomic(in_base("bundle"), BYTES_OF(bundle), 0600), 0);
 	s.config.bundle = in_base("bundle");
+	s.config.statement = in_base("bundle");
 	begin(&s, &c, &t);
 	client_tls(&c, AUTHENTICATOR_ALPN);
 	ask(&c, "service.test");
@@ -260,9 +261,10 @@ static void test_answers_with_evidence_bound_to_the_connection(void **state)
 	                                      &a, &checks),
 	                 0);
 	assert_int_equal(checks_overall(&checks), CHECK_PASS);
-	assert_int_equal(cmw_parse(a.cmw, &cmw), 0);
+	assert_int_equal(cmw_parse(a.cmw, false, &cmw), 0);
 	assert_string_equal(cmw.evidence_type, attest_media_type(TEE_SNP));
 	assert_true(bytes_equal(cmw.bundle, BYTES_OF(bundle)));
+	assert_true(bytes_equal(cmw.statement, BYTES_OF(bundle)));
 	assert_int_equal(attest_binding(BINDING_SERVER, a.spki, c.keys.attestation, c.context,
 	                                bytes_str("service.test"), data),
 	                 0);
@@ -312,7 +314,7 @@ static void judge_tdx(const struct client *c, struct bytes root)
 	                                      &a, &checks),
 	                 0);
 	assert_int_equal(checks_overall(&checks), CHECK_PASS);
-	assert_int_equal(cmw_parse(a.cmw, &cmw), 0);
+	assert_int_equal(cmw_parse(a.cmw, false, &cmw), 0);
 	assert_string_equal(cmw.evidence_type, attest_media_type(TEE_TDX));
 	assert_int_equal(attest_binding(BINDING_SERVER, a.spki, c->keys.attestation, c->context,
 	                                bytes_str("service.test"), data),

@@ -16,7 +16,7 @@
 #include <unistd.h>
 #include <sys/stat.h>
 #include <cmocka.h>
-#include "attest/cbor.h"
+#include "core/cbor.h"
 #include "attester/nsm.h"
 #include "attester/tsm.h"
 #include "core/file.h"

@@ -105,28 +105,40 @@ static void test_destroy(void **state)
 	close_pair(&near);
 }
 
+static uint64_t cgroup_id(void)
+{
+	struct stat st;
+
+	assert_int_equal(stat(lab_cgroup, &st), 0);
+	return st.st_ino;
+}
+
 struct sweep {
 	uint64_t spare; /* cookie */
+	uint64_t cgroup;
 	int calls;
 };
 
 /* Everything to GATED4 or GATED6 port 443, in either family's form, but one. */
-static bool to_gated(void *ctx, const uint8_t dst[static 16], uint16_t port, uint64_t cookie)
+static bool to_gated(void *ctx, const struct sockdiag_socket *sock)
 {
 	struct policy_prefix v4 = prefix(GATED4, 32), v6 = prefix(GATED6, 128);
 	struct sweep *s = ctx;
 
 	s->calls++;
-	if (port != 443 || cookie == s->spare)
+	if (sock->port != 443 || sock->cookie == s->spare)
 		return false;
-	return !memcmp(dst, v4.addr, 16) || !memcmp(dst, v6.addr, 16);
+	/* All sockets of this test are root's, and of the lab's cgroup. */
+	assert_int_equal(sock->uid, 0);
+	assert_int_equal(sock->cgroup, s->cgroup);
+	return !memcmp(sock->dst, v4.addr, 16) || !memcmp(sock->dst, v6.addr, 16);
 }
 
 static void test_sweep(void **state)
 {
 	struct pair v4 = pair_at(GATED4, 443), v6 = pair_at(GATED6, 443),
 	            open = pair_at(OPEN4, 443), mapped, spared, port = pair_at(GATED4, 8080);
-	struct sweep s = {0};
+	struct sweep s = {.cgroup = cgroup_id()};
 	struct sockdiag_match m = {.fn = to_gated, .ctx = &s};
 	socklen_t n = sizeof(s.spare);
 
@@ -158,7 +170,7 @@ static void test_sweep(void **state)
 static void test_sweep_many(void **state)
 {
 	enum { MANY = 700 };
-	struct sweep s = {0};
+	struct sweep s = {.cgroup = cgroup_id()};
 	struct sockdiag_match m = {.fn = to_gated, .ctx = &s};
 	int srv = server(GATED4, 443), app[MANY], conn[MANY];
 	struct sockaddr_storage peer;

@@ -9,6 +9,8 @@
 enum { SESSION = 5, OTHER = 6, FAR = 60 };
 
 static struct intercept *gate;
+static key_serial_t ring; /* that keys are put into */
+static uint64_t far;
 
 static void open_watched(void)
 {
@@ -22,14 +24,24 @@ static void open_watched(void)
 	assert_true(watch);
 }
 
+static key_serial_t ring_named(const char *name)
+{
+	key_serial_t k = add_key("keyring", name, NULL, 0, KEY_SPEC_PROCESS_KEYRING);
+
+	assert_true(k > 0);
+	return k;
+}
+
 static int setup(void **state)
 {
 	uint64_t until = now_boot() + FAR * 1000000000ull;
 
 	(void)state;
 	open_watched();
-	assert_int_equal(intercept_session(gate, SESSION, GATE_SESSION_LIVE, until), 0);
-	assert_int_equal(intercept_session(gate, OTHER, GATE_SESSION_LIVE, until), 0);
+	far = until;
+	ring = ring_named("keygate-test:ring");
+	assert_int_equal(intercept_session(gate, SESSION, GATE_SESSION_HANDSHAKE, until), 0);
+	assert_int_equal(intercept_session(gate, OTHER, GATE_SESSION_HANDSHAKE, until), 0);
 	return 0;
 }
 
@@ -40,7 +52,7 @@ static int teardown(void **state)
 	return intercept_remove_at(LAB_PINS);
 }
 
-static uint32_t state_of(uint64_t session)
+static struct gate_session entry_of(uint64_t session)
 {
 	int fd = bpf_obj_get(LAB_PINS "/map_kg_sessions");
 	struct gate_session s = {0};
@@ -48,7 +60,17 @@ static uint32_t state_of(uint64_t session)
 	assert_true(fd >= 0);
 	assert_int_equal(bpf_map_lookup_elem(fd, &session, &s), 0);
 	close(fd);
-	return s.state;
+	return s;
+}
+
+static uint32_t state_of(uint64_t session)
+{
+	return entry_of(session).state;
+}
+
+static uint64_t deadline_of(uint64_t session)
+{
+	return entry_of(session).deadline_ns;
 }
 
 static key_serial_t key_for(uint64_t session)
@@ -58,10 +80,10 @@ static key_serial_t key_for(uint64_t session)
 	key_serial_t k;
 
 	snprintf(name, sizeof(name), "keygate-test:%d", n++);
-	k = add_key("user", name, "x", 1, KEY_SPEC_PROCESS_KEYRING);
+	k = add_key("user", name, "x", 1, ring);
 	assert_true(k > 0);
 	if (session)
-		assert_int_equal(intercept_session_key(gate, session, k), 0);
+		assert_int_equal(intercept_session_live(gate, session, k, ring, far), 0);
 	return k;
 }
 
@@ -116,6 +138,122 @@ static void test_invalidate(void **state)
 	cut_by(keyctl_invalidate);
 }
 
+static bool known(key_serial_t k)
+{
+	int fd = bpf_obj_get(LAB_PINS "/map_kg_keys");
+	uint64_t session;
+	bool found;
+
+	assert_true(fd >= 0);
+	found = !bpf_map_lookup_elem(fd, &k, &session);
+	close(fd);
+	return found;
+}
+
+static void wait_for_cut(uint64_t session)
+{
+	for (int i = 0; i < 200 && state_of(session) != GATE_SESSION_CUT; i++)
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	assert_int_equal(state_of(session), GATE_SESSION_CUT);
+	nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL); /* the program's last step */
+}
+
+/* Nothing refers to the key any more: the kernel destroys it, and that cuts. */
+static void test_unlink(void **state)
+{
+	key_serial_t key = key_for(SESSION), other = key_for(OTHER);
+
+	(void)state;
+	assert_int_equal(keyctl_unlink(key, ring), 0);
+	wait_for_cut(SESSION);
+	assert_int_equal(state_of(OTHER), GATE_SESSION_LIVE);
+	assert_int_equal(revocations(), 1);
+	assert_int_equal(last_event.session, SESSION);
+	/* A serial that is no key's any more is nobody's. */
+	assert_false(known(key));
+	assert_true(known(other));
+}
+
+static void test_clear(void **state)
+{
+	key_serial_t key = key_for(SESSION), other = key_for(OTHER);
+
+	(void)state;
+	assert_int_equal(keyctl_clear(ring), 0);
+	wait_for_cut(SESSION);
+	wait_for_cut(OTHER);
+	assert_int_equal(revocations(), 2);
+	assert_false(known(key));
+	assert_false(known(other));
+	assert_true(known(ring));
+}
+
+/* All that is in the ring and nothing of another one, at once. */
+static void ring_cut_by(long (*end)(key_serial_t))
+{
+	key_serial_t first = ring;
+
+	(void)key_for(SESSION);
+	ring = ring_named("keygate-test:other-ring");
+	(void)key_for(OTHER);
+	assert_int_equal(end(first), 0);
+	assert_int_equal(state_of(SESSION), GATE_SESSION_CUT);
+	assert_int_equal(state_of(OTHER), GATE_SESSION_LIVE);
+	assert_int_equal(revocations(), 1);
+	assert_int_equal(last_event.session, SESSION);
+	assert_int_equal(end(ring), 0);
+	assert_int_equal(state_of(OTHER), GATE_SESSION_CUT);
+}
+
+static void test_ring_revoke(void **state)
+{
+	(void)state;
+	ring_cut_by(keyctl_revoke);
+}
+
+static void test_ring_invalidate(void **state)
+{
+	(void)state;
+	ring_cut_by(keyctl_invalidate);
+}
+
+static void test_ring_timeout(void **state)
+{
+	key_serial_t first = ring;
+	uint64_t now = now_boot();
+
+	(void)state;
+	(void)key_for(SESSION);
+	ring = ring_named("keygate-test:other-ring");
+	(void)key_for(OTHER);
+	assert_int_equal(keyctl_set_timeout(first, 5), 0);
+	assert_in_range(deadline_of(SESSION), now + 5000000000ull, now_boot() + 5000000000ull);
+	assert_true(deadline_of(OTHER) == far);
+	assert_int_equal(state_of(SESSION), GATE_SESSION_LIVE);
+}
+
+/* A timeout moves the session's end, never further away. */
+static void test_timeout(void **state)
+{
+	key_serial_t key = key_for(SESSION);
+	uint64_t before = deadline_of(SESSION), now;
+
+	(void)state;
+	(void)key_for(OTHER);
+	assert_int_equal(keyctl_set_timeout(key, 10 * FAR), 0);
+	assert_true(deadline_of(SESSION) == before);
+	assert_int_equal(keyctl_set_timeout(key, 0), 0);
+	assert_true(deadline_of(SESSION) == before);
+	now = now_boot();
+	assert_int_equal(keyctl_set_timeout(key, 5), 0);
+	assert_in_range(deadline_of(SESSION), now + 5000000000ull, now_boot() + 5000000000ull);
+	assert_true(deadline_of(OTHER) == far);
+	assert_int_equal(state_of(SESSION), GATE_SESSION_LIVE);
+	/* Nor does keygated move it away again. */
+	assert_int_equal(intercept_session(gate, SESSION, GATE_SESSION_LIVE, far), 0);
+	assert_true(deadline_of(SESSION) < far);
+}
+
 /* The watch outlives keygated, and is one watch after an upgrade. */
 static void test_without_keygated(void **state)
 {
@@ -128,8 +266,7 @@ static void test_without_keygated(void **state)
 	assert_int_equal(state_of(SESSION), GATE_SESSION_CUT);
 	open_watched();
 	assert_int_equal(revocations(), 1);
-	assert_int_equal(intercept_session(gate, OTHER, GATE_SESSION_LIVE, UINT64_MAX), 0);
-	assert_int_equal(intercept_session_key(gate, OTHER, other), 0);
+	assert_int_equal(intercept_session_live(gate, OTHER, other, ring, UINT64_MAX), 0);
 	assert_int_equal(keyctl_revoke(other), 0);
 	assert_int_equal(revocations(), 1);
 }
@@ -160,6 +297,12 @@ int main(void)
 	const struct CMUnitTest all[] = {
 	        cmocka_unit_test_setup_teardown(test_revoke, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_invalidate, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_unlink, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_clear, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_ring_revoke, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_ring_invalidate, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_ring_timeout, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_timeout, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_without_keygated, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_ended_session, setup, teardown),
 	};

@@ -10,10 +10,9 @@
 /* ------------------------------------------------------------------- the server */
 
 /* In a process of its own: the request must be this; NULL: take any. 0 when it was. */
-static int serve_one(int listener, const char *request, const char *answer)
+static int serve_on(int fd, const char *request, const char *answer)
 {
 	static char got[65536];
-	int fd = accept(listener, NULL, NULL);
 	size_t n = 0;
 
 	if (fd < 0)
@@ -25,23 +24,31 @@ static int serve_one(int listener, const char *request, const char *answer)
 		fprintf(stderr, "request: %s\nwanted:  %s\n", got, request);
 		return 2;
 	}
-	if (write(fd, answer, strlen(answer)) != (ssize_t)strlen(answer))
-		return 3;
-	close(fd);
-	return 0;
+	return write(fd, answer, strlen(answer)) == (ssize_t)strlen(answer) ? 0 : 3;
 }
 
-static pid_t serve(const char *request, const char *answer)
+static int serve_one(int listener, const char *request, const char *answer)
+{
+	return serve_on(accept(listener, NULL, NULL), request, answer);
+}
+
+static int listen_at_sock(void)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	pid_t pid;
 
 	unlink(sock);
 	snprintf(a.sun_path, sizeof(a.sun_path), "%s", sock);
 	assert_int_equal(bind(listener, (struct sockaddr *)&a, sizeof(a)), 0);
 	assert_int_equal(listen(listener, 1), 0);
-	pid = fork();
+	return listener;
+}
+
+static pid_t serve(const char *request, const char *answer)
+{
+	int listener = listen_at_sock();
+	pid_t pid = fork();
+
 	assert_true(pid >= 0);
 	if (!pid)
 		_exit(serve_one(listener, request, answer));
@@ -60,9 +67,9 @@ static void served(pid_t pid)
 
 /* --------------------------------------------------------------------- commands */
 
-#define STATUS(armed) \
+#define STATUS_WITH(armed, upcall) \
 	"{\"ok\":true,\"version\":\"0.1.0\",\"kernel\":\"6.1.0\",\"pid\":77,\"started_at\":1700000000," \
-	"\"armed\":" armed ",\"keyring_watch\":false," \
+	"\"armed\":" armed ",\"keyring_watch\":false,\"handshake_upcall\":\"" upcall "\"," \
 	"\"self_test\":[{\"id\":\"ktls\",\"ok\":true,\"detail\":\"\"}," \
 	"{\"id\":\"ulp\",\"ok\":false,\"detail\":\"no tls module\"}]," \
 	"\"policy\":{\"generation\":4,\"loaded_at\":1700000001,\"files\":2,\"destinations\":3," \
@@ -74,6 +81,8 @@ static void served(pid_t pid)
 	"\"forks\":1,\"roles\":[],\"sessions\":{\"capacity\":4096,\"opening\":1,\"live\":2}," \
 	"\"counters\":{\"released\":5,\"refused\":6,\"denied\":7,\"closed\":8}}\n"
 
+#define STATUS(armed) STATUS_WITH(armed, "off")
+
 static void status(void **state)
 {
 	pid_t pid;
@@ -84,6 +93,7 @@ static void status(void **state)
 	served(pid);
 	says("keygated       0.1.0, pid 77, kernel 6.1.0, since 2023-11-14 22:13:20Z\n");
 	says("armed          yes\n");
+	says("kernel's TLS   its handshakes are not made here");
 	says("self-test      ulp: no tls module\n");
 	says("policy         generation 4, 3 destinations, 9 prefixes, default deny, loaded ");
 	says("1 warnings (keygate policy check)\n");
@@ -95,6 +105,14 @@ static void status(void **state)
 	says("connections    5 released, 6 refused, 7 denied, 8 closed\n");
 	assert_null(strstr((char *)out, "ktls"));
 
+	pid = serve("{\"verb\":\"status\"}", STATUS_WITH("true", "on"));
+	assert_int_equal(RUN(cmd_status, "--socket", sock), CMD_YES);
+	served(pid);
+	says("kernel's TLS   its handshakes are made here\n");
+	pid = serve("{\"verb\":\"status\"}", STATUS_WITH("true", "unavailable"));
+	assert_int_equal(RUN(cmd_status, "--socket", sock), CMD_YES);
+	served(pid);
+	says("kernel's TLS   unavailable");
 	pid = serve("{\"verb\":\"status\"}", STATUS("false"));
 	assert_int_equal(RUN(cmd_status, "--socket", sock), CMD_NO);
 	served(pid);
@@ -103,6 +121,125 @@ static void status(void **state)
 	assert_int_equal(RUN(cmd_status, "--json", "--socket", sock), CMD_YES);
 	served(pid);
 	is_answer(STATUS("true"));
+}
+
+/* --------------------------------------------------------------- ledger watch */
+
+#define ALERT(index) \
+	"{\"index\":" index ",\"at\":1700000000,\"leaf\":\"5a5a\",\"code\":\"ledger.unexpected\"," \
+	"\"subject\":\"service\",\"version\":\"1.2\",\"detail\":\"snp:11\",\"launch\":[]}"
+#define LOG(origin, ok, code, alerts) \
+	"{\"ledger\":\"acme\",\"origin\":\"" origin "\",\"size\":9,\"head\":9,\"ok\":" ok \
+	",\"code\":\"" code "\",\"detail\":\"\",\"tried_at\":1,\"ok_at\":1,\"dropped\":0," \
+	"\"alerts\":[" alerts "]}"
+#define LOGS(list) "{\"ok\":true,\"logs\":[" list "]}"
+#define WORDS(index) \
+	"2023-11-14 22:13:20Z log.a " index " ledger.unexpected \"service\" 1.2 leaf:5a5a snp:11\n"
+
+static void ledger_watch_once(void **state)
+{
+	static const struct {
+		const char *answer;
+		const char *since, *origin;
+		int status;
+		const char *words;
+	} cases[] = {
+	        {LOGS(LOG("log.a", "true", "", "")), NULL, NULL, CMD_YES, ""},
+	        {LOGS(LOG("log.a", "true", "", ALERT("3"))), NULL, NULL, CMD_NO, WORDS("3")},
+	        {LOGS(LOG("log.a", "true", "", ALERT("3") "," ALERT("7"))), "4", NULL, CMD_NO,
+	         WORDS("7")},
+	        {LOGS(LOG("log.a", "true", "", ALERT("3") "," ALERT("7"))), "7", NULL, CMD_NO,
+	         WORDS("7")},
+	        {LOGS(LOG("log.a", "true", "", ALERT("3") "," ALERT("7"))), "8", NULL, CMD_YES, ""},
+	        {LOGS(LOG("log.a", "false", "log.unreachable", "")), NULL, NULL, CMD_UNKNOWN,
+	         "log.a: 9 of 9 entries read: log.unreachable\n"},
+	        {LOGS(LOG("log.a", "false", "", "")), NULL, NULL, CMD_UNKNOWN,
+	         "log.a: 9 of 9 entries read\n"},
+	        {LOGS(LOG("log.a", "false", "log.wrong-entries", "")), NULL, NULL, CMD_NO,
+	         "log.a: 9 of 9 entries read: log.wrong-entries\n"},
+	        /* A no of one log is not lost by a can't tell of another. */
+	        {LOGS(LOG("log.a", "true", "", ALERT("3")) "," LOG("log.b", "false", "log.slow",
+	                                                           "")),
+	         NULL, NULL, CMD_NO, WORDS("3") "log.b: 9 of 9 entries read: log.slow\n"},
+	        {LOGS(LOG("log.b", "false", "log.slow", "") "," LOG("log.a", "true", "",
+	                                                            ALERT("3"))),
+	         "3", "log.a", CMD_NO, WORDS("3")},
+	        {LOGS(LOG("log.a", "true", "", ALERT("3")) "," LOG("log.b", "true", "", "")), "1",
+	         NULL, CMD_USAGE, ""},
+	        {LOGS(LOG("log.a", "true", "", "")), NULL, "log.c", CMD_USAGE, ""},
+	        {"{\"ok\":false,\"kind\":\"usage\",\"error\":\"x\"}", NULL, NULL, CMD_USAGE, ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *since = cases[i].since ? cases[i].since : "0",
+		           *origin = cases[i].origin;
+		char line[2048];
+		pid_t pid;
+
+		snprintf(line, sizeof(line), "%s\n", cases[i].answer);
+		pid = serve("{\"verb\":\"ledger-watch\"}", line);
+		assert_int_equal(origin ? RUN(cmd_ledger_watch, "--socket", sock, "--once",
+		                              "--since", since, "--origin", origin)
+		                        : RUN(cmd_ledger_watch, "--socket", sock, "--once",
+		                              "--since", since),
+		                 cases[i].status);
+		served(pid);
+		is_answer(cases[i].words);
+	}
+	assert_int_equal(RUN(cmd_ledger_watch, "--socket", sock, "--once", "--since", "x"),
+	                 CMD_USAGE);
+	assert_int_equal(RUN(cmd_ledger_watch, "--socket", sock, "x"), CMD_USAGE);
+}
+
+static void ledger_watch_once_json(void **state)
+{
+	pid_t pid = serve(NULL, LOGS(LOG("log.a", "true", "", ALERT("3") "," ALERT("7"))) "\n");
+
+	(void)state;
+	assert_int_equal(
+	        RUN(cmd_ledger_watch, "--socket", sock, "--once", "--json", "--since", "5"),
+	        CMD_NO);
+	served(pid);
+	is_answer(LOGS(LOG("log.a", "true", "", ALERT("7"))) "\n");
+}
+
+/* The stream first, what is kept on another connection, and then events; none twice. */
+static int stream(int listener)
+{
+	static const char events[] =
+	        "{\"event\":\"ledger-alert\",\"origin\":\"log.a\",\"index\":3,\"at\":1,\"leaf\":\"5a5a\"}\n"
+	        "{\"event\":\"head-saved\",\"origin\":\"log.a\",\"size\":9}\n"
+	        "{\"event\":\"ledger-alert\",\"origin\":\"log.b\",\"index\":3,\"at\":1,\"leaf\":\"5a5a\","
+	        "\"code\":\"ledger.unreadable\",\"subject\":\"\",\"version\":\"\",\"detail\":\"d\"}\n"
+	        "{\"event\":\"ledger-watch\",\"origin\":\"log.a\",\"size\":9,\"code\":\"log.slow\","
+	        "\"detail\":\"x\",\"at\":1}\n"
+	        "{\"event\":\"ledger-watch\",\"origin\":\"log.a\",\"size\":9,\"code\":\"\","
+	        "\"detail\":\"\",\"at\":1}\n";
+	int fd = accept(listener, NULL, NULL);
+
+	if (serve_on(fd, "{\"verb\":\"watch\"}", "{\"ok\":true,\"watching\":true}\n") ||
+	    serve_one(listener, "{\"verb\":\"ledger-watch\"}",
+	              LOGS(LOG("log.a", "true", "", ALERT("3"))) "\n"))
+		return 4;
+	return write(fd, events, strlen(events)) == (ssize_t)strlen(events) ? 0 : 5;
+}
+
+static void ledger_watch_stream(void **state)
+{
+	int listener = listen_at_sock();
+	pid_t pid = fork();
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (!pid)
+		_exit(stream(listener));
+	assert_int_equal(RUN(cmd_ledger_watch, "--socket", sock), CMD_UNKNOWN);
+	served(pid);
+	close(listener);
+	is_answer(WORDS("3") "1970-01-01 00:00:01Z log.b 3 ledger.unreadable leaf:5a5a d\n"
+	                     "log.a: 9 entries read: log.slow, x\n"
+	                     "log.a: 9 entries read: well again\n");
 }
 
 #define SESSION \
@@ -150,6 +287,72 @@ static void sessions(void **state)
 	is_answer("no sessions\n");
 }
 
+/* A session that rests on a lease says so where its state stands. */
+static void session_on_a_lease(void **state)
+{
+	pid_t pid = serve("{\"verb\":\"sessions\"}",
+	                  "{\"ok\":true,\"sessions\":[" SESSION "\"attested\":7}]}\n");
+
+	(void)state;
+	assert_int_equal(RUN(cmd_sessions, "--socket", sock), CMD_YES);
+	served(pid);
+	says("12  live, lease of 7  pay ");
+}
+
+#define LEASE \
+	"{\"session\":7,\"destination\":\"pay\",\"peer\":\"[2001:db8::1]:443\",\"key\":555," \
+	"\"ring\":5,\"until\":1,\"uses\":42,\"attested_at\":1700000000,\"renew_at\":1," \
+	"\"key_state\":\"valid\",\"binder\":\"lease-key\",\"leader\":"
+
+static void leases(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	pid = serve("{\"verb\":\"leases\"}", "{\"ok\":true,\"leases\":[]}\n");
+	assert_int_equal(RUN(cmd_leases, "--socket", sock), CMD_YES);
+	served(pid);
+	is_answer("no leases\n");
+	pid = serve(NULL, "{\"ok\":true,\"leases\":[" LEASE "null}]}\n");
+	assert_int_equal(RUN(cmd_leases, "--socket", sock), CMD_YES);
+	served(pid);
+	says("SESSION  DESTINATION  PEER               BINDER     ATTESTED AT           KEY        ENDS IN  "
+	     "RENEWED IN  USES\n");
+	says("7        pay          [2001:db8::1]:443  lease-key  2023-11-14 22:13:20Z  555 valid  0s       0s  "
+	     "        42\n");
+	pid = serve(NULL, "{\"ok\":true,\"leases\":[" LEASE "8}]}\n");
+	assert_int_equal(RUN(cmd_leases, "--socket", sock), CMD_YES);
+	served(pid);
+	says("now, by 8");
+	pid = serve(NULL, "{\"ok\":true,\"leases\":[]}\n");
+	assert_int_equal(RUN(cmd_leases, "--json", "--socket", sock), CMD_YES);
+	served(pid);
+	is_answer("{\"ok\":true,\"leases\":[]}\n");
+	assert_int_equal(RUN(cmd_leases, "more"), CMD_USAGE);
+}
+
+static void revoke_a_lease(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	pid = serve("{\"verb\":\"revoke\",\"lease\":7}",
+	            "{\"ok\":true,\"revoked\":0,\"leases\":1}\n");
+	assert_int_equal(RUN(cmd_revoke, "--socket", sock, "--lease", "7"), CMD_YES);
+	served(pid);
+	is_answer("1 leases ended\n");
+	pid = serve("{\"verb\":\"revoke\",\"destination\":\"pay\"}",
+	            "{\"ok\":true,\"revoked\":3,\"leases\":2}\n");
+	assert_int_equal(RUN(cmd_revoke, "--socket", sock, "--destination", "pay"), CMD_YES);
+	served(pid);
+	is_answer("3 ended\n2 leases ended\n");
+	assert_int_equal(RUN(cmd_revoke, "--socket", sock, "--lease", "x"), CMD_USAGE);
+	assert_int_equal(RUN(cmd_revoke, "--socket", sock, "--lease", "7", "7"), CMD_USAGE);
+	assert_int_equal(RUN(cmd_revoke, "--socket", sock, "--lease", "7", "--destination", "d"),
+	                 CMD_USAGE);
+	assert_int_equal(RUN(cmd_sessions, "--socket", sock, "--lease", "7"), CMD_USAGE);
+}
+
 static void revoke_one(void **state)
 {
 	pid_t pid;
@@ -183,11 +386,14 @@ static void reload(void **state)
 	(void)state;
 	pid = serve("{\"verb\":\"reload\"}",
 	            "{\"ok\":true,\"generation\":5,\"added\":[\"a\"],\"removed\":[\"r\"],"
-	            "\"changed\":[\"c\"],\"sessions_cut\":2,\"warnings\":[{\"error\":false,"
+	            "\"changed\":[\"c\"],\"sessions_cut\":2,\"sessions\":[{\"id\":7,"
+	            "\"destination\":\"d\",\"peer\":\"192.0.2.7:443\",\"why\":\"gone\"}],"
+	            "\"warnings\":[{\"error\":false,"
 	            "\"file\":\"f\",\"line\":3,\"text\":\"w\"}]}\n");
 	assert_int_equal(RUN(cmd_reload, "--socket", sock), CMD_YES);
 	served(pid);
 	is_answer("f:3: warning: w\nadded    a\nchanged  c\nremoved  r\n"
+	          "ended    session 7 to d (192.0.2.7:443): gone\n"
 	          "generation 5 is in force, 2 sessions ended\n");
 	pid = serve(NULL,
 	            "{\"ok\":false,\"kind\":\"usage\",\"error\":\"files are wrong\",\"issues\":["
@@ -262,6 +468,40 @@ static void watch(void **state)
 #define EXPLAIN(matches, last) \
 	"{\"ok\":true,\"host\":\"192.0.2.1\",\"port\":443,\"armed\":true,\"matches\":[" matches \
 	"],\"last\":" last "}\n"
+
+#define DEPENDS(action) \
+	"{\"address\":\"192.0.2.1\",\"action\":\"gate\",\"destination\":\"pay\",\"file\":\"/f.conf\"," \
+	"\"line\":12,\"requirement\":[],\"application\":\"\",\"depends\":[{\"destination\":\"web\"," \
+	"\"action\":\"" action \
+	"\",\"file\":\"/f.conf\",\"line\":3,\"application\":\"user www\"}]}"
+
+/* What of the application decides is said, and asked for. */
+static void explain_for_somebody(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	pid = serve("{\"verb\":\"explain\",\"host\":\"192.0.2.1\",\"port\":443,"
+	            "\"addresses\":[\"192.0.2.1\"],\"user\":0,\"unit\":\"a.service\","
+	            "\"cgroup\":\"/x/y\",\"executable\":\"/bin/x\"}",
+	            EXPLAIN(DEPENDS("gate"), "null"));
+	assert_int_equal(RUN(cmd_explain, "--socket", sock, "--user", "root", "--unit", "a.service",
+	                     "--cgroup", "/x/y", "--exe", "/bin/x", "192.0.2.1:443"),
+	                 CMD_YES);
+	served(pid);
+	says("192.0.2.1: gate, destination \"web\" (/f.conf:3), if it is user www\n"
+	     "else 192.0.2.1: gate, destination \"pay\" (/f.conf:12)\n");
+	/* Denied to some, and nobody said to whom. */
+	pid = serve("{\"verb\":\"explain\",\"host\":\"192.0.2.1\",\"port\":443,"
+	            "\"addresses\":[\"192.0.2.1\"],\"user\":1000}",
+	            EXPLAIN(DEPENDS("deny"), "null"));
+	assert_int_equal(RUN(cmd_explain, "--socket", sock, "--user", "1000", "192.0.2.1:443"),
+	                 CMD_UNKNOWN);
+	served(pid);
+	assert_int_equal(RUN(cmd_explain, "--user", "nobody-such", "192.0.2.1:443"), CMD_USAGE);
+	assert_int_equal(RUN(cmd_explain, "--cgroup", "x", "192.0.2.1:443"), CMD_USAGE);
+	assert_int_equal(RUN(cmd_explain, "--exe", "/a//b", "192.0.2.1:443"), CMD_USAGE);
+}
 
 static void explain(void **state)
 {
@@ -421,9 +661,10 @@ static void policy_files(void **state)
 
 static void helps(void **state)
 {
-	static int (*const fn[])(int, char **) = {
-	        cmd_status, cmd_sessions, cmd_revoke,  cmd_reload,       cmd_arm,
-	        cmd_disarm, cmd_watch,    cmd_explain, cmd_policy_check, cmd_anchors};
+	static int (*const fn[])(int, char **) = {cmd_status,  cmd_sessions,     cmd_leases,
+	                                          cmd_revoke,  cmd_reload,       cmd_arm,
+	                                          cmd_disarm,  cmd_watch,        cmd_ledger_watch,
+	                                          cmd_explain, cmd_policy_check, cmd_anchors};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(fn) / sizeof(fn[0]); i++) {
@@ -455,11 +696,23 @@ static int remove_dir(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(status),         cmocka_unit_test(sessions),
-	        cmocka_unit_test(revoke_one),     cmocka_unit_test(reload),
-	        cmocka_unit_test(arm_and_disarm), cmocka_unit_test(watch),
-	        cmocka_unit_test(explain),        cmocka_unit_test(explain_target),
-	        cmocka_unit_test(no_answer),      cmocka_unit_test(policy_files),
+	        cmocka_unit_test(status),
+	        cmocka_unit_test(sessions),
+	        cmocka_unit_test(session_on_a_lease),
+	        cmocka_unit_test(leases),
+	        cmocka_unit_test(revoke_a_lease),
+	        cmocka_unit_test(revoke_one),
+	        cmocka_unit_test(reload),
+	        cmocka_unit_test(arm_and_disarm),
+	        cmocka_unit_test(watch),
+	        cmocka_unit_test(ledger_watch_once),
+	        cmocka_unit_test(ledger_watch_once_json),
+	        cmocka_unit_test(ledger_watch_stream),
+	        cmocka_unit_test(explain),
+	        cmocka_unit_test(explain_for_somebody),
+	        cmocka_unit_test(explain_target),
+	        cmocka_unit_test(no_answer),
+	        cmocka_unit_test(policy_files),
 	        cmocka_unit_test(helps),
 	};
 

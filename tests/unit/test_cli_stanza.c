@@ -95,8 +95,8 @@ static void test_snp(void **state)
 	c.vmpl = 1;
 	p = parsed(&s, &none, text);
 	d = &p->destination[0];
-	assert_int_equal(policy_match(p, NULL, 0, four, 443), 0);
-	assert_int_equal(policy_match(p, NULL, 0, four, 444), -1);
+	assert_int_equal(policy_match(p, NULL, 0, four, 443, NULL), 0);
+	assert_int_equal(policy_match(p, NULL, 0, four, 444, NULL), -1);
 	assert_string_equal(d->name, "192.0.2.7-443");
 	assert_int_equal(d->ledger, -1);
 	assert_int_equal(d->measurements, 1);
@@ -189,7 +189,7 @@ static void test_names(void **state)
 	assert_string_equal(p->destination[0].name, "api.example.com-443");
 	assert_string_equal(p->destination[0].host[0], "api.example.com");
 	assert_string_equal(p->destination[0].server_name, "api.example.com");
-	assert_int_equal(policy_match(p, &at, 1, four, 443), 0);
+	assert_int_equal(policy_match(p, &at, 1, four, 443, NULL), 0);
 	policy_free(p);
 	s.server_name = "other.example.com";
 	p = parsed(&s, &none, text);

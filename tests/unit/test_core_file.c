@@ -133,6 +133,30 @@ static void failed_write_leaves_the_old(void **state)
 	assert_int_equal(rmdir("d"), 0);
 }
 
+static void put_in_place(void **state)
+{
+	(void)state;
+	int at = open(".", O_RDONLY | O_DIRECTORY);
+	mode_t mask = umask(0077);
+	struct stat st;
+
+	assert_int_equal(file_put_at(at, "f", bytes_str("old"), 0644), 0);
+	umask(mask);
+	assert_int_equal(stat("f", &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0644);
+	assert_int_equal(link("f", "backup"), 0);
+	assert_int_equal(file_put_at(at, "f", bytes_str("newer"), 0600), 0);
+	assert_content("f", 16, bytes_str("newer"));
+	assert_content("backup", 16, bytes_str("old"));
+	/* Not through a link to somewhere else. */
+	assert_int_equal(symlink("backup", "l"), 0);
+	assert_int_equal(file_put_at(at, "l", bytes_str("here"), 0644), 0);
+	assert_content("backup", 16, bytes_str("old"));
+	assert_int_equal(file_put_at(at, "none/f", bytes_str("x"), 0644), -ENOENT);
+	assert_int_equal(entries(), 3);
+	close(at);
+}
+
 static void in_the_root_and_below(void **state)
 {
 	(void)state;
@@ -195,6 +219,7 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(large, setup, teardown),
 	        cmocka_unit_test_setup_teardown(refuses, setup, teardown),
 	        cmocka_unit_test_setup_teardown(failed_write_leaves_the_old, setup, teardown),
+	        cmocka_unit_test_setup_teardown(put_in_place, setup, teardown),
 	        cmocka_unit_test_setup_teardown(in_the_root_and_below, setup, teardown),
 	        cmocka_unit_test_setup_teardown(standard_input, setup, teardown),
 	        cmocka_unit_test(memfd),

@@ -367,6 +367,43 @@ static void test_a_change_shows(void **state)
 	}
 }
 
+/* Who must have signed the release, and by what that is told. */
+static void test_a_change_of_release_shows(void **state)
+{
+	struct policy *p = parse_good(GATE(""));
+	uint8_t seen[16][32], now[32];
+	uint8_t key[] = {1}, bundle[] = {1};
+	struct policy_release *r = calloc(1, sizeof(*r));
+	char *const fields[] = {r->name,
+	                        r->identity.issuer,
+	                        r->identity.san,
+	                        r->identity.repository,
+	                        r->identity.ref,
+	                        r->identity.predicate_type,
+	                        (char *)r->root_hash.v};
+	size_t n = 0;
+
+	(void)state;
+	assert_int_equal(policy_set_digest(p, 0, seen[n++]), 0);
+	p->release = r;
+	p->releases = 1;
+	p->destination[0].release = 0;
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]) + 3; i++) {
+		if (i > 2)
+			fields[i - 3][0] = 'x';
+		else if (i == 1)
+			r->identity.key = (struct bytes){key, 1};
+		else if (i == 2)
+			r->bundle = (struct bytes){bundle, 1};
+		assert_int_equal(policy_set_digest(p, 0, now), 0);
+		for (size_t k = 0; k < n; k++)
+			assert_memory_not_equal(now, seen[k], sizeof(now));
+		memcpy(seen[n++], now, sizeof(now));
+	}
+	r->identity.key = r->bundle = BYTES_NONE;
+	policy_free(p);
+}
+
 /* Keys of platforms that have registers and ratings: no two of these policies are alike. */
 static void test_a_change_of_platform_keys_shows(void **state)
 {
@@ -425,6 +462,7 @@ int main(void)
 	        cmocka_unit_test(test_limits),
 	        cmocka_unit_test(test_a_change_shows),
 	        cmocka_unit_test(test_a_change_of_platform_keys_shows),
+	        cmocka_unit_test(test_a_change_of_release_shows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -286,6 +286,115 @@ static void test_leaves_are_found(void **state)
 	assert_int_equal(locate(5, LEAVES, false, 0)->err, -ESRCH);
 }
 
+/* The bundle as it stands for a tree that has so many entries of it. */
+static void put_entries(uint64_t n, unsigned width)
+{
+	struct buf b = buf_make(1 << 16);
+	char path[256], name[TILE_PATH_MAX];
+
+	for (size_t i = n * TILE_WIDTH; i < n * TILE_WIDTH + width; i++) {
+		buf_be16(&b, sizeof(i));
+		buf_put(&b, &i, sizeof(i));
+	}
+	assert_int_equal(ledger_entries_path(n, width, name, sizeof(name)), 0);
+	snprintf(path, sizeof(path), "%s/%s", w.dir, name);
+	make_parents(path);
+	assert_int_equal(file_write_atomic(path, buf_view(&b), 0600), 0);
+	buf_free(&b);
+}
+
+/* What came of it: 0 when it is the log's bundle, by its proof. */
+static int32_t tail_of(uint64_t n, uint64_t size, bool lie)
+{
+	static uint64_t request = 2000;
+	static union msg_any in;
+	struct msg_tail m = {.n = n, .size = size};
+	struct bytes entry[TILE_WIDTH];
+	struct msg_head head;
+	uint8_t *p = NULL;
+	size_t got = 0;
+	int fd = -1;
+
+	snprintf(m.url, sizeof(m.url), "%s", url_of(""));
+	assert_int_equal(ledger_root(node, NULL, size, &m.root), 0);
+	m.root.v[3] ^= lie;
+	assert_int_equal(msg_send(w.sock, MSG_TAIL, ++request, &m, -1), 0);
+	assert_int_equal(msg_recv(w.sock, &head, &in, sizeof(in), &fd), 0);
+	assert_int_equal(head.type, MSG_TAILED);
+	assert_int_equal(head.session, request);
+	assert_int_equal(fd >= 0, !in.tailed.err);
+	if (fd < 0)
+		return in.tailed.err;
+	assert_int_equal(file_read_fd(fd, 1 << 20, &p, &got), 0);
+	close(fd);
+	assert_int_equal(ledger_entries_verify((struct bytes){p, got}, n, size, &m.root,
+	                                       in.tailed.proof, in.tailed.proof_n, entry),
+	                 0);
+	free(p);
+	return 0;
+}
+
+static void test_entries_with_their_proof(void **state)
+{
+	char path[256];
+
+	(void)state;
+	put_entries(0, TILE_WIDTH);
+	put_entries(1, TILE_WIDTH);
+	put_entries(2, LEAVES - 2 * TILE_WIDTH);
+	assert_int_equal(tail_of(0, LEAVES, false), 0);
+	assert_int_equal(tail_of(1, LEAVES, false), 0);
+	assert_int_equal(tail_of(2, LEAVES, false), 0);
+	/* The partial bundle of an older tree is gone, the full one is there. */
+	put_tile(1, 0, 1);
+	assert_int_equal(tail_of(1, 300, false), 0);
+	/* Tiles that are not of this tree prove nothing. */
+	assert_int_equal(tail_of(1, LEAVES, true), -EBADMSG);
+	/* None at all, neither partial nor full. */
+	snprintf(path, sizeof(path), "%s/tile/entries/002.p/188", w.dir);
+	assert_int_equal(remove(path), 0);
+	assert_int_equal(tail_of(2, LEAVES, false), -ENOENT);
+}
+
+static void test_entries_of_wrong_size(void **state)
+{
+	char path[256];
+
+	(void)state;
+	put_entries(0, 1);
+	snprintf(path, sizeof(path), "%s/tile/entries/000.p/1", w.dir);
+	assert_int_equal(tail_of(0, 1, false), 0);
+	assert_int_equal(truncate(path, 2 + ENTRY_MAX + 1), 0);
+	assert_int_equal(tail_of(0, 1, false), -EFBIG);
+	/* A full bundle that is none has no first entries. */
+	assert_int_equal(remove(path), 0);
+	put_entries(0, TILE_WIDTH);
+	snprintf(path, sizeof(path), "%s/tile/entries/000", w.dir);
+	assert_int_equal(truncate(path, 100), 0);
+	assert_int_equal(tail_of(0, 1, false), -ENODATA);
+}
+
+static void tail_ends_it(const struct msg_tail *m)
+{
+	assert_int_equal(msg_send(w.sock, MSG_TAIL, 1, m, -1), 0);
+	join(1);
+}
+
+static void test_entries_behind_the_tree_end_it(void **state)
+{
+	(void)state;
+	tail_ends_it(&(struct msg_tail){.n = 1, .size = TILE_WIDTH});
+}
+
+static void test_entries_of_an_endless_url_end_it(void **state)
+{
+	struct msg_tail m = {.size = 1};
+
+	(void)state;
+	memset(m.url, 'x', sizeof(m.url));
+	tail_ends_it(&m);
+}
+
 static const struct msg_resolved *resolve(const char *host)
 {
 	struct msg_resolve m = {.host = ""};
@@ -310,6 +419,13 @@ static void test_resolve(void **state)
 	r = resolve("");
 	assert_int_not_equal(r->err, 0);
 	assert_int_equal(r->n, 0);
+}
+
+static void test_it_says_that_it_is_alive(void **state)
+{
+	(void)state;
+	assert_int_equal(msg_send(w.sock, MSG_PING, 0, NULL, -1), 0);
+	receive(MSG_PONG, 0);
 }
 
 static void test_strange_messages_end_it(void **state)
@@ -607,12 +723,17 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
 	        T(test_proofs_hold),
+	        T(test_it_says_that_it_is_alive),
 	        T(test_partial_tile_is_gone),
 	        T(test_tiles_of_another_tree),
 	        T(test_tile_of_wrong_size),
 	        T(test_a_wrong_tile_below),
 	        T(test_leaves_are_found),
 	        T(test_no_tiles),
+	        T(test_entries_with_their_proof),
+	        T(test_entries_of_wrong_size),
+	        T(test_entries_behind_the_tree_end_it),
+	        T(test_entries_of_an_endless_url_end_it),
 	        T(test_resolve),
 	        T(test_strange_messages_end_it),
 	        cmocka_unit_test_setup_teardown(test_pieces_with_their_tag_and_chain, setup,

@@ -150,13 +150,19 @@ static void expect_cut(uint64_t id, const char *code)
 	assert_int_equal(s->state, SESSION_CLOSING);
 }
 
+/* What the last change of the policy ended. */
+static json_t *ended;
+
 static uint32_t change_policy(const char *text)
 {
 	struct policy_set old = g->now;
 	uint32_t cut;
 
 	put_policy(&g->now, text, old.generation + 1);
-	cut = flow_policy_changed(g, &old);
+	json_decref(ended);
+	ended = json_array();
+	cut = flow_policy_changed(g, &old, ended);
+	assert_int_equal(json_array_size(ended), cut);
 	policy_set_free(&old);
 	return cut;
 }
@@ -538,6 +544,17 @@ static void test_no_intent(void **state)
 	assert_false(g->failed);
 }
 
+static void test_upcall_of_nobody(void **state)
+{
+	(void)state;
+	memset(g->in, 0, sizeof(*g->in));
+	g->in->accepted.upcall = 9;
+	from_relay(MSG_ACCEPTED, 1, -1);
+	expect_refuse("upcall.gone");
+	closed(1, "session.end");
+	assert_false(g->failed);
+}
+
 static void test_not_gated_any_more(void **state)
 {
 	(void)state;
@@ -551,6 +568,62 @@ static void test_not_gated_any_more(void **state)
 	change_policy(GATE_HEAD "destination x { address = 192.0.2.7 action = deny }\n");
 	accepted(3);
 	expect_refuse("policy.changed");
+}
+
+/* ------------------------------------------------------------------ applications */
+
+#define FOR_SOME \
+	GATE_HEAD "destination a {\n" GATE_MUST "user = 1000\n}\n" \
+	          "destination d {\n" GATE_MUST "}\n"
+
+static void goes_to(uint64_t id, const char *destination)
+{
+	connecting(id);
+	assert_string_equal(session_find(&g->sessions, id)->name, destination);
+}
+
+/* What is demanded of one user's connections is not what is demanded of another's. */
+static void test_by_the_application(void **state)
+{
+	(void)state;
+	change_policy(FOR_SOME);
+	kernel.intent.known = GATE_KNOWS_USER;
+	kernel.intent.uid = 1000;
+	goes_to(1, "a");
+	kernel.intent.uid = 1001;
+	goes_to(2, "d");
+	/* What is not known here the kernel knew, if it looked at this policy. */
+	kernel.intent.known = 0;
+	kernel.intent.generation = g->now.generation;
+	kernel.intent.rule = 0;
+	goes_to(3, "a");
+	kernel.intent.rule = 1;
+	goes_to(4, "d");
+	kernel.intent.generation--;
+	accepted(5);
+	expect_refuse("policy.changed");
+	assert_false(g->failed);
+}
+
+/* A reload leaves those whose block is as it was, and is still the one that is for them. */
+static void test_applications_over_a_reload(void **state)
+{
+	static const char before[] = GATE_HEAD "destination a {\n" GATE_MUST "user = 1\n}\n"
+	                                       "destination d {\n" GATE_MUST "user = 1000\n}\n";
+	static const char more[] = GATE_HEAD "destination a {\n" GATE_MUST "user = {1, 2}\n}\n"
+	                                     "destination d {\n" GATE_MUST "user = 1000\n}\n";
+	static const char taken[] = GATE_HEAD "destination a {\n" GATE_MUST "user = {1, 1000}\n}\n"
+	                                      "destination d {\n" GATE_MUST "user = {1000, 3}\n}\n";
+
+	(void)state;
+	change_policy(before);
+	kernel.intent.known = GATE_KNOWS_USER;
+	kernel.intent.uid = 1000;
+	live(1);
+	assert_int_equal(change_policy(more), 0);
+	assert_int_equal(session_find(&g->sessions, 1)->state, SESSION_LIVE);
+	assert_int_equal(change_policy(taken), 1);
+	assert_int_equal(session_find(&g->sessions, 1)->state, SESSION_CLOSING);
 }
 
 static void test_no_socket(void **state)
@@ -644,17 +717,6 @@ static void test_a_key_that_is_revoked_at_birth(void **state)
 	assert_int_equal(ring.armed, 0); /* no TLS key was set */
 	assert_int_equal(kernel.key, 0);
 	expect_record("refused", "release.arm");
-}
-
-/* The watch cuts what is live when it learns of the key: live comes first. */
-static void test_live_before_the_watch_knows(void **state)
-{
-	(void)state;
-	handing_over(1);
-	fill_secrets(&g->in->release.secrets);
-	from_relay(MSG_RELEASE, 1, up_fd);
-	sent(relay, MSG_LIVE);
-	assert_int_equal(kernel.at_key, GATE_SESSION_LIVE);
 }
 
 static void test_the_socket_goes_where_it_was_meant_to(void **state)
@@ -1389,25 +1451,32 @@ static void test_policy_stays(void **state)
 
 static void test_policy_withdrawn(void **state)
 {
-	static const char *const texts[] = {
-	        GATE("lease = 9m\n"), /* changed */
-	        GATE("lease = 10m\ndeny = {\"leaf:" ONES "\"}\n"),
-	        GATE("lease = 10m\nmin-version = 2\n"),
-	        GATE("lease = 10m\nrenewed-within = 1d\n"),
-	        GATE_HEAD "destination e {\n" GATE_MUST "lease = 10m\n}\n", /* another name */
-	        GATE_HEAD,                                                  /* gone */
-	        /* another one comes first */
-	        GATE_HEAD "destination x { address = 192.0.2.7 action = allow }\n"
-	                  "destination d {\n" GATE_MUST "lease = 10m\n}\n",
+	static const char changed[] = "what the destination block demands has changed";
+	static const struct {
+		const char *text, *why;
+	} to[] = {
+	        {GATE("lease = 9m\n"), changed},
+	        {GATE("lease = 10m\ndeny = {\"leaf:" ONES "\"}\n"), changed},
+	        {GATE("lease = 10m\nmin-version = 2\n"), changed},
+	        {GATE("lease = 10m\nrenewed-within = 1d\n"), changed},
+	        {GATE_HEAD "destination e {\n" GATE_MUST "lease = 10m\n}\n",
+	         "destination \"e\" decides now"},
+	        {GATE_HEAD, "no destination block matches its address any more"},
+	        {GATE_HEAD "destination x { address = 192.0.2.7 action = allow }\n"
+	                   "destination d {\n" GATE_MUST "lease = 10m\n}\n",
+	         "destination \"x\" decides now"},
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+	for (size_t i = 0; i < sizeof(to) / sizeof(to[0]); i++) {
 		uint64_t id = i + 1;
 
 		live(id);
-		assert_int_equal(change_policy(texts[i]), 1);
+		assert_int_equal(change_policy(to[i].text), 1);
 		expect_cut(id, "policy.withdrawn");
+		assert_string_equal(
+		        json_string_value(json_object_get(json_array_get(ended, 0), "why")),
+		        to[i].why);
 		closed(id, "policy.withdrawn");
 		change_policy(policy_text);
 	}
@@ -1489,14 +1558,16 @@ int main(void)
 	        T(test_a_clean_end_lets_the_tail_out),
 	        T(test_an_unclean_end_lets_nothing_out),
 	        T(test_no_intent),
+	        T(test_upcall_of_nobody),
 	        T(test_not_gated_any_more),
 	        T(test_no_socket),
+	        T(test_by_the_application),
+	        T(test_applications_over_a_reload),
 	        T(test_overload),
 	        T(test_a_failed_verdict),
 	        T(test_an_unsealed_or_spent_verdict),
 	        T(test_no_key_when_the_kernel_refuses),
 	        T(test_a_key_that_is_revoked_at_birth),
-	        T(test_live_before_the_watch_knows),
 	        T(test_the_socket_goes_where_it_was_meant_to),
 	        T(test_relay_connected_elsewhere),
 	        T(test_not_connected_any_more),

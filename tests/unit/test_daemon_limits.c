@@ -288,6 +288,33 @@ static void test_one_user_has_half(void **state)
 	connecting();
 }
 
+static void test_one_namespace_has_half(void **state)
+{
+	(void)state;
+	kernel.intent.netns = 7;
+	for (int i = 0; i < SESSIONS_NETNS; i++) {
+		struct session *s = NULL;
+
+		assert_int_equal(session_new(&g->sessions, ++last_id, &s), 0);
+		s->app.netns = 7;
+		session_enter(&g->sessions, s, SESSION_CONNECTING);
+	}
+	/* Its root is root here as well, and yet it is held to it. */
+	expect_refused(accepted(), MSG_REFUSE);
+	assert_int_equal(audited("session-refused", "gate.overload"), 1);
+	kernel.intent.netns = 8;
+	closed(connecting(), "session.app-gone");
+	kernel.intent.netns = 7;
+	session_drop(&g->sessions, g->sessions.slot[0]);
+	closed(connecting(), "session.app-gone");
+	/* keygated's own is not. */
+	for (uint32_t i = 0; i < g->sessions.n; i++)
+		g->sessions.slot[i]->app.netns = spaces_home(g);
+	kernel.intent.netns = spaces_home(g);
+	connecting();
+	connecting();
+}
+
 static void test_refusals_do_not_flood_the_record(void **state)
 {
 	unsigned n;
@@ -373,7 +400,7 @@ static uint32_t change_policy(const char *text)
 	uint32_t cut;
 
 	put_policy(&g->now, text, old.generation + 1);
-	cut = flow_policy_changed(g, &old);
+	cut = flow_policy_changed(g, &old, NULL);
 	policy_set_free(&old);
 	return cut;
 }
@@ -482,6 +509,7 @@ int main(void)
 	        T(test_a_verify_that_is_slow),
 	        T(test_verify_speaks_unasked),
 	        T(test_one_user_has_half),
+	        T(test_one_namespace_has_half),
 	        T(test_refusals_do_not_flood_the_record),
 	        T(test_revoke_reaches_the_tail_of_a_session),
 	        T(test_revoke_reaches_the_tails_of_a_destination),

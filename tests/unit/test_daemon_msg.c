@@ -85,7 +85,8 @@ static bool wants_fd(enum msg_type t)
 {
 	return t == MSG_LISTEN || t == MSG_CONNECT || t == MSG_APPRAISE || t == MSG_RELEASE ||
 	       t == MSG_POLICY || t == MSG_ADVANCE || t == MSG_COLLATERAL || t == MSG_REKEY ||
-	       t == MSG_LOOKED || t == MSG_PROOF;
+	       t == MSG_LOOKED || t == MSG_PROOF || t == MSG_WATCH || t == MSG_SHOWN ||
+	       t == MSG_RECHECK;
 }
 
 static void every_type_there_and_back(void **state)
@@ -121,16 +122,17 @@ static void every_type_there_and_back(void **state)
 	}
 }
 
-static void verdict_with_and_without_note(void **state)
+static void with_and_without_descriptor(void **state)
 {
-	static struct msg_verdict v;
+	static const enum msg_type types[] = {MSG_VERDICT, MSG_FETCHED, MSG_TAILED};
+	static union msg_any v;
 	(void)state;
 
-	for (int with = 0; with < 2; with++) {
+	for (size_t i = 0; i < 2 * sizeof(types) / sizeof(types[0]); i++) {
 		struct msg_head head;
-		int fd = -2;
+		int fd = -2, with = i % 2;
 
-		assert_int_equal(msg_send(pair[0], MSG_VERDICT, 1, &v, with ? pair[0] : -1), 0);
+		assert_int_equal(msg_send(pair[0], types[i / 2], 1, &v, with ? pair[0] : -1), 0);
 		assert_int_equal(msg_recv(pair[1], &head, &any, sizeof(any), &fd), 0);
 		assert_int_equal(fd >= 0, with);
 		if (fd >= 0)
@@ -267,7 +269,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        T(every_type_there_and_back),
-	        T(verdict_with_and_without_note),
+	        T(with_and_without_descriptor),
 	        T(unknown_types),
 	        T(wrong_lengths),
 	        T(longer_than_the_room),

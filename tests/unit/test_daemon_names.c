@@ -127,7 +127,9 @@ static void test_hostile_count(void **state)
 
 static void test_of_policy_keeps_what_is_known(void **state)
 {
-	struct policy_destination d[2] = {{.hosts = 2}, {.hosts = 1}};
+	char host[2][254] = {"a.example", "b.example"};
+	struct policy_destination d[2] = {{.host = host, .hosts = 2},
+	                                  {.host = &host[1], .hosts = 1}};
 	struct policy p = {.destination = d, .destinations = 2};
 	struct name known = {.host = "B.example", .n = 1};
 	struct names old = {.n = 1, .v = &known};
@@ -136,9 +138,6 @@ static void test_of_policy_keeps_what_is_known(void **state)
 	size_t n = 0;
 
 	(void)state;
-	strcpy(d[0].host[0], "a.example");
-	strcpy(d[0].host[1], "b.example");
-	strcpy(d[1].host[0], "b.example");
 	assert_true(names_address_parse("192.0.2.9", known.addr[0]));
 	assert_int_equal(names_of_policy(&p, &old, &t), 0);
 	assert_int_equal(t.n, 2);

@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include "core/codes.h"
 #include "core/file.h"
+#include "core/secret.h"
 #include "daemon/relay.h"
 #include "keyring/internal.h"
 #include "relay_lab.h"
@@ -169,6 +170,39 @@ static void app_reset(int fd)
 	close(fd);
 }
 
+/* ------------------------------------------------------------------------ doors */
+
+/* Of a namespace that is given up; of another one's nothing changes. */
+static void no_more_at_that_door(void **state)
+{
+	struct msg_unlisten here = {0}, elsewhere;
+	socklen_t n = sizeof(here.netns);
+	int app;
+
+	(void)state;
+	assert_int_equal(getsockopt(door, SOL_SOCKET, SO_NETNS_COOKIE, &here.netns, &n), 0);
+	elsewhere.netns = here.netns + 1;
+	tell(MSG_UNLISTEN, 0, &elsewhere, -1);
+	app_reset(app_connect());
+	assert_int_equal(expect(MSG_ACCEPTED), 1);
+	expect_closed(1, "session.app-gone");
+	tell(MSG_UNLISTEN, 0, &here, -1);
+	app = app_connect(); /* the test holds the listener as well */
+	expect_nothing();
+	tell(MSG_LISTEN, 0, NULL, door);
+	assert_int_equal(expect(MSG_ACCEPTED), 2);
+	app_reset(app);
+	expect_closed(2, "session.app-gone");
+	/* Its places are free again. */
+	for (int i = 0; i < 2 * RELAY_LISTENERS_MAX; i++) {
+		tell(MSG_UNLISTEN, 0, &here, -1);
+		tell(MSG_LISTEN, 0, NULL, door);
+	}
+	app_reset(app_connect());
+	assert_int_equal(expect(MSG_ACCEPTED), 3);
+	expect_closed(3, "session.app-gone");
+}
+
 /* ----------------------------------------------------------------- destination */
 
 static struct {
@@ -178,7 +212,18 @@ static struct {
 	struct sockaddr_storage at;
 	bool silent;
 	uint32_t tail;
+	const struct attest_lease *knows; /* the lease that it takes up; NULL: none */
 } dest;
+
+static int find_lease(SSL *ssl, const unsigned char *id, size_t n, SSL_SESSION **out)
+{
+	const struct attest_lease *l = dest.knows;
+
+	*out = l && n == sizeof(l->identity) && !memcmp(id, l->identity, n)
+	               ? attest_lease_session(ssl, l)
+	               : NULL;
+	return 1;
+}
 
 static void *serve(void *arg)
 {
@@ -189,9 +234,10 @@ static void *serve(void *arg)
 	ssize_t n;
 
 	(void)arg;
+	SSL_set_psk_find_session_callback(ssl, find_lease);
 	dest.fd = accept4(dest.listener, NULL, NULL, SOCK_CLOEXEC);
 	SSL_set_fd(ssl, dest.fd);
-	if (!dest.silent && SSL_accept(ssl) == 1 && lab_answer(ssl, &b))
+	if (!dest.silent && SSL_accept(ssl) == 1 && !SSL_session_reused(ssl) && lab_answer(ssl, &b))
 		SSL_write(ssl, b.p, (int)b.n);
 	while ((n = recv(dest.fd, raw, sizeof(raw), 0)) > 0)
 		dest.tail += dest.silent ? 0 : (uint32_t)n;
@@ -256,6 +302,22 @@ static void announces_in_order(void **state)
 	stop();
 	for (uint64_t i = 0; i < SESSIONS; i++)
 		assert_app_reset(app[i]);
+}
+
+/* Each, also while there are sessions, and however fast they come. */
+static void pings_are_answered(void **state)
+{
+	enum { PINGS = 20 };
+	(void)state;
+	int app = app_connect();
+
+	expect(MSG_ACCEPTED);
+	for (int i = 0; i < PINGS; i++)
+		tell(MSG_PING, 0, NULL, -1);
+	for (int i = 0; i < PINGS; i++)
+		assert_int_equal(expect(MSG_PONG), 0);
+	expect_nothing();
+	close(app);
 }
 
 static void refused(void **state)
@@ -366,6 +428,97 @@ static void cut_in_handshake(void **state)
 	dest_join();
 }
 
+/* --------------------------------------------------- where CONNECT's bytes end up */
+
+enum { MARK_LEN = 32, MAPPING_MAX = 256 << 20 };
+
+/* Held nowhere as a whole, so that what is found is what came by message. */
+static uint8_t mark_at(unsigned i)
+{
+	return (uint8_t)(0xa5 ^ i * 37u);
+}
+
+static size_t count_marks(const uint8_t *p, size_t n)
+{
+	size_t found = 0;
+
+	for (size_t at = 0; at + MARK_LEN <= n; at++) {
+		unsigned i = 0;
+
+		while (i < MARK_LEN && p[at + i] == mark_at(i))
+			i++;
+		found += i == MARK_LEN;
+	}
+	return found;
+}
+
+/* In one mapping, by way of the kernel: what can't be read that way is not there. */
+static size_t marks_in(int mem, uintptr_t from, size_t n)
+{
+	uint8_t *copy = n <= MAPPING_MAX ? malloc(n) : NULL;
+	ssize_t got = copy ? pread(mem, copy, n, (off_t)from) : 0;
+	size_t found = got > 0 ? count_marks(copy, (size_t)got) : 0;
+
+	if (copy)
+		secret_wipe(copy, n);
+	free(copy);
+	return found;
+}
+
+/* How often it stands in this process, in memory that is locked and not dumped, and elsewhere. */
+static void find_marks(size_t *locked, size_t *elsewhere)
+{
+	FILE *f = fopen("/proc/self/smaps", "re");
+	int mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	unsigned long from = 0, to = 0;
+	size_t here = 0;
+	char line[512], perm[8] = "";
+
+	*locked = *elsewhere = 0;
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx %7s", &from, &to, perm) == 3)
+			here = perm[0] == 'r' && perm[1] == 'w' ? marks_in(mem, from, to - from)
+			                                        : 0;
+		else if (!strncmp(line, "VmFlags:", 8))
+			*(strstr(line, " lo") && strstr(line, " dd") ? locked : elsewhere) += here;
+	}
+	(void)fclose(f);
+	close(mem);
+}
+
+/* CONNECT can hold a secret: relay keeps one copy, locked, for as long as the handshake takes. */
+static void connect_is_kept_locked(void **state)
+{
+	(void)state;
+	struct msg_connect *m = secret_alloc(sizeof(*m));
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int app = app_connect();
+	size_t locked, elsewhere;
+
+	dest_start(true);
+	expect(MSG_ACCEPTED);
+	m->dst = dest.at;
+	m->handshake_ms = 20000;
+	m->transport = TRANSPORT_KEYGATE;
+	/* A field that goes no further. */
+	for (unsigned i = 0; i < MARK_LEN; i++)
+		m->destination[i] = (char)mark_at(i);
+	tell(MSG_CONNECT, 1, m, fd);
+	close(fd);
+	secret_free(m, sizeof(*m));
+	lab_sleep_ms(300);
+	find_marks(&locked, &elsewhere);
+	assert_int_equal(locked, 1);
+	assert_int_equal(elsewhere, 0);
+	app_reset(app);
+	expect_closed(1, "session.app-gone");
+	find_marks(&locked, &elsewhere);
+	assert_int_equal(locked, 0);
+	assert_int_equal(elsewhere, 0);
+	dest_join();
+}
+
 static void slow_destination(void **state)
 {
 	(void)state;
@@ -472,6 +625,178 @@ static void live_without_keys(void **state)
 	assert_int_equal(msg.closed.app_to_peer, 0);
 	assert_app_reset(app);
 	dest_join();
+}
+
+/* A socket that the kernel handed out, connected already; flags are to be as they came. */
+static int tell_upcall(int flags)
+{
+	struct msg_connect m = {.dst = dest.at,
+	                        .destination = "db",
+	                        .handshake_ms = 5000,
+	                        .transport = TRANSPORT_KEYGATE,
+	                        .connected = true};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&dest.at, sizeof(struct sockaddr_in)), 0);
+	assert_int_equal(fcntl(fd, F_SETFL, flags), 0);
+	tell(MSG_UPCALL, 77, NULL, -1);
+	assert_int_equal(expect(MSG_ACCEPTED), 1);
+	assert_int_equal(msg.accepted.upcall, 77);
+	tell(MSG_CONNECT, 1, &m, fd);
+	return fd;
+}
+
+static void to_the_release(int flags)
+{
+	struct linger l = {0};
+	socklen_t n = sizeof(l);
+	int fd, keep = 1;
+
+	dest_start(false);
+	fd = tell_upcall(flags);
+	assert_int_equal(expect(MSG_APPRAISE), 1);
+	drop_fd();
+	assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+	tell(MSG_HANDOVER, 1, NULL, -1);
+	assert_int_equal(expect(MSG_RELEASE), 1);
+	drop_fd();
+	/* Its user finds it as it was. */
+	assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, flags);
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_LINGER, &l, &n), 0);
+	assert_int_equal(l.l_onoff, 0);
+	n = sizeof(keep);
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keep, &n), 0);
+	assert_int_equal(keep, 0);
+	/* Without the kernel's encryption it is not left to anybody. */
+	tell(MSG_LIVE, 1, &(struct msg_live){0}, -1);
+	expect_closed(1, "release.ktls");
+	close(fd);
+	dest_join();
+}
+
+static void upcall_on_a_blocking_socket(void **state)
+{
+	(void)state;
+	to_the_release(0);
+}
+
+static void upcall_on_another(void **state)
+{
+	(void)state;
+	to_the_release(O_NONBLOCK);
+}
+
+static void upcall_refused(void **state)
+{
+	(void)state;
+	tell(MSG_UPCALL, 5, NULL, -1);
+	assert_int_equal(expect(MSG_ACCEPTED), 1);
+	assert_int_equal(msg.accepted.upcall, 5);
+	tell(MSG_REFUSE, 1, &(struct msg_refuse){.code = "gate.overload"}, -1);
+	expect_closed(1, "gate.overload");
+	/* No room for more than all: it is not announced. */
+	for (int i = 0; i < SESSIONS; i++) {
+		tell(MSG_UPCALL, 6, NULL, -1);
+		expect(MSG_ACCEPTED);
+	}
+	tell(MSG_UPCALL, 7, NULL, -1);
+	expect_nothing();
+}
+
+static void upcall_cut_in_handshake(void **state)
+{
+	int fd;
+
+	(void)state;
+	dest_start(true);
+	fd = tell_upcall(0);
+	usleep(100000);
+	tell(MSG_CUT, 1, &(struct msg_cut){.code = "policy.changed"}, -1);
+	expect_closed(1, "policy.changed");
+	/* Its user learns of it. */
+	assert_true(ready(fd, PATIENCE_MS));
+	assert_true(recv(fd, &(char){0}, 1, MSG_DONTWAIT) <= 0);
+	close(fd);
+	dest_join();
+}
+
+/* Asks for a lease, and offers this one. */
+static void tell_connect_with(uint64_t session, const struct attest_lease *offer)
+{
+	struct msg_connect *m = secret_alloc(sizeof(*m));
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	m->dst = dest.at;
+	m->handshake_ms = 5000;
+	m->transport = TRANSPORT_KEYGATE;
+	m->lease_asked = true;
+	m->offer = *offer;
+	tell(MSG_CONNECT, session, m, fd);
+	close(fd);
+	secret_free(m, sizeof(*m));
+}
+
+static struct attest_lease *some_lease(void)
+{
+	struct attest_lease *l = secret_alloc(sizeof(*l));
+
+	*l = (struct attest_lease){.suite = SUITE_AES_256_GCM_SHA384, .psk_len = 48};
+	memset(l->identity, 'i', sizeof(l->identity));
+	memset(l->psk, 'p', 48);
+	return l;
+}
+
+static void lease_that_is_taken_up(void **state)
+{
+	(void)state;
+	struct attest_lease *l = some_lease();
+	static const struct attest_lease none;
+	int app = app_connect();
+
+	dest_start(false);
+	dest.knows = l;
+	expect(MSG_ACCEPTED);
+	tell_connect_with(1, l);
+	assert_int_equal(expect(MSG_RESUMED), 1);
+	assert_int_equal(msg_fd, -1);
+	tell(MSG_HANDOVER, 1, NULL, -1);
+	assert_int_equal(expect(MSG_RELEASE), 1);
+	assert_true(msg.release.secrets.have_client && msg.release.secrets.have_server);
+	assert_int_equal(msg.release.secrets.tx_records, 0);
+	assert_int_equal(msg.release.secrets.suite, l->suite);
+	assert_memory_equal(&msg.release.lease, &none, sizeof(none));
+	drop_fd();
+	tell(MSG_CUT, 1, &(struct msg_cut){.code = "session.revoked"}, -1);
+	expect_closed(1, "session.revoked");
+	assert_app_reset(app);
+	dest_join();
+	secret_free(l, sizeof(*l));
+}
+
+/* The same connection shows evidence, and brings what the next lease is made of. */
+static void lease_that_is_not_known(void **state)
+{
+	(void)state;
+	struct attest_lease *l = some_lease();
+	int app = app_connect();
+
+	dest_start(false);
+	expect(MSG_ACCEPTED);
+	tell_connect_with(1, l);
+	assert_int_equal(expect(MSG_APPRAISE), 1);
+	drop_fd();
+	tell(MSG_HANDOVER, 1, NULL, -1);
+	assert_int_equal(expect(MSG_RELEASE), 1);
+	assert_true(msg.release.lease.psk_len == 32 || msg.release.lease.psk_len == 48);
+	assert_int_equal(msg.release.lease.suite, msg.release.secrets.suite);
+	assert_false(bytes_all_zero(msg.release.lease.psk, msg.release.lease.psk_len));
+	assert_memory_not_equal(msg.release.lease.psk, l->psk, 32);
+	drop_fd();
+	tell(MSG_CUT, 1, &(struct msg_cut){.code = "session.revoked"}, -1);
+	expect_closed(1, "session.revoked");
+	assert_app_reset(app);
+	dest_join();
+	secret_free(l, sizeof(*l));
 }
 
 /* Each of these ends the role, and with it all sessions. */
@@ -588,17 +913,26 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        T(announces_in_order),
+	        T(pings_are_answered),
+	        T(no_more_at_that_door),
 	        T(refused),
 	        T(bounded),
 	        T(app_gone_before_connect),
 	        T(destination_refuses),
 	        T(app_gone_in_handshake),
 	        T(cut_in_handshake),
+	        T(connect_is_kept_locked),
 	        T(slow_destination),
 	        T(evidence_reaches_gate),
 	        T(verdict_comes_too_late),
 	        T(app_gone_while_appraised),
 	        T(live_without_keys),
+	        T(upcall_on_a_blocking_socket),
+	        T(upcall_on_another),
+	        T(upcall_refused),
+	        T(upcall_cut_in_handshake),
+	        T(lease_that_is_taken_up),
+	        T(lease_that_is_not_known),
 	        T(gate_that_is_not_gate),
 	        T(gate_that_does_not_read),
 	        T(gate_dies),

@@ -209,7 +209,8 @@ static SSL_CTX *client;
 static struct msg_connect to;
 static struct failure why;
 static struct transport_evidence evidence;
-static struct keyring_secrets *secrets;
+static struct msg_release *release;
+static struct keyring_secrets *secrets; /* in it */
 static atomic_bool stop;
 static int fd, attached, attach_errno;
 static unsigned deadline_ms;
@@ -242,7 +243,8 @@ static int setup(void **state)
 	deadline_ms = 5000;
 	dest.listener = lab_listen(&to.dst, 8);
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	secrets = secret_alloc(sizeof(*secrets));
+	release = secret_alloc(sizeof(*release));
+	secrets = &release->secrets;
 	keyring_set_syscalls(&fake);
 	return 0;
 }
@@ -258,7 +260,7 @@ static int teardown(void **state)
 	close(dest.listener);
 	SSL_CTX_free(dest.tls);
 	transport_evidence_free(&evidence);
-	secret_free(secrets, sizeof(*secrets));
+	secret_free(release, sizeof(*release));
 	keyring_set_syscalls(NULL);
 	return 0;
 }
@@ -280,7 +282,7 @@ static int attest(void)
 	                           .deadline_ms = transport_now_ms() + deadline_ms,
 	                           .stop = &stop};
 
-	return relay_tls_attest(&u, secrets, &evidence, &why);
+	return relay_tls_attest(&u, release, &evidence, &why);
 }
 
 static void assert_why(int ret, const char *code)
@@ -483,7 +485,7 @@ static void stopped(void **state)
 	start(SILENT, NULL);
 	u.deadline_ms = transport_now_ms() + 10000;
 	atomic_store(&stop, true);
-	assert_int_equal(relay_tls_attest(&u, secrets, &evidence, &why), -ECANCELED);
+	assert_int_equal(relay_tls_attest(&u, release, &evidence, &why), -ECANCELED);
 	assert_true(transport_now_ms() + 8000 < u.deadline_ms);
 }
 

@@ -306,9 +306,9 @@ struct session {
 	struct keyring_released key;
 };
 
-static int arm(void *ctx, uint64_t session, int32_t serial, uint64_t deadline)
+static int arm(void *ctx, uint64_t session, const struct keyring_released *r)
 {
-	(void)ctx, (void)session, (void)serial, (void)deadline;
+	(void)ctx, (void)session, (void)r;
 	return 0;
 }
 

@@ -287,6 +287,41 @@ static void test_names_that_change(void **state)
 	assert_false(g->failed);
 }
 
+/* What an application was told: in the table before the kernel forgets it. */
+static void test_names_that_are_learned(void **state)
+{
+	test_names_first(state);
+	done(3, 0);
+	assert_int_equal(kernel.names, 1);
+	kernel.learned_host = "a.example";
+	assert_true(names_address_parse("192.0.2.10", kernel.learned));
+	kernel.policy = -E2BIG;
+	reload_learned(g);
+	assert_int_equal(g->now.names.v[0].n, 2);
+	assert_string_equal(kernel.learned_host, "a.example");
+	reload_learned(g);
+	assert_non_null(kernel.learned_host);
+	/* The table can be made again. */
+	kernel.policy = 0;
+	g->names_next_ns = 1;
+	reload_tick(g);
+	resolved("a.example", "192.0.2.9", 0);
+	assert_int_equal(kernel.prefixes, 2);
+	reload_tick(g);
+	assert_null(kernel.learned_host);
+	/* Said again: nothing new. */
+	kernel.learned_host = "a.example";
+	kernel.prefixes = 0;
+	reload_learned(g);
+	assert_null(kernel.learned_host);
+	assert_int_equal(kernel.prefixes, 0);
+	/* Of a name that the policy has no more. */
+	kernel.learned_host = "gone.example";
+	reload_learned(g);
+	assert_null(kernel.learned_host);
+	assert_false(g->failed);
+}
+
 static void test_names_unasked(void **state)
 {
 	const struct msg_resolved r = {.n = 0};
@@ -517,12 +552,46 @@ static int teardown_files(void **state)
 	return teardown(state);
 }
 
+/* A session whose evidence was not kept shows it: it is cut when there is something to recheck. */
+static void test_other_collateral_is_news(void **state)
+{
+	char collateral[160];
+	struct session *s;
+
+	(void)state;
+	snprintf(collateral, sizeof(collateral), "%s/collateral", dir);
+	assert_int_equal(mkdir(collateral, 0700), 0);
+	opt.paths.collateral[0] = collateral;
+	assert_null(begin());
+	verify_gets(2);
+	done(2, 0);
+	assert_int_equal(session_new(&g->sessions, 1, &s), 0);
+	session_enter(&g->sessions, s, SESSION_LIVE);
+	s->app = kernel.intent;
+	s->generation = 2;
+	strcpy(s->name, "d");
+	memcpy(s->digest, g->now.digest[0], sizeof(s->digest));
+	s->verdict = calloc(1, sizeof(*s->verdict));
+	assert_null(begin());
+	verify_gets(3);
+	done(3, 0);
+	assert_int_equal(s->state, SESSION_LIVE);
+	put("collateral/x.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+	assert_null(begin());
+	verify_gets(4);
+	done(4, 0);
+	assert_int_equal(s->state, SESSION_CLOSING);
+	assert_string_equal(((const struct msg_cut *)sent(relay, MSG_CUT))->code,
+	                    "session.collateral");
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup_files, teardown_files)
 	const struct CMUnitTest tests[] = {
 	        T(test_in_force_when_all_agree),
 	        T(test_one_at_a_time),
+	        T(test_other_collateral_is_news),
 	        T(test_wrong_files_change_nothing),
 	        T(test_verify_refuses),
 	        T(test_the_kernel_refuses),
@@ -533,6 +602,7 @@ int main(void)
 	        T(test_names_first),
 	        T(test_names_that_answer_late),
 	        T(test_names_that_change),
+	        T(test_names_that_are_learned),
 	        T(test_names_unasked),
 	        T(test_wrong_requests),
 	        T(test_status),

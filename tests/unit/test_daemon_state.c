@@ -375,6 +375,124 @@ static void test_damage_is_noticed(void **state)
 	assert_memory_equal(&again.head[0].last.cp, &a, sizeof(a));
 }
 
+static struct policy_alert alert_at(uint64_t index)
+{
+	struct policy_alert a = {.index = index,
+	                         .code = "ledger.unexpected",
+	                         .detail = "snp:11",
+	                         .subject = "service",
+	                         .version = "1.2",
+	                         .launches = 2,
+	                         .launch = {{.tee = TEE_SNP, .alone = true, .len = 48},
+	                                    {.tee = TEE_SGX, .len = 32}}};
+
+	memset(a.leaf.v, 0x5a, sizeof(a.leaf.v));
+	memset(a.launch[0].value, 0x11, 48);
+	memset(a.launch[1].value, 0x22, 32);
+	return a;
+}
+
+/* How far entries were read and what was alerted comes back as it was. */
+static void test_watch_there_and_back(void **state)
+{
+	struct checkpoint cp = head("log.example/a", 500, 0x11);
+	static struct state_watch w, back;
+	struct policy_alert a = alert_at(7), b = {.index = 9, .code = "ledger.unreadable"};
+
+	(void)state;
+	assert_int_equal(state_advance(&st, &cp, 50, bytes_str("note"), 1), 0);
+	assert_int_equal(state_watch_read(&st, "log.example/a", &back), -ENOENT);
+	memset(&w, 0, sizeof(w));
+	w.size = 300;
+	memset(w.names, 0x33, sizeof(w.names));
+	state_watch_add(&w, &a, 1000);
+	state_watch_add(&w, &b, 1001);
+	assert_int_equal(state_watch_write(&st, "log.example/a", &w), 0);
+	assert_int_equal(state_watch_read(&st, "log.example/a", &back), 0);
+	assert_int_equal(back.size, 300);
+	assert_memory_equal(back.names, w.names, sizeof(w.names));
+	assert_int_equal(back.n, 2);
+	assert_int_equal(back.v[0].at, 1000);
+	assert_memory_equal(&back.v[0].alert, &a, sizeof(a));
+	assert_memory_equal(&back.v[1].alert, &b, sizeof(b));
+	state_watch_remove(&back, 0);
+	assert_int_equal(back.n, 1);
+	assert_int_equal(back.v[0].alert.index, 9);
+	assert_int_equal(state_watch_read(&st, "log.example/b", &back), -ENOENT);
+	assert_int_equal(back.size, 0);
+}
+
+static void test_watch_keeps_the_newest(void **state)
+{
+	static struct state_watch w;
+
+	(void)state;
+	memset(&w, 0, sizeof(w));
+	for (uint64_t i = 0; i < STATE_ALERTS_MAX + 3; i++) {
+		struct policy_alert a = alert_at(i);
+
+		state_watch_add(&w, &a, 1);
+	}
+	assert_int_equal(w.n, STATE_ALERTS_MAX);
+	assert_int_equal(w.dropped, 3);
+	assert_int_equal(w.v[0].alert.index, 3);
+	assert_int_equal(w.v[w.n - 1].alert.index, STATE_ALERTS_MAX + 2);
+}
+
+static void test_watch_damage_is_noticed(void **state)
+{
+#define ALERT(launch) \
+	"{\"index\":1,\"at\":1,\"leaf\":\"" \
+	"1111111111111111111111111111111111111111111111111111111111111111\",\"code\":\"c\"," \
+	"\"subject\":\"\",\"version\":\"\",\"detail\":\"\",\"launch\":[" launch "]}"
+#define WATCH(version, origin, rest) \
+	"{\"version\":" version ",\"origin\":\"" origin "\",\"names\":\"" NAMES "\"," rest "}"
+#define A     "log.example/a"
+#define NAMES "2222222222222222222222222222222222222222222222222222222222222222"
+	static const char *const bad_files[] = {
+	        "",
+	        "{}",
+	        "{\"version\":1,\"origin\":\"log.example/a\",\"names\":\"22\",\"size\":1,"
+	        "\"dropped\":0,\"alerts\":[]}",
+	        WATCH("2", A, "\"size\":1,\"dropped\":0,\"alerts\":[]"),
+	        WATCH("1", "log.example/b", "\"size\":1,\"dropped\":0,\"alerts\":[]"),
+	        WATCH("1", A, "\"size\":-1,\"dropped\":0,\"alerts\":[]"),
+	        WATCH("1", A, "\"size\":1,\"dropped\":-1,\"alerts\":[]"),
+	        WATCH("1", A, "\"size\":1,\"dropped\":0,\"alerts\":{}"),
+	        WATCH("1", A, "\"size\":1,\"dropped\":0,\"alerts\":[],\"more\":1"),
+	        WATCH("1", A, "\"size\":1,\"size\":1,\"dropped\":0,\"alerts\":[]"),
+	        WATCH("1", A, "\"size\":1,\"dropped\":0,\"alerts\":[{}]"),
+	        WATCH("1", A, "\"size\":1,\"dropped\":0,\"alerts\":[" ALERT("{}") "]"),
+	        WATCH("1", A,
+	              "\"size\":1,\"dropped\":0,\"alerts\":[" ALERT(
+	                      "{\"tee\":\"xyz\",\"value\":\"11\",\"alone\":true}") "]"),
+	        WATCH("1", A,
+	              "\"size\":1,\"dropped\":0,\"alerts\":[" ALERT(
+	                      "{\"tee\":\"snp\",\"value\":\"1x\",\"alone\":true}") "]"),
+	};
+	static const char good[] =
+	        WATCH("1", A,
+	              "\"size\":1,\"dropped\":0,\"alerts\":[" ALERT(
+	                      "{\"tee\":\"snp\",\"value\":\"11\",\"alone\":true}") "]");
+	struct checkpoint cp = head(A, 500, 0x11);
+	static struct state_watch w;
+	char path[PATH_MAX];
+
+	(void)state;
+	assert_int_equal(state_advance(&st, &cp, 50, bytes_str("note"), 1), 0);
+	assert_int_equal(state_file_of(&st, A, "watch.json", path), 0);
+	assert_int_equal(file_write_atomic(path, bytes_str(good), 0600), 0);
+	assert_int_equal(state_watch_read(&st, A, &w), 0);
+	assert_int_equal(w.n, 1);
+	for (size_t i = 0; i < sizeof(bad_files) / sizeof(bad_files[0]); i++) {
+		assert_int_equal(file_write_atomic(path, bytes_str(bad_files[i]), 0600), 0);
+		assert_int_equal(state_watch_read(&st, A, &w), -EBADMSG);
+		assert_int_equal(w.size | w.n, 0);
+	}
+	/* It stops nobody: only a head must not be lost. */
+	assert_int_equal(state_open(dir, &st, bad), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -391,6 +509,9 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(test_damage_is_noticed, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_earlier_heads_are_kept, setup, teardown),
 	        cmocka_unit_test_setup_teardown(test_forget, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_watch_there_and_back, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_watch_keeps_the_newest, setup, teardown),
+	        cmocka_unit_test_setup_teardown(test_watch_damage_is_noticed, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

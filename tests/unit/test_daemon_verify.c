@@ -16,17 +16,30 @@
 #include "daemon/msg.h"
 #include "daemon/role.h"
 
-enum { LEAVES = 4, INDEX = 1 };
+enum { LEAVES = 4, INDEX = 1, SERIAL_ASK = 2 };
 
 #define NAME "service.example.com"
+/* The leaf hash of "known". */
+#define KNOWN "5420eaf60fc5182f476c1ca0631d9cfd1b80a1ff693afaf843aea78dc8ce5b22"
 
 static const char conf[] =
         "default-action = allow\n"
-        "ledger acme { policy = acme.policy max-age = 1h }\n"
+        "ledger acme { policy = acme.policy max-age = 1h url = \"https://log.example/\"\n"
+        "watch = {\"*\"} expected = {\"leaf:" KNOWN "\"} }\n"
         "anchor lab { tee = snp file = lab.pem }\n"
         "destination d { address = 192.0.2.1 port = 443 action = gate tee = snp\n"
         "anchor = lab ledger = acme server-name = " NAME " }\n"
-        "destination e { address = 192.0.2.2 port = 443 action = deny }\n";
+        "destination e { address = 192.0.2.2 port = 443 action = deny }\n"
+        "destination l { address = 192.0.2.3 port = 443 action = gate tee = snp binder = lease\n"
+        "anchor = lab ledger = acme server-name = " NAME " }\n"
+        "destination p { address = 192.0.2.4 port = 443 action = gate tee = snp\n"
+        "anchor = lab ledger = acme server-name = " NAME " leaf = {service.leaf} }\n"
+        "destination k { address = 192.0.2.5 port = 443 action = gate tee = snp\n"
+        "transport = well-known binder = lease-key lease = 20m anchor = lab ledger = none\n"
+        "measurement = \"snp:111111111111111111111111111111111111111111111111"
+        "111111111111111111111111111111111111111111111111\" server-name = " NAME " }\n";
+
+enum { DESTINATION_LEASE = 2, DESTINATION_LEAF, DESTINATION_KEY, DESTINATIONS };
 
 static struct {
 	int sock;
@@ -44,11 +57,18 @@ struct session {
 	struct buf request, message, leaf, proof, note;
 	uint8_t report[SNP_REPORT_LEN];
 	struct cmw cmw;
+	bool asks; /* for a lease, on the wire */
 };
 
 static struct session s;
 static struct msg_verdict v;
 static int note_fd = -1;
+/* What came before the last verdict; n is 0: nothing. */
+static struct {
+	struct msg_shown m;
+	uint8_t *wrapper;
+	size_t n;
+} shown;
 
 /* --------------------------------------------------------------------- the role */
 
@@ -57,6 +77,12 @@ static void *run_role(void *arg)
 	w.status = role_verify(*(int *)arg);
 	close(*(int *)arg);
 	return NULL;
+}
+
+static void forget_shown(void)
+{
+	free(shown.wrapper);
+	memset(&shown, 0, sizeof(shown));
 }
 
 static void *receive(enum msg_type type, uint64_t session)
@@ -68,6 +94,16 @@ static void *receive(enum msg_type type, uint64_t session)
 		close(note_fd);
 	note_fd = -1;
 	assert_int_equal(msg_recv(w.sock, &head, &in, sizeof(in), &note_fd), 0);
+	if (type == MSG_VERDICT)
+		forget_shown();
+	if (type == MSG_VERDICT && head.type == MSG_SHOWN) {
+		assert_int_equal(head.session, session);
+		shown.m = in.shown;
+		assert_int_equal(file_read_fd(note_fd, SHOWN_MAX, &shown.wrapper, &shown.n), 0);
+		close(note_fd);
+		note_fd = -1;
+		assert_int_equal(msg_recv(w.sock, &head, &in, sizeof(in), &note_fd), 0);
+	}
 	assert_int_equal(head.type, type);
 	assert_int_equal(head.session, session);
 	return &in;
@@ -100,6 +136,8 @@ static void give_policy(uint32_t generation)
 	                 0);
 	assert_int_equal(bundle_add(&b, BUNDLE_REF, DIR "policy.d/lab.pem",
 	                            (struct bytes){(const uint8_t *)pem, n}),
+	                 0);
+	assert_int_equal(bundle_add(&b, BUNDLE_REF, DIR "policy.d/service.leaf", buf_view(&s.leaf)),
 	                 0);
 	assert_int_equal(
 	        bundle_add(&b, BUNDLE_COLLATERAL, DIR "collateral/ark.crl", der_view(&w.crl)), 0);
@@ -220,7 +258,7 @@ static void make_message(struct bytes cmw)
 	s.m.request_len = s.m.message_len = 0; /* as long as they are */
 	buf_reset(&s.request);
 	buf_reset(&s.message);
-	assert_int_equal(authenticator_request_build(s.m.context, NAME, &s.request), 0);
+	assert_int_equal(authenticator_request_build(s.m.context, NAME, s.asks, &s.request), 0);
 	assert_int_equal(authenticator_build(&s.m.keys, buf_view(&s.request), &chain, 1, w.key, cmw,
 	                                     &s.message),
 	                 0);
@@ -349,8 +387,8 @@ static int setup(void **state)
 	role_end = sv[1];
 	w.status = -1;
 	assert_int_equal(pthread_create(&w.thread, NULL, run_role, &role_end), 0);
-	give_policy(1);
 	make_session();
+	give_policy(1);
 	return 0;
 }
 
@@ -370,6 +408,7 @@ static int teardown(void **state)
 	if (note_fd >= 0)
 		close(note_fd);
 	note_fd = -1;
+	forget_shown();
 	free_session();
 	return 0;
 }
@@ -433,7 +472,7 @@ static void test_only_the_policy_in_force(void **state)
 	s.m.transport = TRANSPORT_KEYGATE;
 	s.m.destination = 1; /* does not gate */
 	expect_refusal("policy.changed");
-	s.m.destination = 2;
+	s.m.destination = DESTINATIONS;
 	expect_refusal("policy.changed");
 	give_policy(7);
 	s.m.destination = 0;
@@ -749,7 +788,380 @@ static void test_compare(void **state)
 	assert_string_equal(checks_first(&v.verdict.checks, CHECK_FAIL)->id, "ledger.format");
 }
 
+/* ------------------------------------------------------------- proofs that gate has */
+
+/* The peer staples nothing. */
+static void staples_nothing(void)
+{
+	struct buf cmw = buf_make(1 << 16);
+
+	s.m.destination = DESTINATION_LEAF;
+	s.cmw.leaf = s.cmw.proof = BYTES_NONE;
+	assert_int_equal(cmw_build(&s.cmw, &cmw), 0);
+	make_message(buf_view(&cmw));
+	buf_free(&cmw);
+}
+
+static void give_proof(const char *origin, const struct hash *leaf, struct bytes proof)
+{
+	struct msg_proof m = {.leaf = *leaf};
+	int fd = file_memfd("proof", proof);
+
+	snprintf(m.origin, sizeof(m.origin), "%s", origin);
+	assert_int_equal(msg_send(w.sock, MSG_PROOF, 0, &m, fd), 0);
+	close(fd);
+}
+
+static void test_proof_for_who_staples_none(void **state)
+{
+	const struct hash *leaf = &w.leaves[INDEX];
+
+	(void)state;
+	staples_nothing();
+	expect_refusal("policy.ledger");
+	assert_int_equal(v.verdict.overall, CHECK_UNAVAILABLE);
+	give_proof(LOG_NAME, leaf, buf_view(&s.proof));
+	appraise();
+	assert_true(verdict_passed(&v.verdict, SIM_AT));
+	assert_int_equal(v.head.step, HEAD_FIRST);
+}
+
+static void test_proof_of_another_leaf(void **state)
+{
+	(void)state;
+	staples_nothing();
+	give_proof(LOG_NAME, &w.leaves[0], buf_view(&s.proof));
+	expect_refusal("policy.ledger");
+}
+
+static void test_proof_of_another_log(void **state)
+{
+	(void)state;
+	staples_nothing();
+	give_proof(LOG_NAME "/other", &w.leaves[INDEX], buf_view(&s.proof));
+	expect_refusal("policy.ledger");
+}
+
+/* It is judged like one that a peer sent, and a newer one takes its place. */
+static void test_proof_in_place_of_another(void **state)
+{
+	const struct hash *leaf = &w.leaves[INDEX];
+	struct buf large = buf_make(TLOG_PROOF_MAX + 1);
+
+	(void)state;
+	staples_nothing();
+	give_proof(LOG_NAME, leaf, bytes_str("no proof"));
+	expect_refusal("ledger.proof-format");
+	give_proof(LOG_NAME, leaf, buf_view(&s.proof));
+	appraise();
+	assert_true(verdict_passed(&v.verdict, SIM_AT));
+	/* One that is too large is as if it had not come. */
+	while (large.n <= TLOG_PROOF_MAX)
+		buf_u8(&large, 'x');
+	give_proof(LOG_NAME, leaf, buf_view(&large));
+	appraise();
+	assert_true(verdict_passed(&v.verdict, SIM_AT));
+	buf_free(&large);
+}
+
+static void test_proof_without_an_origin_ends_it(void **state)
+{
+	struct msg_proof m = {.leaf = w.leaves[INDEX]};
+	int fd = file_memfd("proof", buf_view(&s.proof));
+
+	(void)state;
+	memset(m.origin, 'x', sizeof(m.origin));
+	assert_int_equal(msg_send(w.sock, MSG_PROOF, 0, &m, fd), 0);
+	close(fd);
+	join(1);
+}
+
+/* ------------------------------------------------------------------------- watch */
+
+/* The second bundle of a log whose entries are "0", "1" and so on; one of them is "known". */
+static struct {
+	struct buf bundle;
+	struct hash leaf[TILE_WIDTH + 20];
+	struct msg_watch m;
+} tail;
+
+static int tail_node(void *ctx, unsigned level, uint64_t index, struct hash *out)
+{
+	struct hash a, b;
+
+	if (!level) {
+		*out = tail.leaf[index];
+		return 0;
+	}
+	tail_node(ctx, level - 1, 2 * index, &a);
+	tail_node(ctx, level - 1, 2 * index + 1, &b);
+	ledger_node_hash(&a, &b, out);
+	return 0;
+}
+
+static void make_tail(uint64_t size, uint64_t known)
+{
+	size_t n;
+
+	tail.bundle = buf_make(1 << 16);
+	tail.m = (struct msg_watch){.generation = 1, .n = 1, .size = size, .from = TILE_WIDTH};
+	for (uint64_t i = 0; i < size; i++) {
+		char text[16] = "known";
+
+		if (i != known)
+			snprintf(text, sizeof(text), "%u", (unsigned)i);
+		ledger_leaf_hash(bytes_str(text), &tail.leaf[i]);
+		if (i < TILE_WIDTH)
+			continue;
+		buf_be16(&tail.bundle, (uint16_t)strlen(text));
+		buf_str(&tail.bundle, text);
+	}
+	assert_int_equal(ledger_root(tail_node, NULL, size, &tail.m.root), 0);
+	assert_int_equal(
+	        ledger_prove_subtree(tail_node, NULL, TILE_WIDTH, size, size, tail.m.proof, &n), 0);
+	tail.m.proof_n = (uint32_t)n;
+}
+
+static const struct msg_watched *watched(void)
+{
+	static uint64_t request = 8000;
+	int fd = file_memfd("entries", buf_view(&tail.bundle));
+
+	assert_int_equal(msg_send(w.sock, MSG_WATCH, ++request, &tail.m, fd), 0);
+	close(fd);
+	return receive(MSG_WATCHED, request);
+}
+
+static void test_watched_entries(void **state)
+{
+	const struct msg_watched *got;
+
+	(void)state;
+	make_tail(TILE_WIDTH + 4, TILE_WIDTH + 1);
+	got = watched();
+	assert_int_equal(got->err, 0);
+	assert_int_equal(got->n, 3);
+	assert_int_equal(got->upto, TILE_WIDTH + 4);
+	assert_int_equal(got->alert[0].index, TILE_WIDTH);
+	assert_int_equal(got->alert[1].index, TILE_WIDTH + 2);
+	assert_string_equal(got->alert[0].code, "ledger.unreadable");
+	assert_memory_equal(&got->alert[0].leaf, &tail.leaf[TILE_WIDTH], HASH_LEN);
+	/* From where it is asked to. */
+	tail.m.from = TILE_WIDTH + 3;
+	assert_int_equal(watched()->n, 1);
+	buf_free(&tail.bundle);
+}
+
+static void test_more_alerts_than_room(void **state)
+{
+	const struct msg_watched *got;
+
+	(void)state;
+	make_tail(TILE_WIDTH + 20, TILE_WIDTH);
+	got = watched();
+	assert_int_equal(got->n, WATCHED_MAX);
+	assert_int_equal(got->upto, TILE_WIDTH + 1 + WATCHED_MAX);
+	buf_free(&tail.bundle);
+}
+
+static void test_entries_of_another_tree(void **state)
+{
+	(void)state;
+	make_tail(TILE_WIDTH + 4, 0);
+	tail.bundle.p[2] ^= 1;
+	assert_int_equal(watched()->err, -EBADMSG);
+	tail.bundle.p[2] ^= 1;
+	tail.m.root.v[0] ^= 1;
+	assert_int_equal(watched()->err, -EBADMSG);
+	tail.m.root.v[0] ^= 1;
+	tail.bundle.n--;
+	assert_int_equal(watched()->err, -EBADMSG);
+	tail.bundle.n++;
+	assert_int_equal(watched()->err, 0);
+	/* Another policy, or none of its ledgers. */
+	tail.m.generation = 2;
+	assert_int_equal(watched()->err, -ESTALE);
+	tail.m.generation = 1;
+	tail.m.ledger = 1;
+	assert_int_equal(watched()->err, -ESTALE);
+	buf_free(&tail.bundle);
+}
+
+static void watch_ends_it(const struct msg_watch *m)
+{
+	int fd = file_memfd("entries", bytes_str("x"));
+
+	assert_int_equal(msg_send(w.sock, MSG_WATCH, 1, m, fd), 0);
+	close(fd);
+	join(1);
+}
+
+static void test_a_watch_with_too_long_a_proof_ends_it(void **state)
+{
+	(void)state;
+	watch_ends_it(&(struct msg_watch){.size = 5, .proof_n = PATH_MAX_HASHES + 1});
+}
+
+static void test_a_watch_of_no_bundle_ends_it(void **state)
+{
+	(void)state;
+	watch_ends_it(&(struct msg_watch){.size = 5, .n = 1, .from = 256});
+}
+
+static void test_a_watch_before_the_bundle_ends_it(void **state)
+{
+	(void)state;
+	watch_ends_it(&(struct msg_watch){.size = 600, .n = 1, .from = 255});
+}
+
+static void test_a_watch_behind_the_tree_ends_it(void **state)
+{
+	(void)state;
+	watch_ends_it(&(struct msg_watch){.size = 5, .from = 5});
+}
+
 /* ----------------------------------------------------------------------- protocol */
+
+/* A session that asks for a lease and is granted one, by what it says on the wire and to gate. */
+static void ask_lease(uint32_t destination, bool asks, bool asked, uint32_t granted)
+{
+	struct buf cmw = buf_make(1 << 16);
+
+	s.m.destination = destination;
+	s.m.lease_asked = asked;
+	s.asks = asks;
+	s.cmw.lease_s = granted;
+	assert_int_equal(cmw_build(&s.cmw, &cmw), 0);
+	make_message(buf_view(&cmw));
+	buf_free(&cmw);
+}
+
+static void test_lease_has_a_verdict_of_its_own(void **state)
+{
+	static const struct verdict none;
+
+	(void)state;
+	ask_lease(DESTINATION_LEASE, true, true, 900);
+	appraise();
+	if (!verdict_passed(&v.verdict, SIM_AT))
+		dump();
+	assert_true(verdict_passed(&v.verdict, SIM_AT));
+	assert_string_equal(v.verdict.binder, "connection");
+	assert_null(checks_find(&v.verdict.checks, "lease.attested"));
+	assert_int_equal(v.lease_s, 900);
+	assert_true(verdict_passed(&v.lease, SIM_AT));
+	assert_string_equal(v.lease.binder, "lease");
+	assert_string_equal(v.lease.requirement, "l");
+	assert_non_null(checks_find(&v.lease.checks, "lease.attested"));
+	assert_int_equal(v.lease.loosenings, v.verdict.loosenings + 1);
+	assert_int_equal(v.lease.valid_until, v.verdict.valid_until);
+
+	/* Not granted. */
+	ask_lease(DESTINATION_LEASE, true, true, 0);
+	appraise();
+	assert_true(verdict_passed(&v.verdict, SIM_AT));
+	assert_int_equal(v.lease_s, 0);
+	assert_memory_equal(&v.lease, &none, sizeof(none));
+
+	/* A destination that takes none. */
+	ask_lease(0, true, true, 900);
+	appraise();
+	assert_true(verdict_passed(&v.verdict, SIM_AT));
+	assert_int_equal(v.lease_s, 0);
+	assert_memory_equal(&v.lease, &none, sizeof(none));
+}
+
+static void test_lease_of_a_refused_peer(void **state)
+{
+	(void)state;
+	ask_lease(DESTINATION_LEASE, true, true, 900);
+	s.message.p[s.message.n - 1] ^= 1;
+	expect_refusal("auth.finished");
+	assert_int_equal(v.lease_s, 0);
+}
+
+/* Who asked for one is gate's to say. */
+static void test_lease_that_gate_did_not_ask_for(void **state)
+{
+	(void)state;
+	ask_lease(DESTINATION_LEASE, true, false, 900);
+	appraise();
+	assert_false(verdict_passed(&v.verdict, SIM_AT));
+	assert_int_equal(v.lease_s, 0);
+	ask_lease(DESTINATION_LEASE, false, true, 0);
+	appraise();
+	assert_false(verdict_passed(&v.verdict, SIM_AT));
+	ask_lease(DESTINATION_LEASE, false, false, 900);
+	expect_refusal("cmw.format");
+	assert_int_equal(v.lease_s, 0);
+}
+
+/* A document over this key and the nonce (none: of the second version), as a server sends it. */
+static void make_document(bool nonce)
+{
+	const struct bytes endorsements[] = {der_view(&w.sim.vek), der_view(&w.sim.ask)};
+	const struct bytes n = {s.m.context, nonce ? sizeof(s.m.context) : 0};
+	struct buf document = buf_make(1 << 18);
+	struct bytes leaf = der_view(&w.leaf_cert);
+	uint8_t *spki = NULL, key[32];
+	int len = i2d_PUBKEY(w.key, &spki);
+
+	assert_true(len > 0);
+	EVP_Digest(spki, (size_t)len, key, NULL, EVP_sha256(), NULL);
+	OPENSSL_free(spki);
+	assert_int_equal(wellknown_binding(key, n, s.report + SNP_OFF_REPORT_DATA), 0);
+	sim_sign(s.report, sim_keys()->vek);
+	assert_int_equal(
+	        wellknown_build(key, n, TEE_SNP, BYTES_OF(s.report), endorsements, 2, &document),
+	        0);
+	buf_free(&s.message);
+	s.message = buf_make(1 << 18);
+	buf_printf(&s.message,
+	           "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+	           "Content-Length: %zu\r\n\r\n",
+	           document.n);
+	buf_bytes(&s.message, buf_view(&document));
+	buf_free(&document);
+	buf_reset(&s.request);
+	s.m.request_len = 0;
+	s.m.message_len = (uint32_t)s.message.n;
+	s.m.leaf_len = (uint32_t)leaf.n;
+	buf_bytes(&s.message, leaf);
+	s.m.transport = TRANSPORT_WELL_KNOWN;
+	s.m.destination = DESTINATION_KEY;
+}
+
+/* By key the peer grants nothing: it is as long as the policy says, if gate asked. */
+static void test_lease_by_key(void **state)
+{
+	(void)state;
+	make_document(true);
+	s.m.lease_asked = true;
+	appraise();
+	if (!verdict_passed(&v.verdict, SIM_AT))
+		dump();
+	assert_true(verdict_passed(&v.verdict, SIM_AT));
+	assert_string_equal(v.verdict.binder, "nonce");
+	assert_int_equal(v.lease_s, 1200);
+	assert_true(verdict_passed(&v.lease, SIM_AT));
+	assert_string_equal(v.lease.binder, "lease-key");
+	s.m.lease_asked = false;
+	appraise();
+	assert_true(verdict_passed(&v.verdict, SIM_AT));
+	assert_int_equal(v.lease_s, 0);
+	make_document(false);
+	s.m.lease_asked = true;
+	appraise();
+	assert_string_equal(checks_first(&v.verdict.checks, CHECK_FAIL)->id, "policy.binder");
+	assert_int_equal(v.lease_s, 0);
+}
+
+static void test_it_says_that_it_is_alive(void **state)
+{
+	(void)state;
+	assert_int_equal(msg_send(w.sock, MSG_PING, 0, NULL, -1), 0);
+	receive(MSG_PONG, 0);
+}
 
 static void test_strange_messages_end_it(void **state)
 {
@@ -780,6 +1192,8 @@ static void test_gate_gone_ends_it(void **state)
 
 /* ------------------------------------------------------------------ collateral */
 
+static uint32_t known;
+
 static int32_t show(enum collateral_vendor vendor, const char *path, struct bytes piece)
 {
 	static uint64_t request = 5000;
@@ -791,6 +1205,7 @@ static int32_t show(enum collateral_vendor vendor, const char *path, struct byte
 	assert_int_equal(msg_send(w.sock, MSG_COLLATERAL, ++request, &m, fd), 0);
 	close(fd);
 	done = receive(MSG_COLLATERAL_DONE, request);
+	known = done->known;
 	return done->err;
 }
 
@@ -818,12 +1233,74 @@ static void test_fetched_collateral_counts(void **state)
 	appraise();
 	assert_int_equal(v.verdict.overall, CHECK_UNAVAILABLE);
 	assert_int_equal(show(VENDOR_AMD, "vcek/v1/Milan/cert_chain", ask), 0);
-	assert_int_equal(show(VENDOR_AMD, "vcek/v1/Milan/cert_chain", ask),
-	                 0); /* twice does no harm */
+	assert_false(known);
+	assert_int_equal(show(VENDOR_AMD, "vcek/v1/Milan/cert_chain", ask), 0);
+	assert_true(known); /* twice does no harm, and is no news */
 	appraise();
 	assert_true(verdict_passed(&v.verdict, SIM_AT));
 	assert_int_equal(v.wants.n, 0);
 	buf_free(&cmw);
+}
+
+/* -------------------------------------------------------------------- rechecks */
+
+static struct msg_rechecked recheck(struct msg_recheck *m, struct bytes wrapper)
+{
+	static uint64_t id = 9000;
+	int fd = file_memfd("shown", wrapper);
+
+	m->at = SIM_AT;
+	m->shown = shown.m;
+	assert_int_equal(msg_send(w.sock, MSG_RECHECK, ++id, m, fd), 0);
+	close(fd);
+	return *(const struct msg_rechecked *)receive(MSG_RECHECKED, id);
+}
+
+/* What passed once is refused when a newer list revokes one of its certificates. */
+static void test_judged_again(void **state)
+{
+	struct msg_recheck m = {.generation = 1};
+	struct msg_rechecked r;
+	struct bytes wrapper;
+	struct der newer;
+	struct cmw cmw;
+
+	(void)state;
+	passes(HEAD_FIRST);
+	assert_true(shown.n > SNP_REPORT_LEN);
+	wrapper = (struct bytes){shown.wrapper, shown.n};
+	/* The ledger has nothing to do with it. */
+	assert_int_equal(cmw_parse(wrapper, false, &cmw), 0);
+	assert_int_equal(cmw.leaf.n + cmw.proof.n, 0);
+	r = recheck(&m, wrapper);
+	assert_int_equal(r.result, CHECK_PASS);
+	assert_string_equal(r.code, "");
+	/* Not the policy that verify has; no wrapper: not judged. */
+	m.generation = 2;
+	assert_int_equal(recheck(&m, wrapper).result, CHECK_UNAVAILABLE);
+	m.generation = 1;
+	r = recheck(&m, bytes_str("no wrapper"));
+	assert_int_equal(r.result, CHECK_UNAVAILABLE);
+	assert_string_equal(r.code, "verify.internal");
+	/* The evidence of another connection would not do. */
+	shown.m.report_data[5] ^= 1;
+	assert_string_equal(recheck(&m, wrapper).code, "snp.report-data");
+	shown.m.report_data[5] ^= 1;
+	sim_crl("ARK-Milan", sim_keys()->ark, SIM_BEGIN + 60, SIM_END, SERIAL_ASK, &newer);
+	assert_int_equal(show(VENDOR_AMD, "vcek/v1/Milan/crl", der_view(&newer)), 0);
+	r = recheck(&m, wrapper);
+	assert_int_equal(r.result, CHECK_FAIL);
+	assert_string_equal(r.code, "snp.revocation");
+}
+
+/* Of what did not pass nothing is kept. */
+static void test_only_a_pass_is_shown(void **state)
+{
+	(void)state;
+	s.m.context[0] ^= 1;
+	appraise();
+	assert_false(verdict_passed(&v.verdict, SIM_AT));
+	assert_int_equal(shown.n, 0);
 }
 
 int main(void)
@@ -831,6 +1308,7 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
 	        T(test_passes_and_remembers),
+	        T(test_it_says_that_it_is_alive),
 	        T(test_only_the_policy_in_force),
 	        T(test_a_bad_bundle_changes_nothing),
 	        T(test_relay_lies_about_the_request),
@@ -848,6 +1326,24 @@ int main(void)
 	        T(test_look),
 	        T(test_compare),
 	        T(test_fetched_collateral_counts),
+	        T(test_lease_has_a_verdict_of_its_own),
+	        T(test_lease_of_a_refused_peer),
+	        T(test_lease_that_gate_did_not_ask_for),
+	        T(test_lease_by_key),
+	        T(test_proof_for_who_staples_none),
+	        T(test_proof_of_another_leaf),
+	        T(test_proof_of_another_log),
+	        T(test_proof_in_place_of_another),
+	        T(test_proof_without_an_origin_ends_it),
+	        T(test_watched_entries),
+	        T(test_more_alerts_than_room),
+	        T(test_entries_of_another_tree),
+	        T(test_a_watch_with_too_long_a_proof_ends_it),
+	        T(test_a_watch_of_no_bundle_ends_it),
+	        T(test_a_watch_before_the_bundle_ends_it),
+	        T(test_a_watch_behind_the_tree_ends_it),
+	        T(test_judged_again),
+	        T(test_only_a_pass_is_shown),
 	        T(test_strange_messages_end_it),
 	        T(test_too_long_a_proof_ends_it),
 	        T(test_gate_gone_ends_it),

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <openssl/evp.h>
+#include "core/secret.h"
 #include "keyring/internal.h"
 
 /* ------------------------------------------------------- going on from the counts */
@@ -146,6 +147,42 @@ static void holds_and_goes_on(void **state)
 		client_end(&c);
 		server_end(&s);
 	}
+}
+
+/* The second connection is the application's at once, from the first record behind its handshake.
+ */
+static void goes_on_by_a_lease(void **state)
+{
+	struct attest_lease *lease = secret_alloc(sizeof(*lease));
+	struct lease_table *table = lease_table_new();
+
+	(void)state;
+	for (int second = 0; second <= 1; second++) {
+		struct server s = {.greeting = "220 ready"};
+		struct client c;
+
+		memset(&secrets, 0, sizeof(secrets));
+		s.config.leases = table;
+		s.config.lease_s = 60;
+		server_start(&s, 1u << TRANSPORT_KEYGATE);
+		client_start(&c, TRANSPORT_KEYGATE, &s.at);
+		c.offer = second ? lease : NULL;
+		c.take = second ? NULL : lease;
+		assert_int_equal(client_connect(&c, &hooks), 0);
+		assert_int_equal(c.e.resumed, second);
+		if (second)
+			assert_int_equal(secrets.tx_records + secrets.rx_records, 0);
+		expect_greeting(c.fd, "220 ready");
+		send_word(c.fd, "HELO");
+		shutdown(c.fd, SHUT_WR);
+		server_join(&s);
+		assert_int_equal(s.rc, 0);
+		assert_string_equal(s.heard, "HELO");
+		client_end(&c);
+		server_end(&s);
+	}
+	lease_table_free(table);
+	secret_free(lease, sizeof(*lease));
 }
 
 /* One server answers several; the client's ALPN chooses. */
@@ -365,6 +402,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(holds_and_goes_on),
+	        cmocka_unit_test(goes_on_by_a_lease),
 	        cmocka_unit_test(client_chooses),
 	        cmocka_unit_test(a_transport_that_is_not_answered),
 	        cmocka_unit_test(none),

@@ -167,12 +167,13 @@ static const struct keyring_syscalls fake = {
         .key_left = fake_key_left,
 };
 
-static int fake_arm(void *ctx, uint64_t session, int32_t serial, uint64_t deadline)
+static int fake_arm(void *ctx, uint64_t session, const struct keyring_released *r)
 {
 	assert_ptr_equal(ctx, trace);
 	assert_int_equal(session, 0xabcdef);
-	assert_int_equal(serial, KEY);
-	armed_deadline = deadline;
+	assert_int_equal(r->serial, KEY);
+	assert_int_equal(r->ring, RING);
+	armed_deadline = r->deadline_boot_ns;
 	return step("arm ") ? 0 : -fail_errno;
 }
 

@@ -32,9 +32,9 @@ static int no_setsockopt(int fd, int level, int name, const void *val, unsigned 
 static struct keyring_syscalls calls;
 static struct keyring keyring;
 
-static int arm(void *ctx, uint64_t session, int32_t serial, uint64_t deadline)
+static int arm(void *ctx, uint64_t session, const struct keyring_released *r)
 {
-	(void)ctx, (void)session, (void)serial, (void)deadline;
+	(void)ctx, (void)session, (void)r;
 	return 0;
 }
 

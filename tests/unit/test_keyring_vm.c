@@ -193,10 +193,10 @@ static void converse(int fd, const char *suite)
 	SSL_CTX_free(ctx);
 }
 
-static int arm(void *ctx, uint64_t session, int32_t serial, uint64_t deadline)
+static int arm(void *ctx, uint64_t session, const struct keyring_released *r)
 {
-	(void)session, (void)deadline;
-	*(int32_t *)ctx = serial;
+	(void)session;
+	*(int32_t *)ctx = r->serial;
 	return 0;
 }
 

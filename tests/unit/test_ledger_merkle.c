@@ -348,6 +348,45 @@ static void subtree_proofs(void **state)
 	}
 }
 
+/* Whatever is a subtree of a small tree: what is made proves it, and one leaf less or more does
+ * not.
+ */
+static void subtrees_made(void **state)
+{
+	struct hash proof[PATH_MAX_HASHES], root;
+	size_t n = 0;
+
+	(void)state;
+	for (uint64_t size = 1; size <= 40; size++) {
+		assert_int_equal(ledger_root(byte_leaves, NULL, size, &root), 0);
+		for (uint64_t i = 0; i < size * size; i++) {
+			uint64_t start = i / size, end = i % size + 1;
+			struct subtree s = {.start = start, .end = end};
+			int want = ledger_subtree_ok(start, end) ? 0 : -EINVAL;
+
+			assert_int_equal(
+			        ledger_subtree_root(byte_leaves, NULL, start, end, &s.root), want);
+			assert_int_equal(ledger_prove_subtree(byte_leaves, NULL, start, end, size,
+			                                      proof, &n),
+			                 want);
+			if (want)
+				continue;
+			assert_int_equal(ledger_subtree_consistency(&s, size, &root, proof, n), 0);
+			s.root.v[5] ^= 1;
+			if (start < end)
+				assert_int_not_equal(
+				        ledger_subtree_consistency(&s, size, &root, proof, n), 0);
+		}
+	}
+	assert_int_equal(ledger_prove_subtree(byte_leaves, NULL, 0, 4, 3, proof, &n), -EINVAL);
+	assert_int_equal(
+	        ledger_prove_subtree(byte_leaves, NULL, 0, 1, UINT64_C(1) << 63, proof, &n),
+	        -EINVAL);
+	assert_int_equal(ledger_subtree_root(byte_leaves, NULL, 2, 2, &root), 0);
+	ledger_empty_root(&proof[0]);
+	assert_memory_equal(root.v, proof[0].v, HASH_LEN);
+}
+
 static void small_tree_row(const struct row *r, void *ctx)
 {
 	uint64_t a = strtoull(r->f[1], NULL, 10);
@@ -623,6 +662,7 @@ int main(void)
 	        cmocka_unit_test(subtree_vectors),
 	        cmocka_unit_test(subtree_form),
 	        cmocka_unit_test(subtree_proofs),
+	        cmocka_unit_test(subtrees_made),
 	        cmocka_unit_test(small_trees),
 	        cmocka_unit_test(accumulated),
 	        cmocka_unit_test(inclusion_bent),

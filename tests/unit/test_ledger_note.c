@@ -3,6 +3,7 @@
 #include "tests/unit/ledger_vectors.h"
 
 #include <errno.h>
+#include "ledger/room.h"
 
 #define FOO_VKEY "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"
 
@@ -348,6 +349,75 @@ static void note_checks(void **state)
 	free(p);
 }
 
+/* ------------------------------------------------------- a head that is no note */
+
+static void put_varint(struct buf *out, uint64_t v)
+{
+	for (; v >= 0x80; v >>= 7)
+		buf_u8(out, (uint8_t)v | 0x80);
+	buf_u8(out, (uint8_t)v);
+}
+
+/* What a third party signs of each epoch of a map of keys (Cloudflare's plexi, both suites). */
+static void put_epoch(struct buf *out, const struct row *r)
+{
+	uint64_t ts = strtoull(r->f[5], NULL, 10), epoch = strtoull(r->f[6], NULL, 10);
+	struct buf inner = buf_make(16);
+	struct hash digest;
+
+	assert_true(hash_of(r->f[7], &digest));
+	if (!strcmp(r->f[3], "1")) {
+		buf_put(out, "\x08\x01\x12", 3);
+		put_varint(out, strlen(r->f[4]));
+		buf_str(out, r->f[4]);
+		buf_u8(out, 0x18);
+		put_varint(out, ts);
+		buf_u8(&inner, 0x08);
+		put_varint(&inner, epoch);
+		buf_u8(out, 0x22);
+		put_varint(out, inner.n);
+		buf_bytes(out, buf_view(&inner));
+		buf_put(out, "\x2a\x20", 2);
+	} else {
+		buf_le32(out, 2);
+		buf_le64(out, strlen(r->f[4]));
+		buf_str(out, r->f[4]);
+		buf_le64(out, ts);
+		buf_le64(out, epoch);
+		buf_le64(out, HASH_LEN);
+	}
+	buf_bytes(out, BYTES_OF(digest.v));
+	buf_free(&inner);
+}
+
+static void epoch_row(const struct row *r, void *ctx)
+{
+	struct buf m = buf_make(4096);
+	struct hash key;
+	uint8_t sig[64];
+	bool ok;
+
+	assert_true(hash_of(r->f[2], &key));
+	assert_int_equal(hex_decode(bytes_str(r->f[8]), sig, sizeof(sig)), 0);
+	put_epoch(&m, r);
+	ok = ledger_ed25519_ok(key.v) && ledger_ed25519_verify(key.v, sig, buf_view(&m));
+	if (ok != !strcmp(r->f[1], "accept"))
+		fail_msg("%s: %d, wanted %s", r->f[0], ok, r->f[1]);
+	(*(size_t *)ctx) += ok;
+	buf_free(&m);
+}
+
+/* keygate follows no such map; the vectors are real signatures of a real auditor's key. */
+static void epochs_of_a_map(void **state)
+{
+	size_t ok = 0;
+
+	(void)state;
+	need_vectors("cosignature/plexi/plexi.tsv");
+	assert_int_equal(each_row("cosignature/plexi/plexi.tsv", epoch_row, &ok), 8);
+	assert_int_equal(ok, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -355,7 +425,7 @@ int main(void)
 	        cmocka_unit_test(edge_keys),      cmocka_unit_test(refused_keys),
 	        cmocka_unit_test(syntax),         cmocka_unit_test(limits),
 	        cmocka_unit_test(long_signature), cmocka_unit_test(note_vectors),
-	        cmocka_unit_test(note_checks),
+	        cmocka_unit_test(note_checks),    cmocka_unit_test(epochs_of_a_map),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -379,6 +379,101 @@ static void served(void **state)
 	assert_int_equal(ledger_entries_parse(BYTES_OF(two), 257, entry), -EINVAL);
 }
 
+/* ------------------------------------------------- a bundle and its tree */
+
+enum { BUNDLE = 300 * 6 };
+
+/* The bundle as it is served, of the tree of any_node. */
+static struct bytes made_bundle(uint64_t n, unsigned width, uint8_t out[static BUNDLE])
+{
+	struct buf b = buf_make(BUNDLE);
+	struct bytes v;
+
+	for (uint64_t i = n * TILE_WIDTH; i < n * TILE_WIDTH + width; i++) {
+		buf_be16(&b, 4);
+		buf_be32(&b, (uint32_t)i);
+	}
+	assert_false(b.bad);
+	memcpy(out, b.p, b.n);
+	v = (struct bytes){out, b.n};
+	buf_free(&b);
+	return v;
+}
+
+static void widths(void **state)
+{
+	(void)state;
+	assert_int_equal(ledger_entries_width(0, 0), 0);
+	assert_int_equal(ledger_entries_width(0, 1), 1);
+	assert_int_equal(ledger_entries_width(0, 256), 256);
+	assert_int_equal(ledger_entries_width(1, 256), 0);
+	assert_int_equal(ledger_entries_width(1, 300), 44);
+	assert_int_equal(ledger_entries_width(0, 300), 256);
+	assert_int_equal(ledger_entries_width(UINT64_MAX / 256 + 1, 300), 0);
+	assert_int_equal(ledger_entries_width(INT64_MAX / 256, INT64_MAX), 255);
+}
+
+static void verified_bundles(void **state)
+{
+	static const uint64_t sizes[] = {1, 255, 256, 257, 512, 600, 1000};
+	struct hash proof[PATH_MAX_HASHES], root;
+	struct bytes entry[TILE_WIDTH], b;
+	uint8_t raw[BUNDLE];
+	size_t p;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		uint64_t size = sizes[i];
+
+		assert_int_equal(ledger_root(any_node, NULL, size, &root), 0);
+		for (uint64_t n = 0; n * TILE_WIDTH < size; n++) {
+			unsigned width = ledger_entries_width(n, size);
+			uint64_t end = n * TILE_WIDTH + width;
+
+			b = made_bundle(n, width, raw);
+			assert_int_equal(ledger_prove_subtree(any_node, NULL, n * TILE_WIDTH, end,
+			                                      size, proof, &p),
+			                 0);
+			assert_int_equal(ledger_entries_verify(b, n, size, &root, proof, p, entry),
+			                 0);
+			assert_int_equal(entry[width - 1].n, 4);
+			raw[b.n - 1] ^= 1; /* of the last entry */
+			assert_int_equal(ledger_entries_verify(b, n, size, &root, proof, p, entry),
+			                 -EBADMSG);
+			raw[b.n - 1] ^= 1;
+			root.v[0] ^= 1;
+			assert_int_equal(ledger_entries_verify(b, n, size, &root, proof, p, entry),
+			                 -EBADMSG);
+			root.v[0] ^= 1;
+			b.n--;
+			assert_int_equal(ledger_entries_verify(b, n, size, &root, proof, p, entry),
+			                 -EINVAL);
+		}
+	}
+	b = made_bundle(4, 1, raw);
+	assert_int_equal(ledger_entries_verify(b, 4, 1000, &root, proof, 0, entry), -EINVAL);
+}
+
+/* Where the partial bundle is gone, the full one begins with it. */
+static void cut_bundles(void **state)
+{
+	static const uint8_t empty[2 * TILE_WIDTH];
+	uint8_t raw[BUNDLE], small[BUNDLE];
+	struct bytes full = made_bundle(1, TILE_WIDTH, raw), want, got;
+
+	(void)state;
+	want = made_bundle(1, 44, small);
+	assert_int_equal(ledger_entries_cut(full, 44, &got), 0);
+	assert_true(bytes_equal(got, want));
+	assert_int_equal(ledger_entries_cut(full, TILE_WIDTH, &got), 0);
+	assert_true(bytes_equal(got, full));
+	assert_int_equal(ledger_entries_cut(full, 0, &got), -EINVAL);
+	assert_int_equal(ledger_entries_cut(full, 257, &got), -EINVAL);
+	assert_int_equal(ledger_entries_cut(want, 1, &got), -EINVAL);
+	assert_int_equal(ledger_entries_cut(BYTES_OF(empty), 3, &got), 0);
+	assert_int_equal(got.n, 6);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -387,7 +482,8 @@ int main(void)
 	        cmocka_unit_test(bundles),          cmocka_unit_test(smaller_tiles),
 	        cmocka_unit_test(full_tile),        cmocka_unit_test(bent_files),
 	        cmocka_unit_test(same_as_the_tree), cmocka_unit_test(bounds),
-	        cmocka_unit_test(served),
+	        cmocka_unit_test(served),           cmocka_unit_test(widths),
+	        cmocka_unit_test(verified_bundles), cmocka_unit_test(cut_bundles),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

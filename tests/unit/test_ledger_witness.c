@@ -135,6 +135,7 @@ static void refused(void **state)
 	(void)state;
 	watch_make(&t);
 	assert_int_equal(ask(&t, 1, 0, 4), 409);
+	assert_true(t.answer.genuine);
 	assert_true(bytes_equal(buf_view(&t.body), bytes_str("0\n")));
 	assert_int_equal(ask(&t, 0, 3, 4), 422);
 	assert_int_equal(ask(&t, 0, 0, 3), 200);
@@ -146,10 +147,129 @@ static void refused(void **state)
 	assert_false(t.answer.fork);
 	t.w.leaf[0].v[0] ^= 1;
 	assert_int_equal(ask(&t, 3, 3, 3), 422);
+	assert_true(t.answer.genuine);
 	assert_true(t.answer.fork);
 	assert_int_equal(ask(&t, 3, 3, 4), 422);
+	assert_true(t.answer.genuine);
+	assert_false(t.answer.fork);
+	/* Asking with a size that is not remembered hides nothing. */
+	assert_int_equal(ask(&t, 0, 0, 3), 409);
+	assert_true(t.answer.fork);
 	assert_int_equal(t.last.cp.size, 3);
 	watch_free(&t);
+}
+
+/* ------------------------------------------------------------- the log's side */
+
+/* What becomes of an answer: its lines, or the id of what refuses it. */
+static const char *take(struct watch *t, struct bytes reply, int64_t at, struct buf *lines)
+{
+	static char id[CHECK_ID_MAX];
+	struct ledger_time time = {at, 3600};
+	struct buf note = world_note(&t->w, LOG_NAME, 0, TEST_TIME);
+	struct checks c = {0};
+	struct vkey k;
+
+	buf_reset(lines);
+	assert_int_equal(ledger_vkey_of(t->self.key, WITNESS, NOTE_COSIGNATURE, &k), 0);
+	assert_int_equal(ledger_witness_reply(reply, buf_view(&note), &k, &time, lines, &c), 0);
+	buf_free(&note);
+	if (checks_overall(&c) == CHECK_PASS)
+		return "";
+	assert_int_equal(lines->n, 0);
+	assert_non_null(checks_first(&c, CHECK_FAIL));
+	snprintf(id, sizeof(id), "%s", checks_first(&c, CHECK_FAIL)->id);
+	return id;
+}
+
+static void answered(void **state)
+{
+	struct buf lines = buf_make(WITNESS_ANSWER_MAX);
+	struct buf reply = buf_make(WITNESS_ANSWER_MAX + 1);
+	struct buf stranger;
+	const uint8_t *at;
+	struct watch t;
+
+	(void)state;
+	watch_make(&t);
+	assert_int_equal(ask(&t, 0, 0, 3), 200);
+	buf_bytes(&reply, buf_view(&t.body));
+	assert_string_equal(take(&t, buf_view(&reply), TEST_TIME, &lines), "");
+	assert_true(bytes_equal(buf_view(&lines), buf_view(&reply)));
+	assert_string_equal(take(&t, buf_view(&reply), TEST_TIME + 3601, &lines), "ledger.fresh");
+	assert_string_equal(take(&t, buf_view(&reply), TEST_TIME - 301, &lines), "ledger.fresh");
+	assert_string_equal(take(&t, BYTES_NONE, TEST_TIME, &lines), "ledger.format");
+	assert_string_equal(take(&t, bytes_str("thanks\n"), TEST_TIME, &lines), "ledger.format");
+	assert_string_equal(take(&t, (struct bytes){reply.p, reply.n - 1}, TEST_TIME, &lines),
+	                    "ledger.format");
+	/* Lines of others are not looked at, and not taken. */
+	stranger = world_note(&t.w, LOG_NAME, 0, TEST_TIME);
+	buf_reset(&reply);
+	at = (const uint8_t *)memmem(stranger.p, stranger.n, "\n\n", 2) + 2;
+	buf_put(&reply, at, stranger.n - (size_t)(at - stranger.p));
+	assert_string_equal(take(&t, buf_view(&reply), TEST_TIME, &lines),
+	                    "ledger.witness-signature");
+	buf_bytes(&reply, buf_view(&t.body));
+	assert_string_equal(take(&t, buf_view(&reply), TEST_TIME, &lines), "");
+	assert_true(bytes_equal(buf_view(&lines), buf_view(&t.body)));
+	/* Of another head. */
+	t.w.cp.size = 4;
+	assert_string_equal(take(&t, buf_view(&reply), TEST_TIME, &lines),
+	                    "ledger.witness-signature");
+	t.w.cp.size = 3;
+	while (reply.n <= WITNESS_ANSWER_MAX && !reply.bad)
+		buf_bytes(&reply, buf_view(&t.body));
+	assert_string_equal(take(&t, buf_view(&reply), TEST_TIME, &lines), "ledger.format");
+	buf_free(&stranger);
+	buf_free(&reply);
+	buf_free(&lines);
+	watch_free(&t);
+}
+
+/* What is asked is what a witness reads. */
+static void asked(void **state)
+{
+	struct buf b = buf_make(WITNESS_REQUEST_MAX);
+	struct hash proof[PATH_MAX_HASHES];
+	struct witness_request r;
+	struct watch t;
+
+	(void)state;
+	watch_make(&t);
+	t.w.cp.size = 4;
+	assert_int_equal(ledger_root(four_leaves, t.w.leaf, 4, &t.w.cp.root), 0);
+	memset(proof, 7, sizeof(proof));
+
+	struct buf note = world_note(&t.w, LOG_NAME, 0, TEST_TIME);
+
+	for (uint32_t n = 0; n <= PATH_MAX_HASHES; n++) {
+		buf_reset(&b);
+		assert_int_equal(ledger_witness_request(n, proof, n, buf_view(&note), &b), 0);
+		assert_int_equal(ledger_witness_parse(buf_view(&b), &r), 0);
+		assert_int_equal(r.old, n);
+		assert_int_equal(r.proof_n, n);
+		assert_memory_equal(r.proof, proof, n * sizeof(*proof));
+		assert_true(bytes_equal(r.note, buf_view(&note)));
+	}
+	buf_free(&note);
+	buf_free(&b);
+	watch_free(&t);
+}
+
+static void sizes(void **state)
+{
+	static const char *const bad[] = {
+	        "", "\n", "5", "05\n", "5\n\n", "5\n6\n", " 5\n", "-1\n", "9223372036854775808\n"};
+	uint64_t n = 7;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(ledger_witness_size_parse(bytes_str(bad[i]), &n), -EINVAL);
+	assert_int_equal(n, 7);
+	assert_int_equal(ledger_witness_size_parse(bytes_str("0\n"), &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(ledger_witness_size_parse(bytes_str("9223372036854775807\n"), &n), 0);
+	assert_int_equal(n, INT64_MAX);
 }
 
 static void not_the_logs(void **state)
@@ -168,6 +288,7 @@ static void not_the_logs(void **state)
 	struct buf other = request(&t, 0, 0, 4);
 
 	assert_int_equal(send(&t, buf_view(&other)), 403);
+	assert_false(t.answer.genuine);
 	buf_free(&other);
 	EVP_PKEY_free(t.w.log);
 	t.w.log = log;
@@ -329,7 +450,8 @@ int main(void)
 	        cmocka_unit_test(grows),        cmocka_unit_test(refused),
 	        cmocka_unit_test(not_the_logs), cmocka_unit_test(empty_tree),
 	        cmocka_unit_test(bent),         cmocka_unit_test(malformed),
-	        cmocka_unit_test(vectors),
+	        cmocka_unit_test(vectors),      cmocka_unit_test(answered),
+	        cmocka_unit_test(asked),        cmocka_unit_test(sizes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

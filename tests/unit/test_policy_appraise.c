@@ -1443,7 +1443,7 @@ static void words_of_ratings(void **state)
 	                " accept-advisory = {INTEL-SA-00615, INTEL-SA-00657}"
 	                " min-tcb-date = 2024-03-13 min-tcb = \"pcesvn=13\""
 	                " chip-id = 000102030405060708090a0b0c0d0e0f"
-	                " require-attribute = tdx.pks forbid-attribute = sgx.kss");
+	                " require-attribute = tdx.pks forbid-attribute = sgx.kss kernel-tls = nfs");
 	policy_explain(s.p, 0, &out);
 	buf_u8(&out, 0);
 	assert_string_equal(
@@ -1451,6 +1451,7 @@ static void words_of_ratings(void **state)
 	        "platform: tdx or sgx\n"
 	        "evidence bound to: connection\n"
 	        "transport: keygate\n"
+	        "the kernel's own connections ask for their handshake: nfs\n"
 	        "ledger: the measurement is in a statement logged in \"acme\", under a "
 	        "quorum of its 3 witnesses, seen within 1 day\n"
 	        "measurement: tdx:" M11 "\n"

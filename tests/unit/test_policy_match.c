@@ -48,9 +48,10 @@ static void first_match(void **state)
 	addr_of("2001:db9::77", names[1].addr);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		addr_of(cases[i].addr, addr);
-		if (policy_match(p, names, 2, addr, cases[i].port) != cases[i].want)
+		if (policy_match(p, names, 2, addr, cases[i].port, NULL) != cases[i].want)
 			fail_msg("%s port %u: %d, not %d", cases[i].addr, cases[i].port,
-			         policy_match(p, names, 2, addr, cases[i].port), cases[i].want);
+			         policy_match(p, names, 2, addr, cases[i].port, NULL),
+			         cases[i].want);
 	}
 	addr_of("127.255.0.1", addr);
 	assert_int_equal(policy_default(p, addr), POLICY_ALLOW);
@@ -79,9 +80,20 @@ static bool in_prefix(const struct policy_prefix *x, const uint8_t addr[static 1
 	return true;
 }
 
+/* What can't be told counts where it does not allow. */
+static bool is_for(const struct policy *p, const struct policy_lpm_port *e,
+                   const struct policy_who *who)
+{
+	const struct policy_destination d = {.app = e->app};
+	enum policy_fit fit = policy_fits(p, &d, who);
+
+	return fit == FIT_YES || (fit == FIT_MAYBE && e->action != POLICY_ALLOW);
+}
+
 /* Longest prefix, first port, else open: bpf/gate.h. Knows no families. */
-static struct decision kernel_lookup(const struct policy_lpm *t, size_t n,
-                                     const uint8_t addr[static 16], uint16_t port)
+static struct decision kernel_lookup(const struct policy *p, const struct policy_lpm *t, size_t n,
+                                     const uint8_t addr[static 16], uint16_t port,
+                                     const struct policy_who *who)
 {
 	const struct policy_lpm *best = NULL;
 
@@ -90,16 +102,18 @@ static struct decision kernel_lookup(const struct policy_lpm *t, size_t n,
 		    (!best || t[i].prefix.plen > best->prefix.plen))
 			best = &t[i];
 	for (uint32_t i = 0; best && i < best->ports; i++)
-		if (port >= best->port[i].lo && port <= best->port[i].hi)
+		if (port >= best->port[i].lo && port <= best->port[i].hi &&
+		    is_for(p, &best->port[i], who))
 			return (struct decision){best->port[i].action, best->port[i].err,
 			                         best->port[i].destination};
 	return (struct decision){POLICY_ALLOW, 0, UINT32_MAX};
 }
 
 static struct decision plain_lookup(const struct policy *p, const struct policy_resolved *names,
-                                    size_t names_n, const uint8_t addr[static 16], uint16_t port)
+                                    size_t names_n, const uint8_t addr[static 16], uint16_t port,
+                                    const struct policy_who *who)
 {
-	int d = policy_match(p, names, names_n, addr, port);
+	int d = policy_match(p, names, names_n, addr, port, who);
 
 	if (d >= 0)
 		return (struct decision){p->destination[d].action, p->destination[d].refuse_errno,
@@ -153,7 +167,43 @@ static uint16_t random_port(void)
 	return ports[chance(sizeof(ports) / sizeof(ports[0]))];
 }
 
-enum { WORLD_DESTINATIONS = 6, WORLD_PREFIXES = 4, WORLD_NAMES = 5 };
+/* Of applications too few differ for all rules to be apart. */
+static char *const some_units[] = {(char[]){"a.service"}, (char[]){"b.scope"}};
+static char *const some_cgroups[] = {(char[]){"/a.service"}, (char[]){"/x.slice/a.service"},
+                                     (char[]){"/x.slice"}};
+static char *const some_executables[] = {(char[]){"/bin/a"}, (char[]){"/bin/b"}};
+
+static void random_app(struct policy_app *a)
+{
+	memset(a, 0, sizeof(*a));
+	a->users = chance(3);
+	for (uint32_t i = 0; i < a->users; i++)
+		a->user[i] = (struct policy_user){.uid = chance(3), .known = chance(4) != 0};
+	a->units = chance(2);
+	a->unit[0] = some_units[chance(2)];
+	a->cgroups = chance(3);
+	for (uint32_t i = 0; i < a->cgroups; i++)
+		a->cgroup[i] = some_cgroups[chance(3)];
+	a->executables = chance(2);
+	a->executable[0] = some_executables[chance(2)];
+}
+
+static void random_who(struct policy_who *w)
+{
+	static const char *const cgroups[] = {
+	        "/",      "/a.service",         "/a.service/b.scope", "/x.slice/a.service/sub",
+	        "/x.sli", "/x.slice/b.scope/z", "/x.slice/_a.service"};
+
+	*w = (struct policy_who){.has_uid = chance(4) != 0, .uid = chance(3)};
+	if (chance(4))
+		w->cgroup = cgroups[chance(sizeof(cgroups) / sizeof(cgroups[0]))];
+	else if (chance(2))
+		w->unit = some_units[chance(2)];
+	if (chance(4))
+		w->executable = chance(3) ? some_executables[chance(2)] : "";
+}
+
+enum { WORLD_DESTINATIONS = 6, WORLD_PREFIXES = 4, WORLD_NAMES = 5, WORLD_APPS = 3 };
 
 struct world {
 	struct policy p;
@@ -161,6 +211,7 @@ struct world {
 	struct policy_prefix prefix[WORLD_DESTINATIONS][WORLD_PREFIXES];
 	struct policy_resolved names[WORLD_NAMES];
 	size_t names_n;
+	struct policy_app app[WORLD_APPS];
 };
 
 static void world_make(struct world *w)
@@ -169,10 +220,15 @@ static void world_make(struct world *w)
 	w->p.default_action = chance(2) ? POLICY_DENY : POLICY_ALLOW;
 	w->p.destination = w->destination;
 	w->p.destinations = chance(WORLD_DESTINATIONS + 1);
+	w->p.app = w->app;
+	w->p.apps = WORLD_APPS;
+	for (uint32_t i = 0; i < WORLD_APPS; i++)
+		random_app(&w->app[i]);
 	for (uint32_t d = 0; d < w->p.destinations; d++) {
 		struct policy_destination *x = &w->destination[d];
 
 		x->action = (enum policy_action)chance(3);
+		x->app = chance(2) ? chance(WORLD_APPS + 1) : 0;
 		x->refuse_errno = (uint16_t)(1 + chance(5));
 		x->prefix = w->prefix[d];
 		x->prefixes = chance(WORLD_PREFIXES + 1);
@@ -196,12 +252,14 @@ static void same(const struct world *w, const struct policy_lpm *lpm, size_t n)
 {
 	for (int i = 0; i < 300; i++) {
 		struct decision plain, kernel;
+		struct policy_who who;
 		uint8_t addr[16];
 		uint16_t port = random_port();
 
 		random_addr(addr);
-		plain = plain_lookup(&w->p, w->names, w->names_n, addr, port);
-		kernel = kernel_lookup(lpm, n, addr, port);
+		random_who(&who);
+		plain = plain_lookup(&w->p, w->names, w->names_n, addr, port, &who);
+		kernel = kernel_lookup(&w->p, lpm, n, addr, port, &who);
 		/* Nobody asks why something is open. */
 		if (plain.action == POLICY_ALLOW)
 			plain = (struct decision){POLICY_ALLOW, 0, 0};
@@ -230,6 +288,10 @@ static void compiled_is_plain(void **state)
 			assert_false(lpm[i - 1].prefix.plen == lpm[i].prefix.plen &&
 			             !memcmp(lpm[i - 1].prefix.addr, lpm[i].prefix.addr, 16));
 		same(&w, lpm, n);
+		/* And so is what policy_match finds by its index. */
+		assert_int_equal(policy_index(&w.p), 0);
+		same(&w, lpm, n);
+		policy_index_free(&w.p);
 		denied += w.p.default_action == POLICY_DENY;
 		free(lpm);
 	}
@@ -248,14 +310,14 @@ static void empty_policies(void **state)
 	assert_int_equal(policy_compile(&p, NULL, 0, &lpm, &n), 0);
 	assert_int_equal(n, 4);
 	addr_of("127.3.4.5", addr);
-	assert_int_equal(kernel_lookup(lpm, n, addr, 80).action, POLICY_ALLOW);
+	assert_int_equal(kernel_lookup(&p, lpm, n, addr, 80, NULL).action, POLICY_ALLOW);
 	addr_of("::1", addr);
-	assert_int_equal(kernel_lookup(lpm, n, addr, 80).action, POLICY_ALLOW);
+	assert_int_equal(kernel_lookup(&p, lpm, n, addr, 80, NULL).action, POLICY_ALLOW);
 	addr_of("::2", addr);
-	assert_int_equal(kernel_lookup(lpm, n, addr, 80).action, POLICY_DENY);
+	assert_int_equal(kernel_lookup(&p, lpm, n, addr, 80, NULL).action, POLICY_DENY);
 	addr_of("8.8.8.8", addr);
-	assert_int_equal(kernel_lookup(lpm, n, addr, 0).action, POLICY_DENY);
-	assert_int_equal(kernel_lookup(lpm, n, addr, 65535).action, POLICY_DENY);
+	assert_int_equal(kernel_lookup(&p, lpm, n, addr, 0, NULL).action, POLICY_DENY);
+	assert_int_equal(kernel_lookup(&p, lpm, n, addr, 65535, NULL).action, POLICY_DENY);
 	free(lpm);
 	p.default_action = POLICY_ALLOW;
 	assert_int_equal(policy_compile(&p, NULL, 0, &lpm, &n), 0);
@@ -286,6 +348,34 @@ static void too_many_ports(void **state)
 	policy_free(p);
 }
 
+/* Each name once, with what all its destinations say, in the order of the files. */
+static void rules_of_names(void **state)
+{
+	static const char text[] =
+	        "default-action = allow\n"
+	        "destination a { name = {b.example, A.example} port = {1-5} action = deny }\n"
+	        "destination b { address = 10.0.0.0/8 action = deny }\n"
+	        "destination c { name = a.example port = {9} action = allow }\n";
+	struct policy *p = parse_good(text);
+	struct policy_name_rules *v = NULL;
+	size_t n = 0;
+
+	(void)state;
+	assert_int_equal(policy_compile_names(p, &v, &n), 0);
+	assert_int_equal(n, 2);
+	assert_string_equal(v[0].host, "a.example");
+	assert_string_equal(v[1].host, "b.example");
+	assert_int_equal(v[1].ports, 1);
+	assert_int_equal(v[0].ports, 2);
+	assert_int_equal(v[0].port[0].hi, 5);
+	assert_int_equal(v[0].port[0].destination, 0);
+	assert_int_equal(v[0].port[1].lo, 9);
+	assert_int_equal(v[0].port[1].action, POLICY_ALLOW);
+	assert_int_equal(v[0].port[1].destination, 2);
+	free(v);
+	policy_free(p);
+}
+
 /* What can never be looked up takes none of the few places. */
 static void hidden_ports_take_no_place(void **state)
 {
@@ -311,6 +401,92 @@ static void hidden_ports_take_no_place(void **state)
 	assert_int_equal(lpm[0].ports, 3);
 	assert_int_equal(lpm[0].port[2].hi, 201);
 	free(lpm);
+}
+
+/* ------------------------------------------------------------------ applications */
+
+static int match_for(const struct policy *p, const struct policy_who *who)
+{
+	uint8_t addr[16];
+
+	addr_of("10.0.0.1", addr);
+	return policy_match(p, NULL, 0, addr, 443, who);
+}
+
+#define HERE "address = 10.0.0.1 port = 443 "
+
+/* All of a block's selections, one of each list; each case differs from the first in one thing. */
+static void applications(void **state)
+{
+	static const char text[] =
+	        "default-action = deny\n"
+	        "destination a { " HERE "action = allow\n"
+	        "  unit = {nginx.service, \"web@1.service\"} user = {33, 1000}\n"
+	        "  cgroup = {\"/system.slice\"} executable = {\"/usr/sbin/nginx\", \"/bin/x\"} }\n"
+	        "destination b { " HERE "action = deny user = 33 }\n"
+	        "destination c { " HERE "action = allow }\n";
+#define NGINX "/system.slice/nginx.service/workers", NULL, "/usr/sbin/nginx"
+	static const struct {
+		struct policy_who who;
+		int want;
+	} cases[] = {
+	        {{true, 33, NGINX}, 0},
+	        {{true, 1000, NGINX}, 0},
+	        {{true, 34, NGINX}, 2},
+	        {{true, 33, "/system.slice/web@1.service", NULL, "/bin/x"}, 0},
+	        {{true, 33, "/system.slice/nginx.servic", NULL, "/bin/x"}, 1},
+	        {{true, 33, "/nginx.service", NULL, "/bin/x"}, 1},
+	        {{true, 33, "/system.slice/nginx.service", NULL, "/bin/y"}, 1},
+	        {{true, 33, "/system.slice/nginx.service", NULL, ""}, 1},
+	        /* A user's own cgroups, named like a unit of the system's. */
+	        {{true, 33, "/user.slice/user@1.service/system.slice/nginx.service", NULL,
+	          "/bin/x"},
+	         1},
+	        {{true, 33, "/system.slice/user@1.service/nginx.service", NULL, "/bin/x"}, 1},
+	        /* What can't be told does not allow, and does deny. */
+	        {{true, 33, NULL, NULL, "/bin/x"}, 1},
+	        {{true, 33, NULL, "nginx.service", "/bin/x"}, 1},
+	        {{true, 33, "/system.slice/nginx.service", NULL, NULL}, 1},
+	        {{false, 0, NGINX}, 1},
+	        {{true, 34, NULL, NULL, NULL}, 2},
+	};
+	struct policy *p = parse_good(text);
+	enum policy_fit fit;
+	uint8_t addr[16];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		if (match_for(p, &cases[i].who) != cases[i].want)
+			fail_msg("case %zu: %d", i, match_for(p, &cases[i].who));
+	assert_int_equal(match_for(p, NULL), 1);
+	addr_of("10.0.0.1", addr);
+	assert_int_equal(policy_next(p, NULL, 0, addr, 443, NULL, -1, &fit), 0);
+	assert_int_equal(fit, FIT_MAYBE);
+	assert_int_equal(policy_next(p, NULL, 0, addr, 443, NULL, 0, &fit), 1);
+	assert_int_equal(policy_next(p, NULL, 0, addr, 443, NULL, 1, &fit), 2);
+	assert_int_equal(fit, FIT_YES);
+	assert_int_equal(policy_next(p, NULL, 0, addr, 443, NULL, 2, &fit), -1);
+	policy_free(p);
+}
+
+/* As systemd's own sd_pid_get_unit has it. */
+static void units_of_cgroups(void **state)
+{
+	static const char *const cases[][2] = {
+	        {"/", ""},
+	        {"/init.scope", "init.scope"},
+	        {"/system.slice/ssh.service", "ssh.service"},
+	        {"/a.slice/a-b.slice/x.service/y.service", "x.service"},
+	        {"/user.slice/user-1000.slice/user@1000.service/app.slice/nginx.service",
+	         "user@1000.service"},
+	        {"/system.slice", ""},
+	        {"/.slice/x.service", ".slice"},
+	        {"/system.slice/_cpu.service", "cpu.service"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_true(bytes_equal(policy_unit_of(cases[i][0]), bytes_str(cases[i][1])));
 }
 
 /* Large tables stay quick: this would take minutes if each prefix looked at each other one. */
@@ -350,9 +526,15 @@ static void large_table(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(first_match),    cmocka_unit_test(compiled_is_plain),
-	        cmocka_unit_test(empty_policies), cmocka_unit_test(too_many_ports),
-	        cmocka_unit_test(large_table),    cmocka_unit_test(hidden_ports_take_no_place),
+	        cmocka_unit_test(first_match),
+	        cmocka_unit_test(compiled_is_plain),
+	        cmocka_unit_test(empty_policies),
+	        cmocka_unit_test(too_many_ports),
+	        cmocka_unit_test(rules_of_names),
+	        cmocka_unit_test(applications),
+	        cmocka_unit_test(units_of_cgroups),
+	        cmocka_unit_test(large_table),
+	        cmocka_unit_test(hidden_ports_take_no_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,6 +57,7 @@ static void everything(void **state)
 	        "\tallow-debug = true\n"
 	        "\trequire-crl = false\n"
 	        "\tlease = \"90m\"\n"
+	        "\tkernel-tls = nvme\n"
 	        "}\n"
 	        "destination lax { address = \"198.51.100.0/24\" port = 1 action = gate tee = snp\n"
 	        "  ledger = lax }\n"
@@ -111,6 +112,8 @@ static void everything(void **state)
 	assert_int_equal(d->tees, 1u << TEE_SNP | 1u << TEE_TDX);
 	assert_int_equal(d->binder, BINDER_NONCE);
 	assert_int_equal(d->transport, TRANSPORT_ATLS);
+	assert_int_equal(d->kernel_tls, KERNEL_TLS_NVME);
+	assert_int_equal(p->destination[1].kernel_tls, KERNEL_TLS_NONE);
 	assert_int_equal(d->ledger, 0);
 	assert_int_equal(d->measurements, 2);
 	assert_int_equal(d->measurement[0].tee, TEE_SNP);
@@ -313,6 +316,9 @@ static void check_wrong(const struct wrong *t, size_t n)
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define HEAD     "default-action = allow\n"
+/* The ledger is watched; more is on line 3. */
+#define WATCH(more) \
+	HEAD "ledger a { policy = acme.policy url = \"https://x/\" watch = {\"*\"}\n" more " }\n"
 
 static void wrong_grammar(void **state)
 {
@@ -325,7 +331,7 @@ static void wrong_grammar(void **state)
 	         "a.conf:2: error: \"default-action\" is given again; it stands already "
 	         "on line 1\n"},
 	        {HEAD "destination\n",
-	         "a.conf:3: error: the file ends in the middle of a statement\n"},
+	         "a.conf:3: error: the text ends in the middle of a statement\n"},
 	        {HEAD "destination a\naction = gate\n",
 	         "a.conf:3: error: expected \"{\" after the name of the destination\n"},
 	        {HEAD "destination a {\n\n",
@@ -375,18 +381,20 @@ static void wrong_grammar(void **state)
 	         "the line\n"},
 	        {GATE("name = {a b}\n"), "a.conf:9: error: \"b\" is not expected here\n"},
 	        {GATE("name = {{a}}\n"), "a.conf:9: error: \"{\" is not expected here\n"},
-	        {GATE("name =\n"), "a.conf:10: error: \"}\" is not expected here\n"},
+	        {GATE("name =\n"),
+	         "a.conf:10: error: the block ends in the middle of a statement\n"},
 	        {GATE("\"|x\" = 1\n"), "a.conf:9: error: \"|\" can't stand in a string\n"},
 	        {GATE("\"ledger=acme|url\" = 1\n"),
 	         "a.conf:9: error: \"|\" can't stand in a string\n"},
-	        {GATE("name\n"), "a.conf:10: error: expected \"=\" after \"name\"\n"},
+	        {GATE("name\n"), "a.conf:10: error: the block ends in the middle of a statement\n"},
 	        {"default-action = allow\n= x\n", "a.conf:2: error: \"=\" is not expected here\n"},
 	        {"default-action =",
-	         "a.conf:1: error: the file ends in the middle of a statement\n"},
+	         "a.conf:1: error: the text ends in the middle of a statement\n"},
 	        {"default-action = {allow}\n", "a.conf:1: error: \"{\" is not expected here\n"},
 	        {HEAD "ledger a { policy = acme.policy }\nledger a {\npolicy = acme.policy "
 	              "}\n",
-	         "a.conf:3: error: two blocks of this kind have the name \"a\"\n"},
+	         "a.conf:3: error: there is a ledger \"a\" already at /etc/keygate/policy.d/a.conf:2; "
+	         "give this one another name\n"},
 	        {HEAD "destination \"a b\" { address = 10.0.0.1 action = deny }\n",
 	         "a.conf:2: error: the name of a destination has 1 to 63 characters "
 	         "out of a-z A-Z 0-9 _ . -\n"},
@@ -400,6 +408,54 @@ static void wrong_grammar(void **state)
 	        {HEAD "a {{{{{{{{{\n", "a.conf:2: error: too many braces inside each other\n"},
 	        {GATE("prot = x\n"),
 	         "a.conf:9: error: destination \"d\": unknown key \"prot\"; did you mean \"port\"?\n"},
+	};
+
+	(void)state;
+	check_wrong(t, COUNT(t));
+}
+
+/* A mistake hides none behind it, in its block or in another. */
+static void several_mistakes(void **state)
+{
+	static const struct wrong t[] = {
+	        {HEAD "destination a { adress = 10.0.0.1 action = deny }\n"
+	              "destination b {\n acton = deny\n prot = {1, 2}\n address = 10.0.0.2\n"
+	              " action = gate\n action = deny\n}\n"
+	              "destination c { address = \"10.0.0.300\" action = dney }\n",
+	         "a.conf:2: error: destination \"a\": unknown key \"adress\"; did you mean "
+	         "\"address\"?\n"
+	         "a.conf:4: error: destination \"b\": unknown key \"acton\"; did you mean "
+	         "\"action\"?\n"
+	         "a.conf:5: error: destination \"b\": unknown key \"prot\"; did you mean "
+	         "\"port\"?\n"
+	         "a.conf:8: error: \"action\" is given again; it stands already on line 7\n"
+	         "a.conf:10: error: address: \"10.0.0.300\" is not an address or prefix, like "
+	         "192.0.2.7, 10.1.0.0/16 or 2001:db8::/32; host names go into name =\n"
+	         "a.conf:10: error: action: \"dney\" is not gate, allow or deny\n"},
+	        /* What the scan finds, too; and a block that is not to be read does not count. */
+	        {HEAD "destination a { address = \"10.0.0.1\n action = deny }\n"
+	              "destination b { address = 10.0.0.2 action = 'deny' port = '1' }\n"
+	              "}\n"
+	              "destination a { address = 10.0.0.1 prot = 1 action = deny }\n",
+	         "a.conf:2: error: the string is not closed on its line; add a \"\n"
+	         "a.conf:4: error: \"'\" outside of a string; put the text in double quotes\n"
+	         "a.conf:5: error: \"}\" closes nothing\n"
+	         "a.conf:6: error: destination \"a\": unknown key \"prot\"; did you mean "
+	         "\"port\"?\n"},
+	        /* Lines of a list are no statements: what follows may come of the mistake. */
+	        {HEAD "destination a {\n adress = {10.0.0.1,\n 10.0.0.2}\n acton = deny }\n"
+	              "ledger l { }\n",
+	         "a.conf:3: error: destination \"a\": unknown key \"adress\"; did you mean "
+	         "\"address\"?\n"
+	         "a.conf:6: error: ledger \"l\" has no policy; add: policy = "
+	         "\"acme.policy\"\n"},
+	        {HEAD "destination a { address = 10.0.0.1 action = deny }\nledger a "
+	              "{ policy = acme.policy }\nledger a { policy = acme.policy }\n"
+	              "destination a { address = 10.0.0.2 action = deny }\n",
+	         "a.conf:4: error: there is a ledger \"a\" already at "
+	         "/etc/keygate/policy.d/a.conf:3; give this one another name\n"
+	         "a.conf:5: error: there is a destination \"a\" already at "
+	         "/etc/keygate/policy.d/a.conf:2; give this one another name\n"},
 	};
 
 	(void)state;
@@ -452,6 +508,24 @@ static void wrong_top_and_ledger(void **state)
 	        {GATE("leaf = {bad.list}\n"),
 	         "a.conf:9: error: leaf: " DIR "policy.d/bad.list is no statement as a ledger "
 	         "holds them\n"},
+	        {GATE("measurement = {\"snp:" ONES "00000000000000000000000000000000\", \"snp:" ONES
+	              "11111111111111111111111111111111\"}\ndeny-file = withdrawn.list\n"),
+	         "a.conf:9: warning: measurement: number 2 of the list is denied by this "
+	         "destination as well, so that it never passes; remove it here\n"},
+	        {GATE("leaf = {ended.json}\n"),
+	         "a.conf:9: warning: leaf: the statement in " DIR "policy.d/ended.json held until "
+	         "2025-06-15, what it names is refused; put in one that holds, or remove it\n"},
+	        {HEAD "destination a { address-file = odd.list action = deny }\n",
+	         "a.conf:2: error: address-file: " DIR "policy.d/odd.list:1: \"10.0.0.1/8\" has "
+	         "bits set behind the prefix\n"
+	         "a.conf:2: error: address-file: " DIR "policy.d/odd.list:3: \"h.example\" is no "
+	         "address and no prefix\n"
+	         "a.conf:2: error: address-file: " DIR
+	         "policy.d/odd.list:4: \"::ffff:10.0.0.1\" is "
+	         "IPv4; write it as 192.0.2.1\n"},
+	        {HEAD "destination a { address-file = empty.list action = deny }\n",
+	         "a.conf:2: error: address-file: there is no address in it; put one in, or remove "
+	         "the destination\n"},
 	        {GATE("deny = {\"leaf:11\"}\n"),
 	         "a.conf:9: error: deny: \"leaf:11\" is not what can be denied: "
 	         "\"snp:<launch measurement>\" and so on, \"leaf:<64 digits>\" or "
@@ -465,6 +539,37 @@ static void wrong_top_and_ledger(void **state)
 	         "denied\n"},
 	        {GATE("deny-file = {binary.list}\n"),
 	         "a.conf:9: error: deny-file: " DIR "policy.d/binary.list is not text\n"},
+	        {HEAD "ledger a { policy = acme.policy\nexpected = {\"leaf:" ONES "\"} }\n",
+	         "a.conf:3: error: ledger \"a\" expects statements and watches for none; add: watch "
+	         "= {\"*\"}\n"},
+	        {HEAD "ledger a { policy = acme.policy\nexpected-file = {withdrawn.list} }\n",
+	         "a.conf:3: error: expected-file: " DIR
+	         "policy.d/withdrawn.list:3: \"subject:1111111111"
+	         "111111\" is neither leaf:<64 hexadecimal digits> nor a platform's launch "
+	         "measurement\n"
+	         "a.conf:3: error: ledger \"a\" expects statements and watches for none; add: watch "
+	         "= {\"*\"}\n"},
+	        {HEAD "ledger a { policy = acme.policy\nwatch = {\"*\"} }\n",
+	         "a.conf:3: error: nobody said where the entries of " LOG_NAME
+	         " are, so they can't be "
+	         "watched; add: url = \"https://...\"\n"},
+	        {WATCH("expected-file = {bad.list}"), "a.conf:3: error: expected-file: " DIR
+	                                              "policy.d/bad.list:2: \"leaf:1\" is no leaf "
+	                                              "hash: 64 hexadecimal digits\n"},
+	        {WATCH("expected = {\"leaf:11\"}"),
+	         "a.conf:3: error: expected: \"leaf:11\" is no leaf hash: 64 hexadecimal digits\n"},
+	        {WATCH("expected = {\"subject:" ONES "\"}"),
+	         "a.conf:3: error: expected: \"subject:11111111111111111111111111111111111111111111111111"
+	         "111111\" is neither leaf:<64 hexadecimal digits> nor a platform's launch "
+	         "measurement\n"},
+	        {WATCH("expected = {\"" ONES "11111111111111111111111111111111\"}"),
+	         "a.conf:3: error: expected: \"" ONES
+	         "\" is neither leaf:<64 hexadecimal digits> nor a "
+	         "platform's launch measurement\n"},
+	        {WATCH("expected = {\"tdx:" ONES "11111111111111111111111111111111\"}"),
+	         "a.conf:3: error: expected: \"tdx:111111111111111111111111111111111111111111111111111111"
+	         "111111\" does not suffice: such statements name more registers; give "
+	         "leaf:<digits>\n"},
 	        {GATE("min-version = 1.4-rc1\n"),
 	         "a.conf:9: error: min-version: \"1.4-rc1\" is not a version: numbers with dots "
 	         "between them, like \"1.4.0\"\n"},
@@ -492,7 +597,7 @@ static void wrong_top_and_ledger(void **state)
 	         "collateral \"intel\"\n"},
 	        {HEAD "collateral amd { url = \"https://x/\" }\ncollateral amd { url = "
 	              "\"https://y/\" }\n",
-	         "a.conf:3: error: two blocks of this kind have the name \"amd\"\n"},
+	         "a.conf:3: error: there is a collateral \"amd\" already at /etc/keygate/policy.d/a.conf:2; one of them is enough\n"},
 	        {HEAD "collateral amd { url = \"https://x/\"\nca = \"roots.pem\" }\n",
 	         "a.conf:3: error: ca: \"roots.pem\" is not an absolute file name\n"},
 	        {HEAD "ledger a { policy = acme.policy\nurl = \"ftp://x/\" }\n",
@@ -651,6 +756,8 @@ static void wrong_destination(void **state)
 	              "ENOENT }\n",
 	         "a.conf:3: error: refuse-with: \"ENOENT\" is not one of ECONNREFUSED, "
 	         "EACCES, EPERM, ENETUNREACH, EHOSTUNREACH, ETIMEDOUT\n"},
+	        {GATE("kernel-tls = smb\n"),
+	         "a.conf:9: error: kernel-tls: \"smb\" is not nfs or nvme\n"},
 	        {GATE("transport = http\n"),
 	         "a.conf:9: error: transport: \"http\" is not keygate, flashbots, atls, "
 	         "ra-tls or well-known\n"},
@@ -670,8 +777,8 @@ static void wrong_destination(void **state)
 	         "binder = nonce, a loosening that every verdict names, or take a stronger "
 	         "transport\n"},
 	        {GATE("binder = none\n"),
-	         "a.conf:9: error: binder: \"none\" is not connection, lease, nonce "
-	         "or certificate\n"},
+	         "a.conf:9: error: binder: \"none\" is not connection, lease, nonce, "
+	         "lease-key or certificate\n"},
 	        {GATE("server-name = \"a b\"\n"),
 	         "a.conf:9: error: server-name: \"a b\" is not a host name\n"},
 	        {GATE("server-key = " HEX32 "\n"),
@@ -715,7 +822,8 @@ static void wrong_destination(void **state)
 	         "line 8\n"},
 	        {HEAD "destination a {\n action = deny address = 10.0.0.0/8 }\ndestination "
 	              "a {\n action = deny address = 11.0.0.0/8 }\n",
-	         "a.conf:4: error: two blocks of this kind have the name \"a\"\n"},
+	         "a.conf:4: error: there is a destination \"a\" already at /etc/keygate/policy.d/a.conf:2; "
+	         "give this one another name\n"},
 	        {HEAD "destination a { action = deny\naddress = \"" HEX48 "\" }\n",
 	         "a.conf:3: error: address: \"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\" "
 	         "is not an address or prefix, like 192.0.2.7, 10.1.0.0/16 or 2001:db8::/32; host "
@@ -1057,6 +1165,12 @@ static void hidden(void **state)
 	         "= {2,4,6,8,10,12,14} }\n",
 	         "a.conf:3: error: more than 16 port ranges of all destinations meet "
 	         "at 10.1.0.0/16; write fewer, wider ranges\n"},
+	        {HEAD
+	         "destination a { name = x.example action = deny port = {1,3,5,7,9,11,13,15,17,19} "
+	         "}\ndestination b {\n name = {y.example, x.example} action = allow port "
+	         "= {2,4,6,8,10,12,14} }\n",
+	         "a.conf:3: error: more than 16 port ranges of all destinations meet "
+	         "at x.example; write fewer, wider ranges\n"},
 	        {HEAD "destination a { address = 10.0.0.0/8 action = deny port = {1-442, 443} }\n"
 	              "destination b { address = 10.0.0.0/8 action = allow port = 443 }\n",
 	         "a.conf:3: error: destination \"b\" is never reached: \"a\" at " FILE_A
@@ -1065,10 +1179,174 @@ static void hidden(void **state)
 	              "destination b { name = {y.example, x.example} action = allow port = 443 }\n",
 	         "a.conf:3: warning: destination \"b\" never sees x.example port 443: \"a\" at " FILE_A
 	         ":2 comes first; remove it here, or move this one before it\n"},
+	        /* Only what is for all of its applications hides a destination. */
+	        {HEAD "destination a { address = 10.0.0.0/8 action = deny user = {1, 2} }\n"
+	              "destination b { address = 10.0.0.0/8 action = allow }\n",
+	         ""},
+	        {HEAD "destination a { address = 10.0.0.0/8 action = deny }\n"
+	              "destination b { address = 10.0.0.0/8 action = allow user = 1 }\n",
+	         "a.conf:3: error: destination \"b\" is never reached: \"a\" at " FILE_A
+	         ":2 comes first and matches all of it; move this one before it or remove it\n"},
+	        {HEAD "destination a { address = 10.0.0.0/8 action = deny user = {1, 2, root} "
+	              "cgroup = {\"/x\", \"/y\"} unit = {a.service, b.service} }\n"
+	              "destination b { address = 10.0.0.0/8 action = allow user = {2, root} "
+	              "cgroup = \"/x/z\" unit = b.service executable = \"/bin/x\" }\n",
+	         "a.conf:3: error: destination \"b\" is never reached: \"a\" at " FILE_A
+	         ":2 comes first and matches all of it; move this one before it or remove it\n"},
+	        {HEAD
+	         "destination a { address = 10.0.0.0/8 action = deny user = 1 cgroup = \"/x\" }\n"
+	         "destination b { address = 10.0.0.0/8 action = allow user = 1 cgroup = \"/xy\" }\n"
+	         "destination c { address = 10.0.0.0/8 action = allow user = 1 }\n"
+	         "destination d { address = 10.0.0.0/8 action = allow user = {1, 2} "
+	         "cgroup = \"/x\" }\n"
+	         "destination e { address = 10.0.0.0/8 action = allow executable = \"/bin/x\" }\n",
+	         ""},
+	        {HEAD
+	         "destination a { address = 10.0.0.0/8 action = deny executable = \"/bin/x\" }\n"
+	         "destination b { address = 10.0.0.0/8 action = deny unit = a.service }\n"
+	         "destination c { address = 10.0.0.0/8 action = allow unit = b.service "
+	         "executable = \"/bin/y\" }\n",
+	         ""},
 	};
 
 	(void)state;
 	check_wrong(t, COUNT(t));
+}
+
+/* --------------------------------------------------------------- applications */
+
+#define APP(value) HEAD "destination a { address = 10.0.0.0/8 action = deny\n" value " }\n"
+#define PLAIN      "a plain path, without //, /. or /.., and with no / at its end"
+#define ABSOLUTE   "a path that begins with /, and more than that"
+
+static void wrong_applications(void **state)
+{
+	static const struct wrong t[] = {
+	        {APP("unit = system.slice"),
+	         "a.conf:3: error: unit: \"system.slice\" is a slice, which holds units; write "
+	         "cgroup = {\"/system.slice\"}\n"},
+	        {APP("unit = nginx"), "a.conf:3: error: unit: \"nginx\" is not the full name of a "
+	                              "unit, like nginx.service\n"},
+	        {APP("unit = \".service\""),
+	         "a.conf:3: error: unit: \".service\" is not the full name of a unit, like "
+	         "nginx.service\n"},
+	        {APP("unit = \"a/b.service\""),
+	         "a.conf:3: error: unit: \"a/b.service\" is not the full name of a unit, like "
+	         "nginx.service\n"},
+	        {APP("cgroup = \"/\""), "a.conf:3: error: cgroup: \"/\" is not " ABSOLUTE "\n"},
+	        {APP("cgroup = a"), "a.conf:3: error: cgroup: \"a\" is not " ABSOLUTE "\n"},
+	        {APP("cgroup = \"/a/\""), "a.conf:3: error: cgroup: \"/a/\" is not " PLAIN "\n"},
+	        {APP("cgroup = \"/a//b\""),
+	         "a.conf:3: error: cgroup: \"/a//b\" is not " PLAIN "\n"},
+	        {APP("cgroup = \"/a/../b\""),
+	         "a.conf:3: error: cgroup: \"/a/../b\" is not " PLAIN "\n"},
+	        {APP("cgroup = \"/1/2/3/4/5/6/7/8/9/a/b/c/d/e/f/g\""), ""},
+	        {APP("cgroup = \"/1/2/3/4/5/6/7/8/9/a/b/c/d/e/f/g/h\""),
+	         "a.conf:3: error: cgroup: deeper than 16 components, or 1024 characters or more\n"},
+	        {APP("executable = curl"),
+	         "a.conf:3: error: executable: \"curl\" is not " ABSOLUTE "\n"},
+	        {APP("executable = \"/usr/./bin\""),
+	         "a.conf:3: error: executable: \"/usr/./bin\" is not " PLAIN "\n"},
+	        {APP("user = 4294967295"),
+	         "a.conf:3: error: user: \"4294967295\" is not the name or number of a user\n"},
+	        {APP("user = 4294967294"), ""},
+	        {GATE("kernel-tls = nfs\nuser = 7\n"),
+	         "a.conf:9: error: kernel-tls: the kernel's own connections are of no application; "
+	         "remove unit, cgroup, user and executable from destination \"d\"\n"},
+	        {APP("user = \"a:b\""),
+	         "a.conf:3: error: user: \"a:b\" is not the name or number of a user\n"},
+	};
+
+	(void)state;
+	check_wrong(t, COUNT(t));
+}
+
+/* Values in another order, and twice, are the same selection. */
+static void same_application(void **state)
+{
+	static const char text[] = HEAD
+	        "destination a { address = 10.0.0.1 action = deny user = {b, 7, b} "
+	        "unit = {y.service, x.service} }\n"
+	        "destination b { address = 10.0.0.2 action = deny unit = {x.service, y.service} "
+	        "user = {7, b} }\n"
+	        "destination c { address = 10.0.0.3 action = deny user = {7, b, c} "
+	        "unit = {x.service, y.service} }\n"
+	        "destination d { address = 10.0.0.4 action = deny }\n";
+	struct policy *p = parse_good(text);
+
+	(void)state;
+	assert_int_equal(p->apps, 2);
+	assert_int_equal(p->destination[0].app, 1);
+	assert_int_equal(p->destination[1].app, 1);
+	assert_int_equal(p->destination[2].app, 2);
+	assert_int_equal(p->destination[3].app, 0);
+	assert_int_equal(p->app[0].users, 2);
+	policy_free(p);
+}
+
+static void too_many_applications(void **state)
+{
+	struct buf b = buf_make(1 << 16);
+	struct policy_issues issues;
+	struct policy *p = NULL;
+
+	(void)state;
+	buf_str(&b, HEAD);
+	for (int i = 0; i <= POLICY_APPS_MAX; i++) {
+		buf_printf(
+		        &b,
+		        "destination d%d { address = 10.0.0.1 port = %d action = deny user = %d }\n",
+		        i, 1, i);
+		if (i != POLICY_APPS_MAX - 1)
+			continue;
+		/* As many as that may be there, though not at one address. */
+		buf_u8(&b, 0);
+		assert_int_equal(parse_two((char *)b.p, NULL, &p, &issues), -EINVAL);
+		assert_non_null(strstr(issues.v[0].text, "more than 16 port ranges"));
+		b.n--;
+	}
+	buf_u8(&b, 0);
+	assert_int_equal(parse_two((char *)b.p, NULL, &p, &issues), -EINVAL);
+	assert_int_equal(issues.n, 1);
+	assert_non_null(strstr(issues.v[0].text, "more than 63 different selections"));
+	buf_free(&b);
+}
+
+static int user_of(void *ctx, const char *name, uint32_t *uid)
+{
+	(void)ctx;
+	if (!strcmp(name, "slow"))
+		return -EAGAIN;
+	if (strcmp(name, "www-data"))
+		return -ENOENT;
+	*uid = 33;
+	return 0;
+}
+
+static void users_by_name(void **state)
+{
+	static const char text[] = HEAD "destination a { address = 10.0.0.1 action = deny\n"
+	                                " user = {www-data, 1000,\n nobody-such, slow} }\n";
+	struct policy_issues issues = {0};
+	struct policy *p = parse_good(text);
+
+	(void)state;
+	policy_users(p, user_of, NULL, &issues);
+	assert_int_equal(issues.errors, 2);
+	assert_string_equal(issues.v[0].where.file, FILE_A);
+	assert_int_equal(issues.v[0].where.line, 4);
+	assert_string_equal(issues.v[0].text,
+	                    "user: there is no user \"nobody-such\" on this host; "
+	                    "make it, or write its number");
+	assert_non_null(strstr(issues.v[1].text, "who \"slow\" is can't be told now"));
+	for (uint32_t i = 0; i < p->app[0].users; i++) {
+		const struct policy_user *u = &p->app[0].user[i];
+
+		assert_int_equal(u->known, u->uid != 0);
+		if (!strcmp(u->name, "www-data"))
+			assert_int_equal(u->uid, 33);
+	}
+	policy_free(p);
 }
 
 /* What is wrong between two files names both. */
@@ -1325,6 +1603,52 @@ static void withdrawn(void **state)
 	policy_free(p);
 }
 
+static void addresses_of_files(void **state)
+{
+	struct policy *p = parse_good(
+	        HEAD
+	        "destination a { address = 10.0.0.1 address-file = partners.list action = deny }\n");
+	const struct policy_destination *d = &p->destination[0];
+	const uint8_t last[16] = {[10] = 0xff, 0xff, 198, 51, 100, 7};
+
+	(void)state;
+	assert_int_equal(d->prefixes, 4);
+	assert_int_equal(d->prefix[0].addr[12], 10);
+	assert_int_equal(d->prefix[1].plen, 124);
+	assert_int_equal(d->prefix[2].plen, 32);
+	assert_memory_equal(d->prefix[3].addr, last, 16);
+	assert_int_equal(policy_match(p, NULL, 0, last, 443, NULL), 0);
+	policy_free(p);
+}
+
+/* As many as a destination may have, and one more. */
+static void many_addresses_of_a_file(void **state)
+{
+	struct policy_file file = {FILE_A, bytes_str(HEAD "destination a { address-file = "
+	                                                  "many.list action = deny }\n")};
+
+	(void)state;
+	for (uint32_t more = 0; more <= 1; more++) {
+		struct buf text = buf_make(4 << 20);
+		struct policy_issues issues;
+		struct files f = {0};
+		struct policy *p = NULL;
+
+		for (uint32_t i = 0; i < POLICY_ADDRS_FILE_MAX + more; i++)
+			buf_printf(&text, "10.%u.%u.%u\n", i >> 16, i >> 8 & 255, i & 255);
+		f.n = 1;
+		snprintf(f.v[0].path, sizeof(f.v[0].path), "%s", DIR "policy.d/many.list");
+		f.v[0].content = text;
+		assert_int_equal(policy_parse(&file, 1, files_load, &f, TEST_NOW, &p, &issues),
+		                 more ? -EINVAL : 0);
+		assert_int_equal(issues.errors, more);
+		if (more)
+			assert_non_null(strstr(issues.v[0].text, "one too many"));
+		policy_free(p);
+		buf_free(&text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1335,6 +1659,9 @@ int main(void)
 	        cmocka_unit_test(server_name_of_name),
 	        cmocka_unit_test(two_files),
 	        cmocka_unit_test(wrong_grammar),
+	        cmocka_unit_test(several_mistakes),
+	        cmocka_unit_test(addresses_of_files),
+	        cmocka_unit_test(many_addresses_of_a_file),
 	        cmocka_unit_test(wrong_top_and_ledger),
 	        cmocka_unit_test(wrong_anchor),
 	        cmocka_unit_test(wrong_destination),
@@ -1345,6 +1672,10 @@ int main(void)
 	        cmocka_unit_test(many_floors),
 	        cmocka_unit_test(wrong_machine),
 	        cmocka_unit_test(hidden),
+	        cmocka_unit_test(wrong_applications),
+	        cmocka_unit_test(same_application),
+	        cmocka_unit_test(too_many_applications),
+	        cmocka_unit_test(users_by_name),
 	        cmocka_unit_test(wrong_across_files),
 	        cmocka_unit_test(one_bad_file),
 	        cmocka_unit_test(many_issues),

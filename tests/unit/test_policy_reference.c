@@ -8,6 +8,7 @@
 #include <openssl/pem.h>
 #include "core/file.h"
 #include "policy/keys.h"
+#include "receipt_own.h"
 
 static const char begin[] = "<!-- reference: begin ";
 static const char end[] = "<!-- reference: end -->";
@@ -46,7 +47,10 @@ static void reference_is_the_table(void **state)
 
 /* ---------------------------------------------------------------------- examples */
 
-/* A tlog-policy, a list, a leaf, a trusted root for what is named so, a public key for the rest. */
+/*
+ * A tlog-policy, a list, a leaf, a trust store, a trusted root for what is named so, a public key
+ * for the rest.
+ */
 static int load_any(void *ctx, const char *path, uint8_t **out, size_t *n)
 {
 	struct buf text = buf_make(1 << 16);
@@ -54,6 +58,12 @@ static int load_any(void *ctx, const char *path, uint8_t **out, size_t *n)
 	(void)ctx;
 	if (strstr(path, ".list")) {
 		buf_str(&text, "# nothing yet\n");
+	} else if (strstr(path, "esrp")) {
+		struct own o;
+
+		own_make(&o);
+		own_store(&o, NULL, &text);
+		own_free(&o);
 	} else if (strstr(path, ".json")) {
 		buf_str(&text, "{\"mediaType\":\"application/vnd.dev.sigstore.trustedroot+json;"
 		               "version=0.1\"}");
