@@ -92,15 +92,24 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* The path of a cgroup that may be outside of the gate's, as processes may be. */
-static void cgroup_path(const char *below_root, char out[static 580])
+/*
+ * A name directly below the root, where systemd has its slices: of this run alone, as a run that
+ * was killed leaves its cgroups behind.
+ */
+static void top_cgroup(char out[static 600], const char *rest)
 {
-	snprintf(out, 580, "%s%s", lab_cgroup_outside, below_root);
+	snprintf(out, 600, "/kgt%d%s", (int)getpid(), rest);
+}
+
+/* The path of a cgroup that may be outside of the gate's, as processes may be. */
+static void cgroup_path(const char *below_root, char out[static 640])
+{
+	snprintf(out, 640, "%s%s", lab_cgroup_outside, below_root);
 }
 
 static void make_cgroup(const char *below_root)
 {
-	char path[580];
+	char path[640];
 
 	cgroup_path(below_root, path);
 	assert_int_equal(mkdir(path, 0755), 0);
@@ -108,7 +117,7 @@ static void make_cgroup(const char *below_root)
 
 static void remove_cgroup(const char *below_root)
 {
-	char path[580];
+	char path[640];
 	int r = -1;
 
 	/* Until the last process in it is gone for good. */
@@ -124,7 +133,7 @@ static void remove_cgroup(const char *below_root)
 /* In a child: joins the cgroup (NULL: stays) and becomes the user. */
 static void become(uint32_t uid, const char *cgroup)
 {
-	char path[580];
+	char path[640];
 
 	if (cgroup) {
 		cgroup_path(cgroup, path);
@@ -293,38 +302,41 @@ static void test_long_names(void **state)
 static void test_units(void **state)
 {
 	static const struct {
-		const char *path;
+		const char *rest;
 		bool is;
 	} t[] = {
-	        {"/kgt.slice", false},
-	        {"/kgt.slice/kgt-a.slice", false},
-	        {"/kgt.slice/kgt-a.slice/kgt-web.service", true},
-	        {"/kgt.slice/kgt-a.slice/kgt-web.service/payload", true},
-	        {"/kgt.slice/kgt-web.service", true},
-	        {"/kgt.slice/_kgt-web.service", true},
-	        {"/kgt.slice/kgt-web.service2", false},
-	        {"/kgt-user@1.service", false},
-	        {"/kgt-user@1.service/kgt-web.service", false},
-	        {"/kgt-user@1.service/kgt.slice", false},
-	        {"/kgt-user@1.service/kgt.slice/kgt-web.service", false},
-	        {"/kgt.slice/kgt-x.scope", false},
-	        {"/kgt.slice/kgt-x.scope/kgt-web.service", false},
+	        {".slice", false},
+	        {".slice/kgt-a.slice", false},
+	        {".slice/kgt-a.slice/kgt-web.service", true},
+	        {".slice/kgt-a.slice/kgt-web.service/payload", true},
+	        {".slice/kgt-web.service", true},
+	        {".slice/_kgt-web.service", true},
+	        {".slice/kgt-web.service2", false},
+	        {"-user@1.service", false},
+	        {"-user@1.service/kgt-web.service", false},
+	        {"-user@1.service/kgt.slice", false},
+	        {"-user@1.service/kgt.slice/kgt-web.service", false},
+	        {".slice/kgt-x.scope", false},
+	        {".slice/kgt-x.scope/kgt-web.service", false},
 	};
 	enum { N = sizeof(t) / sizeof(t[0]) };
 	struct lab *l = *state;
+	char path[N][600];
 
-	for (int k = 0; k < N; k++)
-		make_cgroup(t[k].path);
+	for (int k = 0; k < N; k++) {
+		top_cgroup(path[k], t[k].rest);
+		make_cgroup(path[k]);
+	}
 	put(l, OPEN "destination a" HERE "deny unit = kgt-web.service }");
 	for (int k = 0; k < N; k++)
-		if (connect_as(l, 0, t[k].path) != (t[k].is ? EACCES : 0))
-			fail_msg("%s", t[k].path);
+		if (connect_as(l, 0, path[k]) != (t[k].is ? EACCES : 0))
+			fail_msg("%s", path[k]);
 	put(l, SHUT "destination a" PASS "unit = {kgt-other.service, kgt-web.service} }");
 	for (int k = 0; k < N; k++)
-		if (connect_as(l, 0, t[k].path) != (t[k].is ? 0 : ECONNREFUSED))
-			fail_msg("%s", t[k].path);
+		if (connect_as(l, 0, path[k]) != (t[k].is ? 0 : ECONNREFUSED))
+			fail_msg("%s", path[k]);
 	for (int k = N - 1; k >= 0; k--)
-		remove_cgroup(t[k].path);
+		remove_cgroup(path[k]);
 }
 
 /* A path that is not read to its end: what allows is not for it, and all else is. */
@@ -332,18 +344,21 @@ static void test_too_deep(void **state)
 {
 	enum { DEEP = 70 };
 	struct lab *l = *state;
-	char path[600] = "";
-	size_t n = 0;
+	char path[600], second[600];
+	size_t n;
 
-	for (int k = 0; k < DEEP; k++) {
-		n += (size_t)snprintf(path + n, sizeof(path) - n, "/%s",
-		                      k ? "x.slice" : "kgt.slice");
+	top_cgroup(second, ".slice/x.slice");
+	top_cgroup(path, ".slice");
+	make_cgroup(path);
+	n = strlen(path);
+	for (int k = 1; k < DEEP; k++) {
+		n += (size_t)snprintf(path + n, sizeof(path) - n, "/x.slice");
 		assert_true(n < sizeof(path));
 		make_cgroup(path);
 	}
 	put(l, OPEN "destination a" HERE "deny unit = kgt-web.service }");
 	assert_int_equal(connect_as(l, 0, path), EACCES);
-	assert_int_equal(connect_as(l, 0, "/kgt.slice/x.slice"), 0);
+	assert_int_equal(connect_as(l, 0, second), 0);
 	put(l, SHUT "destination a" PASS "unit = kgt-web.service }");
 	assert_int_equal(connect_as(l, 0, path), ECONNREFUSED);
 	for (int k = 0; k < DEEP; k++) {
