@@ -12,7 +12,8 @@ enum { RENEW_IN_THE_LAST = 5 };
 
 bool lease_same(const struct lease_key *a, const struct lease_key *b)
 {
-	return a->dst_port == b->dst_port && !memcmp(a->dst, b->dst, sizeof(a->dst)) &&
+	return a->netns == b->netns && a->dst_port == b->dst_port &&
+	       !memcmp(a->dst, b->dst, sizeof(a->dst)) &&
 	       !memcmp(a->digest, b->digest, sizeof(a->digest)) &&
 	       !strncmp(a->name, b->name, sizeof(a->name));
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The leases that gate keeps: a place for each destination (its name, what it demands, address and
- * port), and in it a lease, a session that is at getting one, or that there is none to be had. The
- * rules of who uses, gets, or waits for one. Pure bookkeeping: no keyring, no sockets, no clock.
+ * The leases that gate keeps: a place for each destination (its name, what it demands, address,
+ * port and network namespace), and in it a lease, a session that is at getting one, or that there
+ * is none to be had. The rules of who uses, gets, or waits for one. Pure bookkeeping: no keyring,
+ * no sockets, no clock.
  *
  * One session leads: it is attested and asks for a lease. Those that come meanwhile wait for what
  * it brings. In the last fifth of a lease's time one session leads again while the others go on

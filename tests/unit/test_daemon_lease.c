@@ -195,7 +195,7 @@ static void keys(void **state)
 	lease_lead(l, 7);
 	assert_ptr_equal(lease_of(t, &k), l);
 	assert_ptr_equal(place_of(1), l);
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		other = k;
 		if (i == 0)
 			other.name[0] ^= 1;
@@ -203,8 +203,10 @@ static void keys(void **state)
 			other.digest[31] ^= 1;
 		else if (i == 2)
 			other.dst[15] ^= 1;
-		else
+		else if (i == 3)
 			other.dst_port ^= 1;
+		else
+			other.netns ^= 1;
 		assert_null(lease_of(t, &other));
 		assert_ptr_not_equal(lease_place(t, &other, NS), l);
 	}
