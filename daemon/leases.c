@@ -332,6 +332,7 @@ void leases_unknown(struct gate *g, struct session *s)
 	s->lease = NULL;
 	shown_drop(s->shown);
 	s->shown = NULL;
+	s->stale = false;
 	s->offer = (struct keyring_leased){.serial = 0};
 	s->attested = 0;
 	s->ahead = false;
@@ -394,8 +395,11 @@ void leases_live(struct gate *g, struct session *s, const struct attest_lease *s
 
 	if (s->on_lease && l && l->held.key.serial == s->offer.serial)
 		l->held.uses++;
-	/* One that did not lead brings a lease where there is none. */
-	if (l && s->lease && (led || !l->held.key.serial)) {
+	/*
+	 * One that did not lead brings a lease where there is none. One that is still to be judged
+	 * again brings none: it may be gone before its turn, and the lease would stay.
+	 */
+	if (l && s->lease && !s->stale && (led || !l->held.key.serial)) {
 		ret = take(g, s, l, secret);
 		if (!ret)
 			s->lease = NULL;
@@ -407,7 +411,7 @@ void leases_live(struct gate *g, struct session *s, const struct attest_lease *s
 	}
 	free(s->lease);
 	s->lease = NULL;
-	if (led && ret)
+	if (led && ret && !s->stale)
 		lease_quiet(l, gate_boot_ns());
 	key_of(s, &key);
 	keep_waiting(g, &key);

@@ -42,9 +42,16 @@ static enum collateral_vendor vendor_of(const char *tee)
 	return VENDOR_NONE;
 }
 
+/* One that takes up a lease rests on what was shown for that before its peer has said a word. */
 static bool can_be_judged(const struct session *s)
 {
-	return s->state == SESSION_HANDOVER || s->state == SESSION_LIVE;
+	return s->state == SESSION_HANDOVER || s->state == SESSION_LIVE ||
+	       (s->state == SESSION_CONNECTING && s->offer.serial);
+}
+
+static const struct verdict *rests_on(const struct session *s)
+{
+	return s->verdict ? s->verdict : s->lease;
 }
 
 /* Verdicts that verify made before it had the news have come before the word that it has them. */
@@ -53,8 +60,8 @@ void recheck_news(struct gate *g, enum collateral_vendor vendor)
 	for (uint32_t i = 0; i < g->sessions.n; i++) {
 		struct session *s = g->sessions.slot[i];
 
-		if (can_be_judged(s) && s->verdict &&
-		    (vendor == VENDOR_NONE || vendor_of(s->verdict->tee) == vendor))
+		if (can_be_judged(s) && rests_on(s) &&
+		    (vendor == VENDOR_NONE || vendor_of(rests_on(s)->tee) == vendor))
 			s->stale = true;
 	}
 	recheck_tick(g);

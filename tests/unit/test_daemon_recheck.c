@@ -60,7 +60,7 @@ static void appraising(uint64_t id)
 	(void)sent(verify, MSG_APPRAISE);
 }
 
-static void judge(uint64_t id, enum check_status status, const char *wants)
+static void judge_as(uint64_t id, enum check_status status, const char *wants, uint32_t lease_s)
 {
 	static struct msg_verdict m;
 
@@ -81,8 +81,16 @@ static void judge(uint64_t id, enum check_status status, const char *wants)
 
 	int fd = file_memfd("note", bytes_str("a note"));
 
+	m.lease_s = lease_s;
+	m.lease = m.verdict;
+	strcpy(m.verdict.binder, "connection");
 	flow_verdict(g, id, &m, fd);
 	close(fd);
+}
+
+static void judge(uint64_t id, enum check_status status, const char *wants)
+{
+	judge_as(id, status, wants, 0);
 }
 
 static void cut_by(uint64_t id, const char *code)
@@ -394,6 +402,107 @@ static void a_lease_shares_what_was_shown(void **state)
 	assert_null(lease_next(&g->leases, NULL));
 }
 
+/* As leases_begin leaves one that is to take up the lease of session 1. */
+static void offered(uint64_t id, bool shown)
+{
+	struct session *s;
+
+	memset(g->in, 0, sizeof(*g->in));
+	from_relay(MSG_ACCEPTED, id, -1);
+	(void)sent(relay, MSG_CONNECT);
+	s = session(id);
+	s->offer = (struct keyring_leased){.serial = KEY, .ring = RING};
+	s->lease = malloc(sizeof(*s->lease));
+	assert_non_null(s->lease);
+	*s->lease = *session(1)->verdict;
+	s->shown = shown ? shown_hold(session(1)->shown) : NULL;
+}
+
+/* What it rests on was judged before the news, though it does not say yet that it does. */
+static void one_that_takes_up_a_lease_is_judged_again(void **state)
+{
+	(void)state;
+	live(1, true);
+	offered(2, true);
+	recheck_news(g, VENDOR_INTEL);
+	silent(verify);
+	recheck_news(g, VENDOR_AMD);
+	(void)sent(verify, MSG_RECHECK);
+	rechecked(CHECK_FAIL);
+	cut_by(1, "snp.revocation");
+	cut_by(2, "snp.revocation");
+	silent(verify);
+	/* It may be all that is left of that lease. */
+	live(3, true);
+	offered(4, true);
+	shown_drop(session(4)->shown);
+	session(4)->shown = shown_hold(session(3)->shown);
+	memset(g->in, 0, sizeof(*g->in));
+	strcpy(g->in->closed.code, "session.end");
+	from_relay(MSG_CLOSED, 3, -1);
+	recheck_news(g, VENDOR_AMD);
+	(void)sent(verify, MSG_RECHECK);
+	rechecked(CHECK_FAIL);
+	cut_by(4, "snp.revocation");
+	offered(5, false);
+	recheck_news(g, VENDOR_AMD);
+	cut_by(5, "session.collateral");
+	silent(verify);
+}
+
+/* One that the peer does not know is no more: what it shows instead is judged after the news. */
+static void one_whose_lease_is_unknown_is_judged_once(void **state)
+{
+	int fd = file_memfd("x", bytes_str("the evidence"));
+
+	(void)state;
+	live(1, true);
+	offered(2, true);
+	shown_drop(session(2)->shown);
+	session(2)->shown = shown_new(&session(1)->shown->by, NULL, 0);
+	recheck_news(g, VENDOR_AMD);
+	(void)sent(verify, MSG_RECHECK); /* the other's turn comes later */
+	memset(g->in, 0, sizeof(*g->in));
+	from_relay(MSG_APPRAISE, 2, fd);
+	close(fd);
+	(void)sent(verify, MSG_APPRAISE);
+	judge(2, CHECK_PASS, NULL);
+	(void)sent(relay, MSG_HANDOVER);
+	rechecked(CHECK_PASS);
+	silent(verify);
+	silent(relay);
+}
+
+/* The session that brings a lease may be gone before its turn to be judged again. */
+static void no_lease_comes_of_what_is_to_be_judged_again(void **state)
+{
+	struct keyring_secrets *k = &g->in->release.secrets;
+	struct lease *l;
+
+	(void)state;
+	live(1, true);
+	policy_set_free(&g->now);
+	put_policy(&g->now, GATE("binder = lease\nlease = 10m\n") SOURCE, 1);
+	appraising(2);
+	show(2);
+	assert_true(session(2)->lease_asked);
+	judge_as(2, CHECK_PASS, NULL, 600);
+	(void)sent(relay, MSG_HANDOVER);
+	recheck_news(g, VENDOR_AMD);
+	(void)sent(verify, MSG_RECHECK); /* session 1 */
+	memset(g->in, 0, sizeof(*g->in));
+	k->suite = g->in->release.lease.suite = SUITE_AES_128_GCM_SHA256;
+	k->len = g->in->release.lease.psk_len = 32;
+	k->have_client = k->have_server = true;
+	memset(g->in->release.lease.psk, 7, 32);
+	from_relay(MSG_RELEASE, 2, up_fd);
+	(void)sent(relay, MSG_LIVE);
+	assert_null(lease_next(&g->leases, NULL));
+	/* Nor does it keep others from getting one. */
+	l = g->leases.place;
+	assert_int_equal(lease_way(l, gate_now(), gate_boot_ns()), LEASE_LEAD);
+}
+
 static void only_what_is_new_is_news(void **state)
 {
 	const struct policy_wants w = {.n = 1, .v = {{.vendor = VENDOR_AMD, .path = CRL}}};
@@ -446,6 +555,9 @@ int main(void)
 	        T(one_at_a_time),
 	        T(sessions_come_and_go_meanwhile),
 	        T(a_lease_shares_what_was_shown),
+	        T(one_that_takes_up_a_lease_is_judged_again),
+	        T(one_whose_lease_is_unknown_is_judged_once),
+	        T(no_lease_comes_of_what_is_to_be_judged_again),
 	        T(only_what_is_new_is_news),
 	        T(what_was_not_asked_is_fatal),
 	        T(what_nobody_asked_to_see_is_fatal),
