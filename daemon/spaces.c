@@ -30,6 +30,7 @@
 enum {
 	SPACES_OTHERS = SPACES_MAX / 2, /* of these, for namespaces that users but root made */
 	SPACES_KNOWN = 2 * SPACES_MAX,  /* served or not */
+	SPACES_KNOWN_OTHERS = SPACES_KNOWN / 2, /* of these, likewise */
 	SPACES_EVERY_MS = 5000,
 	SPACES_DOUBT_MS = 150, /* longer than the kernel half is silent after it told of a leave */
 	SPACES_FDS = 4096,
@@ -297,11 +298,24 @@ static void serve(struct gate *g, struct space *s, struct netns *n)
 	could_not(g, s, ret);
 }
 
+/* One that is not kept in mind is not served either: so of these places, too, half are root's. */
+static bool is_room_for(const struct spaces *sp, uid_t owner)
+{
+	uint32_t others = 0;
+
+	for (uint32_t i = 0; i < sp->n; i++)
+		others += sp->v[i].owner != 0;
+	return sp->n < SPACES_KNOWN && (owner == 0 || others < SPACES_KNOWN_OTHERS);
+}
+
 static struct space *keep_in_mind(struct spaces *sp, uint64_t cookie, const struct netns *n)
 {
 	struct space *s = by_cookie(sp, cookie);
+	uid_t owner;
 
-	if (!s && sp->n == SPACES_KNOWN) {
+	if (netns_owner(n, &owner))
+		owner = (uid_t)-1;
+	if (!s && !is_room_for(sp, owner)) {
 		sp->surplus++;
 		return NULL;
 	}
@@ -309,6 +323,7 @@ static struct space *keep_in_mind(struct spaces *sp, uint64_t cookie, const stru
 		s = &sp->v[sp->n++];
 		*s = (struct space){.ns = {.fd = -1}, .cookie = cookie};
 	}
+	s->owner = owner;
 	if (s->ns.fd < 0) {
 		s->ns.dev = n->dev;
 		s->ns.ino = n->ino;
@@ -339,8 +354,6 @@ static void look_at(struct gate *g, const char *path)
 		s->seen = true;
 		s->tried = sp->look;
 		snprintf(s->where, sizeof(s->where), "%s", strlen(path) < WHERE_MAX ? path : "");
-		if (netns_owner(&n, &s->owner))
-			s->owner = (uid_t)-1;
 		if (!s->listening)
 			serve(g, s, &n);
 	}
