@@ -185,7 +185,8 @@ struct sessions_view {
 	uint64_t client[VIEW_CLIENTS];
 	uint32_t clients;
 	uint32_t round;
-	uint64_t deadline_ns;
+	uint64_t deadline_ns; /* of the next look, never later than end_ns */
+	uint64_t end_ns;
 };
 
 struct gate {

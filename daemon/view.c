@@ -15,7 +15,8 @@
 
 enum {
 	AT_ONCE = 16,       /* sockets that relay is asked for at a time */
-	PATIENCE_MS = 2000, /* for all */
+	PATIENCE_MS = 2000, /* for the next of them */
+	ALL_MS = 30000,     /* for all; who asked waits for twice as long */
 };
 
 const char *view_key_state(enum keyring_state s)
@@ -187,6 +188,15 @@ static json_t *answer(struct gate *g)
 
 /* -------------------------------------------------------------------- the round */
 
+/* A round that goes on is waited for, however many sessions there are; one that stands still is
+ * not. */
+static void wait_for_next(struct gate *g)
+{
+	uint64_t then = gate_boot_ns() + (uint64_t)PATIENCE_MS * 1000000u;
+
+	g->view.deadline_ns = then < g->view.end_ns ? then : g->view.end_ns;
+}
+
 /* How many of this round are out, and one that was not asked for yet (NULL: none). */
 static uint32_t outstanding(struct gate *g, struct session **next)
 {
@@ -250,6 +260,7 @@ void view_looked(struct gate *g, struct session *s, const struct msg_looked *m, 
 		return;
 	}
 	v->looking = false;
+	wait_for_next(g);
 	v->app_to_peer = m->app_to_peer;
 	v->peer_to_app = m->peer_to_app;
 	v->known = !kernel_says(g, s, fd) && !keyring_records(fd, s->suite, &v->sent, &v->received);
@@ -267,7 +278,8 @@ json_t *view_sessions(struct gate *g, uint64_t client, json_t *request)
 		return control_error(CONTROL_UNAVAILABLE, "too many ask for the sessions");
 	if (!g->view.clients) {
 		g->view.round++;
-		g->view.deadline_ns = gate_boot_ns() + (uint64_t)PATIENCE_MS * 1000000u;
+		g->view.end_ns = gate_boot_ns() + (uint64_t)ALL_MS * 1000000u;
+		wait_for_next(g);
 		if (!outstanding(g, &next) && !next)
 			return answer(g);
 	}

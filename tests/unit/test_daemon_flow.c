@@ -478,6 +478,28 @@ static void test_looks_are_few_at_a_time(void **state)
 	assert_false(g->failed);
 }
 
+/* Many sessions take longer than one may; all of them together have an end too. */
+static void test_looks_that_go_on_are_waited_for(void **state)
+{
+	(void)state;
+	for (uint64_t id = 1; id <= 3; id++)
+		live(id);
+	diag_tls = both;
+	assert_null(view_sessions(g, 1, NULL));
+	g->view.deadline_ns = 1;
+	looked(3);
+	flow_tick(g);
+	assert_int_equal(g->view.clients, 1);
+	g->view.deadline_ns = 1;
+	flow_tick(g);
+	assert_int_equal(g->view.clients, 0);
+	assert_null(view_sessions(g, 1, NULL));
+	g->view.end_ns = 1;
+	looked(3);
+	assert_int_equal(g->view.clients, 0);
+	assert_false(g->failed);
+}
+
 static void test_gate_fills_its_own_record(void **state)
 {
 	const struct msg_appraise *m = appraising(1);
@@ -1546,6 +1568,8 @@ int main(void)
 	        cmocka_unit_test_setup_teardown(test_the_verb_waits_for_the_kernel, with_control,
 	                                        without_control),
 	        cmocka_unit_test_setup_teardown(test_an_unasked_look_is_fatal, with_control,
+	                                        without_control),
+	        cmocka_unit_test_setup_teardown(test_looks_that_go_on_are_waited_for, with_control,
 	                                        without_control),
 	        cmocka_unit_test_setup_teardown(test_looks_are_few_at_a_time, with_control,
 	                                        without_control),
