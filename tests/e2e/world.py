@@ -250,11 +250,17 @@ http {
     # --------------------------------------------------------------- daemon
 
     def gate(self, program=None):
+        self.gate_begins(program)
+        self.gate_is_up()
+
+    def gate_begins(self, program=None):
         os.makedirs(self.state, exist_ok=True)
         os.makedirs(self.run_dir, exist_ok=True)
         self.daemon = self.start(program or tool("keygated"), "--config", self.path("etc/keygate.conf"),
                                  "--state", self.state, "--run", self.run_dir, "--user", "nobody",
                                  log="keygated.log")
+
+    def gate_is_up(self):
         wait_for("keygated", lambda: self.daemon.poll() is not None or self.ready(), 120)
         if self.daemon.poll() is not None:
             raise Failure("keygated ended:\n" + open(self.path("keygated.log")).read())
