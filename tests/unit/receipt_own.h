@@ -43,6 +43,7 @@ struct own_how {
 	bool ca;
 	const char *eku;
 	int64_t begin, end;
+	const EVP_MD *md; /* of the signature on it; NULL: SHA-256 */
 };
 
 /* by == NULL: by itself. */
@@ -65,7 +66,8 @@ static MAYBE_UNUSED void own_certify(struct own_cert *c, const struct own_how *h
 	              how->ca ? "critical,keyCertSign" : "critical,digitalSignature");
 	if (how->eku)
 		own_extension(c->cert, NID_ext_key_usage, how->eku);
-	assert_true(X509_sign(c->cert, by ? by->key : c->key, EVP_sha256()) > 0);
+	assert_true(X509_sign(c->cert, by ? by->key : c->key, how->md ? how->md : EVP_sha256()) >
+	            0);
 	c->der_n = i2d_X509(c->cert, &c->der);
 	assert_true(c->der_n > 0);
 }
@@ -117,11 +119,11 @@ static MAYBE_UNUSED void own_make(struct own *o)
 	o->other = EVP_EC_gen("P-256");
 	EVP_PKEY_up_ref(o->service);
 	o->service_cert.key = o->service;
-	own_certify(&o->root, &(struct own_how){"root", true, NULL, 0, 0}, NULL);
-	own_certify(&o->mid, &(struct own_how){"mid", true, NULL, 0, 0}, &o->root);
-	own_certify(&o->leaf, &(struct own_how){"leaf", false, OWN_EKU, 0, 0}, &o->mid);
-	own_certify(&o->service_cert, &(struct own_how){"service", false, NULL, 0, 1700000001},
-	            &o->root);
+	own_certify(&o->root, &(struct own_how){"root", true, NULL, 0, 0, NULL}, NULL);
+	own_certify(&o->mid, &(struct own_how){"mid", true, NULL, 0, 0, NULL}, &o->root);
+	own_certify(&o->leaf, &(struct own_how){"leaf", false, OWN_EKU, 0, 0, NULL}, &o->mid);
+	own_certify(&o->service_cert,
+	            &(struct own_how){"service", false, NULL, 0, 1700000001, NULL}, &o->root);
 	own_did(&o->root, OWN_EKU, o->did);
 }
 

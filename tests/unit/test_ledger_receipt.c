@@ -261,7 +261,8 @@ static void certificates(void **state)
 	struct own_cert forged = {.key = us.other}, ca = {.key = us.other}, old = {.key = us.other},
 	                own_ca = {.key = us.other}, wrong_use = {.key = us.other},
 	                late = {.key = us.other}, ended = {.key = us.other},
-	                under = {.key = us.other};
+	                under = {.key = us.other}, sha1 = {.key = us.other},
+	                short_ca = {.key = EVP_RSA_gen(1024)}, by_short = {.key = us.other};
 	const struct statement_row rows[] = {
 	        {"an authority between", {0}, NULL},
 	        {"the authority itself",
@@ -301,6 +302,12 @@ static void certificates(void **state)
 	        {"valid no more",
 	         {.chain = {&ended, &us.mid, &us.root}, .chain_n = 3, .key = us.other},
 	         "statement.certificate"},
+	        {"signed over a hash that collides",
+	         {.chain = {&sha1, &us.mid, &us.root}, .chain_n = 3, .key = us.other},
+	         "statement.certificate"},
+	        {"by an authority whose key can be factored",
+	         {.chain = {&by_short, &short_ca, &us.root}, .chain_n = 3, .key = us.other},
+	         "statement.certificate"},
 	        {"the hash of another one", {.thumbprint_of = &us.mid}, "statement.certificate"},
 	        {"another's between the true ones",
 	         {.chain = {&us.leaf, &own_ca, &us.mid, &us.root}, .chain_n = 4},
@@ -309,21 +316,26 @@ static void certificates(void **state)
 	         {.chain = {&us.leaf, &us.mid, &us.root, &us.leaf}, .chain_n = 4},
 	         NULL},
 	};
-	struct own_cert *const made[] = {&forged,    &ca,   &old,   &own_ca,
-	                                 &wrong_use, &late, &ended, &under};
+	struct own_cert *const made[] = {&forged, &ca,    &old,   &own_ca, &wrong_use,
+	                                 &late,   &ended, &under, &sha1,   &by_short};
 	(void)state;
 
 	for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)
 		EVP_PKEY_up_ref(us.other);
-	own_certify(&own_ca, &(struct own_how){"mid", true, NULL, 0, 0}, NULL);
-	own_certify(&forged, &(struct own_how){"leaf", false, OWN_EKU, 0, 0}, &own_ca);
-	own_certify(&under, &(struct own_how){"leaf", false, OWN_EKU, 0, 0}, &own_ca);
-	own_certify(&ca, &(struct own_how){"leaf", true, OWN_EKU, 0, 0}, &us.mid);
-	own_certify(&old, &(struct own_how){"leaf 2", false, OWN_EKU, 0, 0}, &us.leaf);
-	own_certify(&wrong_use, &(struct own_how){"leaf", false, OWN_EKU "1", 0, 0}, &us.mid);
-	own_certify(&late, &(struct own_how){"leaf", false, OWN_EKU, OWN_AT + 1, 0}, &us.mid);
-	own_certify(&ended, &(struct own_how){"leaf", false, OWN_EKU, 0, OWN_AT - 1}, &us.mid);
+	own_certify(&own_ca, &(struct own_how){"mid", true, NULL, 0, 0, NULL}, NULL);
+	own_certify(&forged, &(struct own_how){"leaf", false, OWN_EKU, 0, 0, NULL}, &own_ca);
+	own_certify(&under, &(struct own_how){"leaf", false, OWN_EKU, 0, 0, NULL}, &own_ca);
+	own_certify(&ca, &(struct own_how){"leaf", true, OWN_EKU, 0, 0, NULL}, &us.mid);
+	own_certify(&old, &(struct own_how){"leaf 2", false, OWN_EKU, 0, 0, NULL}, &us.leaf);
+	own_certify(&wrong_use, &(struct own_how){"leaf", false, OWN_EKU "1", 0, 0, NULL}, &us.mid);
+	own_certify(&late, &(struct own_how){"leaf", false, OWN_EKU, OWN_AT + 1, 0, NULL}, &us.mid);
+	own_certify(&ended, &(struct own_how){"leaf", false, OWN_EKU, 0, OWN_AT - 1, NULL},
+	            &us.mid);
+	own_certify(&sha1, &(struct own_how){"leaf", false, OWN_EKU, 0, 0, EVP_sha1()}, &us.mid);
+	own_certify(&short_ca, &(struct own_how){"short", true, NULL, 0, 0, NULL}, &us.root);
+	own_certify(&by_short, &(struct own_how){"leaf", false, OWN_EKU, 0, 0, NULL}, &short_ca);
 	judge_statements(rows, sizeof(rows) / sizeof(rows[0]));
+	own_uncertify(&short_ca);
 	for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)
 		own_uncertify(made[i]);
 }
@@ -994,8 +1006,8 @@ static void keys_of_stores(void **state)
 	(void)state;
 
 	EVP_PKEY_up_ref(us.service);
-	own_certify(&again, &(struct own_how){"service 2", false, NULL, 0, 0}, &us.mid);
-	own_certify(&small, &(struct own_how){"small", false, NULL, 0, 0}, &us.mid);
+	own_certify(&again, &(struct own_how){"service 2", false, NULL, 0, 0, NULL}, &us.mid);
+	own_certify(&small, &(struct own_how){"small", false, NULL, 0, 0, NULL}, &us.mid);
 	buf_str(&json, "{\"parameters\":[");
 	for (size_t i = 0; i < 64; i++) {
 		base64_encode(own_der(certs[i % 2]), b64);
