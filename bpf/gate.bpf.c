@@ -652,10 +652,16 @@ static __always_inline struct gate_rules *rules_of(const union addr *dst, bool *
 	return bpf_map_lookup_elem(nets, &key);
 }
 
+/* Connections and packets go where they were meant to, untouched. */
+static __always_inline bool passes(__u32 action)
+{
+	return action == GATE_ALLOW || action == GATE_MONITOR;
+}
+
 /* Bits of the selections for which a rule is taken. */
 static __always_inline __u64 fits_for(const struct gate_fits *fits, __u8 action)
 {
-	return action == GATE_ALLOW ? fits->sure : fits->maybe;
+	return passes(action) ? fits->sure : fits->maybe;
 }
 
 /* The first of the rules that matches, or -1. fits NULL: whoever asks. */
@@ -701,7 +707,7 @@ static __always_inline struct gate_port *match_for(struct gate_rules *rules, __u
 static __always_inline void take(struct hit *hit, const struct gate_port *p, bool sure,
                                  __u32 generation)
 {
-	hit->action = sure || p->action == GATE_ALLOW ? p->action : GATE_DENY;
+	hit->action = sure || passes(p->action) ? p->action : GATE_DENY;
 	hit->rule = p->rule;
 	hit->err = p->err;
 	hit->kernel = p->kernel;
@@ -719,7 +725,7 @@ static __always_inline void match_learned(const union addr *dst, __u16 port, str
 
 	if (!p)
 		return;
-	if (hit->generation == l->rules.generation ? p->rule < hit->rule : p->action != GATE_ALLOW)
+	if (hit->generation == l->rules.generation ? p->rule < hit->rule : !passes(p->action))
 		take(hit, p, sure, l->rules.generation);
 }
 
@@ -770,7 +776,7 @@ __noinline int match_any_port(struct gate_rules *rules, struct gate_fits *fits)
 			return -1;
 		if (!(fits_for(fits, rules->port[i].action) >> (rules->port[i].app & 63) & 1))
 			continue;
-		if (rules->port[i].action != GATE_ALLOW)
+		if (!passes(rules->port[i].action))
 			return (int)i;
 		if (rules->port[i].lo == 0 && rules->port[i].hi == 0xffff)
 			return -1;
@@ -810,7 +816,7 @@ static __always_inline void policy_find_any_port(const union addr *dst, struct a
 	if (rules)
 		any_port(rules, who, hit);
 	learned = bpf_map_lookup_elem(&kg_learned, dst->b);
-	if (learned && hit->action == GATE_ALLOW)
+	if (learned && passes(hit->action))
 		any_port(&learned->rules, who, hit);
 }
 
@@ -825,14 +831,11 @@ struct target {
 	bool v4; /* of the connection that results */
 };
 
-static __always_inline void event_of_task(enum gate_event_kind kind, __u8 proto,
-                                          const struct target *t, const struct hit *hit)
+static __always_inline void fill_of_task(struct gate_event *e, __u8 proto, const struct target *t,
+                                         const struct hit *hit)
 {
-	struct gate_event *e = event_begin(kind);
-
-	if (!e)
-		return;
 	e->rule = hit->rule;
+	e->generation = hit->generation;
 	e->cgroup = bpf_get_current_cgroup_id();
 	__builtin_memcpy(e->dst, t->dst.b, sizeof(e->dst));
 	e->dst_port = t->port;
@@ -840,6 +843,35 @@ static __always_inline void event_of_task(enum gate_event_kind kind, __u8 proto,
 	e->uid = (__u32)bpf_get_current_uid_gid();
 	e->pid = (__u32)(bpf_get_current_pid_tgid() >> 32);
 	bpf_get_current_comm(e->comm, sizeof(e->comm));
+}
+
+static __always_inline void event_of_task(enum gate_event_kind kind, __u8 proto,
+                                          const struct target *t, const struct hit *hit)
+{
+	struct gate_event *e = event_begin(kind);
+
+	if (!e)
+		return;
+	fill_of_task(e, proto, t, hit);
+	bpf_ringbuf_submit(e, 0);
+}
+
+/* The connect passes whether keygated hears of it or not. */
+static __always_inline void tell_monitored(struct bpf_sock_addr *ctx, const struct target *t,
+                                           const struct hit *hit)
+{
+	struct gate_event *e;
+
+	count(GATE_STAT_MONITORED);
+	if (!ring_has_room()) {
+		event_lost(GATE_EVENT_MONITOR);
+		return;
+	}
+	e = event_begin(GATE_EVENT_MONITOR);
+	if (!e)
+		return;
+	fill_of_task(e, PROTO_TCP, t, hit);
+	e->netns = bpf_get_netns_cookie(ctx);
 	bpf_ringbuf_submit(e, 0);
 }
 
@@ -1048,9 +1080,11 @@ static __always_inline enum steer steer(struct bpf_sock_addr *ctx, struct target
 		return STEER_PASS;
 	addr_any_is_loopback(&t->dst);
 	policy_find(&t->dst, t->port, &who, true, &hit);
-	if (cfg->apps && hit.action == GATE_ALLOW)
+	if (cfg->apps && passes(hit.action))
 		note(ctx->sk, &who);
-	if (hit.action == GATE_ALLOW)
+	if (hit.action == GATE_MONITOR && stream)
+		tell_monitored(ctx, t, &hit);
+	if (passes(hit.action))
 		return STEER_PASS;
 	if (hit.action == GATE_GATE && stream && hit.kernel && is_kernels(ctx->sk))
 		return gate_kernel(ctx, t, &hit);
@@ -1134,9 +1168,9 @@ static __always_inline int datagram(struct bpf_sock_addr *ctx, struct target *t)
 	addr_any_is_loopback(&t->dst);
 	policy_find(&t->dst, t->port, &who, true, &hit);
 	/* Where no rule asked, none asks about its packets. */
-	if (who.asked && hit.action == GATE_ALLOW)
+	if (who.asked && passes(hit.action))
 		note(ctx->sk, &who);
-	if (hit.action == GATE_ALLOW)
+	if (passes(hit.action))
 		return 1;
 	if (hit.action == GATE_GATE)
 		hit.err = EPERM;
@@ -1627,7 +1661,7 @@ static __always_inline bool may_leave(struct __sk_buff *skb, struct bpf_sock *sk
 		policy_find(&p->dst, p->dport, &who, false, hit);
 	else
 		policy_find_any_port(&p->dst, &who, hit);
-	if (hit->action == GATE_ALLOW || kernel_tcp(skb, sk, p))
+	if (passes(hit->action) || kernel_tcp(skb, sk, p))
 		return true;
 	if (hit->rule != GATE_RULE_DEFAULT)
 		return false;

@@ -12,7 +12,7 @@
 #include <linux/types.h>
 
 /* Bumped when a map's layout changes; an upgrade refuses to adopt pins of another version. */
-#define GATE_ABI 6
+#define GATE_ABI 7
 
 #define GATE_PIN_DIR "/sys/fs/bpf/keygate"
 
@@ -24,6 +24,7 @@ enum gate_action {
 	GATE_DENY = 0,
 	GATE_GATE,
 	GATE_ALLOW,
+	GATE_MONITOR, /* as GATE_ALLOW, and keygated is told of connects */
 };
 
 /* What the kernel's own sockets may do under a rule that gates, before they have a session. */
@@ -274,6 +275,7 @@ enum gate_event_kind {
 	GATE_EVENT_NETNS_MADE, /* these three: in netns, pid is a thread's id. A task entered it */
 	GATE_EVENT_NETNS_USED, /* a socket was made in it, or a gated connect refused */
 	GATE_EVENT_NETNS_LEFT, /* a task left it */
+	GATE_EVENT_MONITOR,    /* a connect passed that a rule monitors */
 	GATE_EVENT_KINDS,
 };
 
@@ -289,8 +291,8 @@ struct gate_event {
 	__u32 uid;
 	__u32 pid;
 	char comm[16];
-	__u32 pad2;
-	__u64 netns; /* cookie; 0 where it isn't said */
+	__u32 generation; /* of the rule; 0 where it isn't said */
+	__u64 netns;      /* cookie; 0 where it isn't said */
 };
 
 /* Indexes of the per-CPU counters "kg_stats" (__u64). */
@@ -305,6 +307,8 @@ enum gate_stat {
 	GATE_STAT_MAP_FULL,
 	GATE_STAT_EVENT_LOST,
 	GATE_STAT_ANSWER,
+	GATE_STAT_MONITORED,    /* connects that passed unprotected */
+	GATE_STAT_MONITOR_LOST, /* of these, that keygated was not told of */
 	GATE_STAT_MAX,
 };
 

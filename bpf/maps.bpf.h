@@ -6,6 +6,7 @@
 #ifndef KEYGATE_BPF_MAPS_BPF_H
 #define KEYGATE_BPF_MAPS_BPF_H
 
+#include <stdbool.h>
 #include "bpf/gate.h"
 
 /* Events of one kind that a CPU reports in a second; the rest are only counted. */
@@ -66,13 +67,18 @@ static __always_inline void count(__u32 stat)
 		__sync_fetch_and_add(n, 1);
 }
 
+static __always_inline void event_lost(enum gate_event_kind kind)
+{
+	count(kind == GATE_EVENT_MONITOR ? GATE_STAT_MONITOR_LOST : GATE_STAT_EVENT_LOST);
+}
+
 /* A zeroed event with its kind set, or NULL when the ring is full (counted). */
 static __always_inline struct gate_event *event_reserve(enum gate_event_kind kind)
 {
 	struct gate_event *e = bpf_ringbuf_reserve(&kg_events, sizeof(*e), 0);
 
 	if (!e) {
-		count(GATE_STAT_EVENT_LOST);
+		event_lost(kind);
 		return NULL;
 	}
 	__builtin_memset(e, 0, sizeof(*e));
@@ -94,25 +100,28 @@ static __always_inline struct gate_event *event_begin(enum gate_event_kind kind)
 		l->n = 0;
 	}
 	if (kind != GATE_EVENT_DEADLINE && l->n >= EVENTS_A_SECOND) {
-		count(GATE_STAT_EVENT_LOST);
+		event_lost(kind);
 		return NULL;
 	}
 	l->n++;
 	return event_reserve(kind);
 }
 
-/*
- * Of a network namespace that user space does not know; tid is a thread that is in it. While nobody
- * reads, half of the ring stays for events that tell of refusals.
- */
+/* While nobody reads, half of the ring stays for events that tell of refusals. */
+static __always_inline bool ring_has_room(void)
+{
+	return bpf_ringbuf_query(&kg_events, BPF_RB_AVAIL_DATA) < EVENTS_ROOM / 2;
+}
+
+/* Of a network namespace that user space does not know; tid is a thread that is in it. */
 static __always_inline void tell_of_netns(enum gate_event_kind kind, __u64 netns, __u32 tid)
 {
 	struct gate_event *e;
 
 	if (bpf_map_lookup_elem(&kg_nets, &netns))
 		return;
-	if (bpf_ringbuf_query(&kg_events, BPF_RB_AVAIL_DATA) >= EVENTS_ROOM / 2) {
-		count(GATE_STAT_EVENT_LOST);
+	if (!ring_has_room()) {
+		event_lost(kind);
 		return;
 	}
 	e = event_begin(kind);

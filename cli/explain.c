@@ -75,6 +75,14 @@ static void print_checks(const json_t *verdict)
 	}
 }
 
+/* Of what is only monitored. */
+static const char *found(const json_t *last)
+{
+	const json_t *verdict = json_object_get(last, "verdict");
+
+	return json_is_object(verdict) ? client_text(verdict, "verdict") : "no verdict";
+}
+
 static void print_last(const json_t *last)
 {
 	const json_t *app = json_object_get(last, "app");
@@ -86,9 +94,15 @@ static void print_last(const json_t *last)
 		return;
 	}
 	cmd_time_text(client_number(last, "at"), at);
-	printf("last connection: %s at %s, to %s, by %s (pid %" JSON_INTEGER_FORMAT ")\n",
-	       client_text(last, "outcome"), at, client_text(last, "peer"),
-	       client_text(app, "comm"), client_number(app, "pid"));
+	if (!strcmp(client_text(last, "mode"), "monitor"))
+		printf("last look: %s at %s, at %s, for %s (pid %" JSON_INTEGER_FORMAT
+		       "), whose connection is NOT PROTECTED\n",
+		       found(last), at, client_text(last, "peer"), client_text(app, "comm"),
+		       client_number(app, "pid"));
+	else
+		printf("last connection: %s at %s, to %s, by %s (pid %" JSON_INTEGER_FORMAT ")\n",
+		       client_text(last, "outcome"), at, client_text(last, "peer"),
+		       client_text(app, "comm"), client_number(app, "pid"));
 	if (*code)
 		printf("  %s: %s (%s)\n  %s\n", code, client_text(last, "title"),
 		       client_text(last, "detail"), client_text(last, "advice"));
@@ -133,9 +147,9 @@ static int status_of_answer(const json_t *a)
 	const json_t *last = json_object_get(a, "last"), *m;
 	size_t i;
 
-	/* Without a verdict, or with an unavailable one, nothing was found wrong: it could not be
-	 * told. */
-	if (!strcmp(client_text(last, "outcome"), "refused"))
+	/* It was refused, or would be if it were gated. Without a verdict, or with an unavailable
+	 * one, nothing was found wrong: it could not be told. */
+	if (*client_text(last, "code"))
 		return !strcmp(client_text(json_object_get(last, "verdict"), "verdict"), "fail")
 		               ? CMD_NO
 		               : CMD_UNKNOWN;

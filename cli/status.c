@@ -85,6 +85,23 @@ static void add_policy(struct table *t, const json_t *p)
 	}
 }
 
+/* Who reads no further than the policy's line must not think that it protects all it names. */
+static void add_monitor(struct table *t, const json_t *a)
+{
+	const json_t *m = json_object_get(a, "monitor"), *c = json_object_get(a, "counters");
+	json_int_t n = client_number(m, "destinations");
+
+	if (!n)
+		return;
+	line(t, "ONLY MONITORED", "%" N " destination%s: NOT PROTECTED, whatever is found there", n,
+	     n == 1 ? "" : "s");
+	line(t, "",
+	     "%" N " connections passed; looked %" N " times, %" N " connections not told of, %" N
+	     " without a place",
+	     client_number(c, "monitored"), client_number(c, "monitor_looks"),
+	     client_number(c, "monitor_lost"), client_number(m, "skipped"));
+}
+
 static void add_names(struct table *t, const json_t *names)
 {
 	const json_t *name, *address;
@@ -214,6 +231,7 @@ int cmd_status(int argc, char **argv)
 	add_self(&t, a);
 	add_tests(&t, json_object_get(a, "self_test"));
 	add_policy(&t, json_object_get(a, "policy"));
+	add_monitor(&t, a);
 	add_names(&t, json_object_get(a, "names"));
 	add_heads(&t, a);
 	add_collateral(&t, json_object_get(a, "collateral"));

@@ -26,6 +26,7 @@
  *   swept            sockets, or error
  *   session-refused  the RECORD of control.h
  *   session-released the RECORD of control.h, key, ring, until, cipher
+ *   session-monitored   the RECORD of control.h: the application's connection is NOT protected
  *   session-cut      session, destination, code, detail
  *   session-closed   session, destination, code, detail, app_to_peer, peer_to_app
  *   head-saved       origin, size, root
@@ -40,7 +41,8 @@
  *                    gated destination
  *   kernel-refused   kind ("connect", "datagram", "packet"), destination, peer, protocol, app
  *   suppressed       count (beyond AUDIT_CHEAP_EVENTS a second of what any user can cause at no
- *                    cost: kernel-refused, and session-refused without a verdict)
+ *                    cost: kernel-refused, and session-refused and session-monitored
+ *                    without a verdict)
  */
 #ifndef KEYGATE_DAEMON_AUDIT_H
 #define KEYGATE_DAEMON_AUDIT_H

@@ -21,9 +21,11 @@
  * APP     {"pid", "uid", "comm", "cgroup" (id, integer)}
  * VERDICT as core/verdict's verdict_to_json
  * RECORD  what became of one session that got as far as an answer:
- *         {"at", "session", "destination", "peer", "app": APP, "outcome": "released"|"refused",
- *          "code": id in core/codes.def, or "" when released, "title", "advice" (of the code),
- *          "detail", "verdict": VERDICT|null (null: refused before there was evidence)}
+ *         {"at", "session", "destination", "peer", "app": APP, "mode": "gate"|"monitor",
+ *          "outcome": "released"|"refused"|"monitored", "code": id in core/codes.def, or "" when
+ *          released or, monitored, it passed, "title", "advice" (of the code), "detail",
+ *          "verdict": VERDICT|null (null: it ended before there was evidence)}, and when monitored
+ *          "protected": false
  *
  * {"verb":"status"}
  *   "version", "kernel" (release), "pid", "started_at", "armed": bool, "keyring_watch": bool,
@@ -36,11 +38,14 @@
  * holds, "roles": [{"name", "pid"}], "sessions": {"capacity", "opening" (before release), "live"},
  *   "counters": {name: integer}: the kernel's "gated" "denied" "no_listener" "datagram" "backstop"
  *               "cut" "revoked" "map_full" "event_lost", keygated's "accepted" "released" "refused"
- *               "closed" "revoked_sessions" "lease_over"
+ *               "closed" "revoked_sessions" "lease_over"; of what is monitored the kernel's
+ *               "monitored" "monitor_lost", keygated's "monitor_looks"
+ *   "monitor": {"destinations" (blocks that only monitor), "places", "capacity", "looking",
+ *     "waiting", "every" (seconds), "skipped"}
  *
  * {"verb":"sessions"}
  *   "sessions": [{"id", "state": "connecting"|"appraising"|"handover"|"live"|"closing",
- *     "destination", "peer", "app": APP, "since" (accept), and when live:
+ *     "destination", "peer", "app": APP, "since" (accept), "mode": "gate"|"monitor", and when live:
  *     "binder", "tee", "server_key", "measurement": as in VERDICT, "cipher" (TLS name),
  *     "key": serial, "ring": serial, "key_state": "valid"|"revoked"|"expired"|"gone",
  *     "released_at", "until", "protected": bool, "kernel_tls": null|{"version", "cipher", "tx",

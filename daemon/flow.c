@@ -102,6 +102,21 @@ static void tell_cut(struct gate *g, uint64_t id, const char name[static POLICY_
 	                     audit_text(detail, CHECK_DETAIL_MAX)));
 }
 
+/*
+ * What a monitored destination's session was for. Not cut in the kernel: the peer is to see that it
+ * is over. What is left of it passes until its handshake would have had to be done.
+ */
+static void looked_at(struct gate *g, struct session *s, const char *code, const char *detail,
+                      const struct verdict *v)
+{
+	const struct msg_cut m = {.code = "session.end"};
+
+	copy_text(s->code, sizeof(s->code), code);
+	enter(g, s, SESSION_CLOSING, CLOSING_MS);
+	record_session(g, s, code, detail, v, NULL);
+	(void)gate_send(g, ROLE_RELAY, MSG_CUT, s->id, &m, -1);
+}
+
 static void end(struct gate *g, struct session *s, const char *code, const char *detail,
                 const struct verdict *v)
 {
@@ -112,6 +127,10 @@ static void end(struct gate *g, struct session *s, const char *code, const char 
 		return;
 	if (s->state == SESSION_WAITING) {
 		refuse(g, s, code, detail);
+		return;
+	}
+	if (s->monitored) {
+		looked_at(g, s, code, detail, v);
 		return;
 	}
 	kernel_cut(g, s);
@@ -176,11 +195,7 @@ static int match_app(const struct gate *g, const struct policy_resolved *names, 
 	}
 }
 
-/*
- * What the policy in force says of it, now: the kernel's rule number may be of another table.
- * -1: nothing that gates.
- */
-static int destination_of(const struct gate *g, const struct gate_intent *app)
+int flow_destination(const struct gate *g, const struct gate_intent *app, enum policy_action action)
 {
 	const struct policy *p = g->now.policy;
 	struct policy_resolved *names = NULL;
@@ -190,12 +205,12 @@ static int destination_of(const struct gate *g, const struct gate_intent *app)
 	if (!names_resolved(&g->now.names, p, &names, &n))
 		at = match_app(g, names, n, app);
 	free(names);
-	return at >= 0 && p->destination[at].action == POLICY_GATE ? at : -1;
+	return at >= 0 && p->destination[at].action == action ? at : -1;
 }
 
 bool flow_kernel_tls(const struct gate *g, const struct gate_intent *to)
 {
-	int at = destination_of(g, to);
+	int at = flow_destination(g, to, POLICY_GATE);
 
 	return at >= 0 && g->now.policy->destination[at].kernel_tls != KERNEL_TLS_NONE;
 }
@@ -305,6 +320,17 @@ void flow_wait(struct gate *g, struct session *s)
 	enter(g, s, SESSION_WAITING, WAITING_MS);
 }
 
+/* Who connected, and where to. */
+static int take_intent(struct gate *g, struct session *s, const struct msg_accepted *m)
+{
+	int ret;
+
+	if (!m->opened)
+		return intercept_take(g->ic, m->netns, &m->peer, &s->app);
+	ret = upcall_take(g, s, m->opened);
+	return ret == -ENOENT ? monitor_take(g, s, m->opened) : ret;
+}
+
 static void on_accepted(struct gate *g, uint64_t id, const struct msg_accepted *m)
 {
 	struct session *s = NULL;
@@ -316,20 +342,22 @@ static void on_accepted(struct gate *g, uint64_t id, const struct msg_accepted *
 		           strerror(-ret));
 		return;
 	}
-	g->count.accepted++;
 	s->since = gate_now();
-	ret = m->upcall ? upcall_take(g, s, m->upcall)
-	                : intercept_take(g->ic, m->netns, &m->peer, &s->app);
+	ret = take_intent(g, s, m);
+	g->count.accepted += !s->monitored;
 	if (ret) {
-		refuse(g, s, m->upcall ? "upcall.gone" : "gate.no-intent", strerror(-ret));
+		refuse(g, s, m->opened ? "upcall.gone" : "gate.no-intent", strerror(-ret));
 		return;
 	}
 	flow_sockaddr(&s->app, &s->dst);
 	/* The kernel may have steered it by an answer that is a moment old. */
 	reload_learned(g);
-	at = destination_of(g, &s->app);
+	at = s->monitored ? monitor_destination(g, &s->app)
+	                  : flow_destination(g, &s->app, POLICY_GATE);
 	if (at < 0 || (s->kernel && !flow_kernel_tls(g, &s->app))) {
-		refuse(g, s, "policy.changed", "no destination block gates it any more");
+		refuse(g, s, "policy.changed",
+		       s->monitored ? "no destination block monitors it any more"
+		                    : "no destination block gates it any more");
 		return;
 	}
 	take_destination(g, s, (uint32_t)at);
@@ -462,8 +490,8 @@ static void passed(struct gate *g, struct session *s, const struct msg_verdict *
 {
 	const char *code = heads_take(g, s, m, fd);
 
-	if (code) {
-		end(g, s, code, "", &m->verdict);
+	if (code || s->monitored) {
+		end(g, s, code ? code : "", "", &m->verdict);
 		return;
 	}
 	s->verdict = malloc(sizeof(*s->verdict));
@@ -814,9 +842,11 @@ static void on_closed(struct gate *g, struct session *s, const struct msg_closed
 	bool opening;
 	char detail[CHECK_DETAIL_MAX];
 
-	g->count.closed++;
+	g->count.closed += !s->monitored;
 	copy_text(detail, sizeof(detail), m->detail);
-	if (s->state == SESSION_LIVE && !strcmp(code_of(m->code), "session.end")) {
+	if (s->monitored) {
+		monitor_closed(g, s);
+	} else if (s->state == SESSION_LIVE && !strcmp(code_of(m->code), "session.end")) {
 		let_linger(g, s);
 	} else {
 		kernel_cut(g, s);
@@ -950,6 +980,7 @@ void flow_tick(struct gate *g)
 	leases_tick(g);
 	probe_tick(g);
 	upcall_tick(g);
+	monitor_tick(g);
 	view_tick(g);
 	gate_watch_verify(g);
 	new_second(g);
@@ -1023,6 +1054,9 @@ void flow_event(void *ctx, const struct gate_event *e)
 		break;
 	case GATE_EVENT_ANSWER:
 		tell_refused(g, "answer", e);
+		break;
+	case GATE_EVENT_MONITOR:
+		monitor_event(g, e);
 		break;
 	case GATE_EVENT_NETNS_MADE:
 	case GATE_EVENT_NETNS_USED:

@@ -558,6 +558,8 @@ static int start(struct gate *g)
 	if (!ret)
 		ret = upcall_open(g);
 	if (!ret)
+		ret = monitor_open(g);
+	if (!ret)
 		ret = open_listeners(g);
 	if (!ret)
 		ret = start_roles(g);
@@ -608,6 +610,7 @@ static void stop(struct gate *g)
 	if (g->ic)
 		flow_stop(g);
 	upcall_close(g);
+	monitor_close(g);
 	end_roles(g);
 	policy_set_free(&g->now);
 	policy_set_free(&g->coming.set);

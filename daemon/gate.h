@@ -13,6 +13,7 @@
  *   watch.c    entries of logs: fetch, have judged, alert
  *   collateral.c   what vendors serve: fetch, keep, refresh
  *   upcall.c   the kernel's own connections, which ask for their handshake
+ *   monitor.c  destinations that are monitored: connections of keygated's own, for the verdict
  *   probe.c    sockets for the administrator's probes
  *   spaces.c   network namespaces beside keygated's own
  *   view.c     the sessions, as the kernel sees them
@@ -178,6 +179,7 @@ struct probe {
 struct gate_counters {
 	uint64_t accepted, released, refused, closed, revoked, lease_over;
 	uint64_t appraised, resumed; /* by evidence; by a lease */
+	uint64_t monitored;          /* looked at for a destination that is monitored */
 };
 
 /* Who waits for the sessions' round; all get the same answer. */
@@ -233,6 +235,7 @@ struct gate {
 	uint64_t names_retry_ns;
 	uint64_t resolve_request;
 	uint64_t requests; /* to fetch; the last number used */
+	uint64_t opened;   /* the same of OPEN to relay */
 	struct pending_head head;
 	struct ahead_head ahead[AHEAD_MAX];
 	struct shown *rechecking;      /* held; what verify is asked about; NULL: nothing */
@@ -241,6 +244,7 @@ struct gate {
 	struct proofs *proofs;         /* owned; NULL: none is looked for */
 	struct pulse *pulse;           /* owned; NULL: nobody is asked, nobody told */
 	struct upcall *upcall;         /* owned; NULL: the kernel is not answered */
+	struct monitor *monitor;       /* owned; NULL: nothing is monitored */
 	struct watcher *watcher;       /* owned; NULL: no log's entries are read */
 	struct spaces *spaces;         /* owned; NULL: only this network namespace is there */
 	struct apps *apps;             /* owned */
@@ -311,6 +315,12 @@ void flow_event(void *ctx, const struct gate_event *e);
  */
 int flow_socket(struct gate *g, uint64_t kernel_id, const struct gate_intent *to, uint64_t end_ns,
                 uint64_t *cookie, int *out);
+/*
+ * What the policy in force says of it, now: the kernel's rule number may be of another table. The
+ * index of a destination with this action; -1.
+ */
+int flow_destination(const struct gate *g, const struct gate_intent *app,
+                     enum policy_action action);
 /* Does the policy in force have the kernel's own connections to there ask for their handshake? */
 bool flow_kernel_tls(const struct gate *g, const struct gate_intent *to);
 void flow_sockaddr(const struct gate_intent *to, struct sockaddr_storage *out);
@@ -502,6 +512,22 @@ int upcall_take(struct gate *g, struct session *s, uint64_t number);
 int upcall_done(struct gate *g, struct session *s, int error);
 /* Of a session of the kernel's: how many records it has carried is known now. */
 void upcall_looked(struct gate *g, struct session *s);
+
+/* monitor.c */
+/* 0 or -ENOMEM; before that and in tests without it, nothing is monitored. */
+int monitor_open(struct gate *g);
+void monitor_close(struct gate *g);
+/* An application connected, unprotected. */
+void monitor_event(struct gate *g, const struct gate_event *e);
+void monitor_tick(struct gate *g);
+/* The destination of the policy in force that monitors this; -1. */
+int monitor_destination(const struct gate *g, const struct gate_intent *app);
+/* Makes s the session of the request of this number. 0; -ENOENT: there is none (any more). */
+int monitor_take(struct gate *g, struct session *s, uint64_t number);
+/* relay is done with it. */
+void monitor_closed(struct gate *g, const struct session *s);
+/* {"destinations", "places", "capacity", "looking", "waiting", "every", "skipped"} */
+json_t *monitor_status(const struct gate *g);
 
 /* probe.c */
 /* The answer to the verb; the socket, if any, was passed on to the client. */

@@ -40,6 +40,8 @@ static enum gate_action action_of(enum policy_action action)
 		return GATE_GATE;
 	case POLICY_ALLOW:
 		return GATE_ALLOW;
+	case POLICY_MONITOR:
+		return GATE_MONITOR;
 	}
 	return GATE_DENY;
 }

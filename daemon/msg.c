@@ -62,7 +62,7 @@ static const struct shape shapes[MSG_MAX] = {
         [MSG_WATCHED] = {true, CARRIES_NONE, sizeof(struct msg_watched)},
         [MSG_SHOWN] = {true, CARRIES_ONE, sizeof(struct msg_shown)},
         [MSG_RECHECK] = {true, CARRIES_ONE, sizeof(struct msg_recheck)},
-        [MSG_UPCALL] = {true, CARRIES_NONE, 0},
+        [MSG_OPEN] = {true, CARRIES_NONE, 0},
         [MSG_RECHECKED] = {true, CARRIES_NONE, sizeof(struct msg_rechecked)},
         [MSG_UNLISTEN] = {true, CARRIES_NONE, sizeof(struct msg_unlisten)},
 };

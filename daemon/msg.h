@@ -25,7 +25,8 @@
  *   relay  -> gate    CLOSED    the session is over; counts and why
  *   gate   -> relay   LISTEN    a listener to accept on (marked as ours)
  *                     UNLISTEN  no more on those in this network namespace: close them
- *   gate   -> relay   UPCALL    the kernel wants a handshake: as if an app had connected, ACCEPTED
+ *   gate   -> relay   OPEN      a connection is wanted that is no app's: as if one had connected,
+ *                               ACCEPTED
  *   gate   -> verify  POLICY    bundle (memfd); verify -> gate: POLICY_DONE
  *   gate   -> verify  HEAD      a last-seen head (at start; and when one could not be saved)
  *   gate   -> verify  ADVANCE   another head (note memfd) and a consistency proof; session 0
@@ -109,7 +110,7 @@ enum msg_type {
 	MSG_RECHECK,
 	MSG_RECHECKED,
 	MSG_UNLISTEN,
-	MSG_UPCALL,
+	MSG_OPEN,
 	MSG_MAX,
 };
 
@@ -117,14 +118,14 @@ struct msg_head {
 	uint32_t type;
 	uint32_t len; /* of the payload */
 	/* Session id: chosen by relay in ACCEPTED (its own counter, never 0, never reused), kept by
-	 * all. 0 where the message belongs to no session; request number for fetch and UPCALL. */
+	 * all. 0 where the message belongs to no session; request number for fetch and OPEN. */
 	uint64_t session;
 };
 
 struct msg_accepted {
 	struct sockaddr_storage peer; /* of the accepted connection: the app's side */
 	uint64_t netns;               /* cookie of the listener's namespace */
-	uint64_t upcall;              /* the number of the UPCALL that this answers; 0: an app's */
+	uint64_t opened;              /* the number of the OPEN that this answers; 0: an app's */
 };
 
 struct msg_unlisten {

@@ -57,7 +57,7 @@ json_t *probe_open(struct gate *g, uint64_t client, const uint8_t addr[static 16
 	record_peer(&dst, peer);
 	if (action_of(g, &to, &action, &name))
 		return NULL;
-	if (!intercept_armed(g->ic) || action == POLICY_ALLOW)
+	if (!intercept_armed(g->ic) || policy_passes(action))
 		return json_pack("{s:b, s:b, s:s?}", "ok", 1, "gated", 0, "destination", name);
 	if (action == POLICY_DENY && name)
 		return control_error(CONTROL_NO, "destination \"%s\" denies %s", name, peer);

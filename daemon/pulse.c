@@ -76,13 +76,18 @@ void pulse_close(struct gate *g)
 /* What "systemctl status" shows. */
 static void status(struct gate *g, char out[static STATUS_MAX])
 {
-	uint32_t gated = 0;
+	uint32_t gated = 0, monitored = 0;
+	char only[64] = "";
 
-	for (uint32_t i = 0; i < g->now.policy->destinations; i++)
+	for (uint32_t i = 0; i < g->now.policy->destinations; i++) {
 		gated += g->now.policy->destination[i].action == POLICY_GATE;
-	snprintf(out, STATUS_MAX, "%s; policy %u, %u destination%s gated; %u session%s%s",
+		monitored += g->now.policy->destination[i].action == POLICY_MONITOR;
+	}
+	if (monitored)
+		snprintf(only, sizeof(only), ", %u ONLY MONITORED, NOT PROTECTED", monitored);
+	snprintf(out, STATUS_MAX, "%s; policy %u, %u destination%s gated%s; %u session%s%s",
 	         intercept_armed(g->ic) ? "Armed" : "DISARMED, nothing is gated", g->now.generation,
-	         gated, gated == 1 ? "" : "s", g->sessions.n, g->sessions.n == 1 ? "" : "s",
+	         gated, gated == 1 ? "" : "s", only, g->sessions.n, g->sessions.n == 1 ? "" : "s",
 	         g->last_error ? "; the last reload was refused" : "");
 }
 

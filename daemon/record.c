@@ -37,20 +37,31 @@ void record_peer(const struct sockaddr_storage *a, char out[static 64])
 	}
 }
 
+static const char *outcome(const struct session *s, const char *code)
+{
+	return s->monitored ? "monitored" : *code ? "refused" : "released";
+}
+
 static json_t *make(const struct session *s, const char *code, const char *detail,
                     const struct verdict *v)
 {
 	const struct code *c = code_find(code);
 	char peer[64];
+	json_t *o;
 
 	record_peer(&s->dst, peer);
-	return json_pack("{s:I, s:I, s:o, s:s, s:o, s:s, s:o, s:s, s:s, s:o, s:o}", "at",
-	                 (json_int_t)gate_now(), "session", (json_int_t)s->id, "destination",
-	                 audit_text(s->name, sizeof(s->name)), "peer", peer, "app",
-	                 record_app(&s->app), "outcome", *code ? "refused" : "released", "code",
-	                 audit_text(code, CHECK_ID_MAX), "title", c ? c->title : "", "advice",
-	                 c ? c->advice : "", "detail", audit_text(detail, CHECK_DETAIL_MAX),
-	                 "verdict", v ? verdict_to_json(v) : json_null());
+	o = json_pack("{s:I, s:I, s:o, s:s, s:o, s:s, s:s, s:o, s:s, s:s, s:o, s:o}", "at",
+	              (json_int_t)gate_now(), "session", (json_int_t)s->id, "destination",
+	              audit_text(s->name, sizeof(s->name)), "peer", peer, "app",
+	              record_app(&s->app), "mode", s->monitored ? "monitor" : "gate", "outcome",
+	              outcome(s, code), "code", audit_text(code, CHECK_ID_MAX), "title",
+	              c ? c->title : "", "advice", c ? c->advice : "", "detail",
+	              audit_text(detail, CHECK_DETAIL_MAX), "verdict",
+	              v ? verdict_to_json(v) : json_null());
+	/* Of those that are released only the kernel says that they are protected. */
+	if (o && s->monitored)
+		(void)json_object_set_new(o, "protected", json_false());
+	return o;
 }
 
 static void keep(struct gate *g, const struct session *s, json_t *record)
@@ -68,8 +79,12 @@ void record_session(struct gate *g, const struct session *s, const char *code, c
 {
 	json_t *record = make(s, code, detail, v);
 	json_t *line = record ? json_copy(record) : NULL;
+	char event[32];
 
-	if (*code)
+	snprintf(event, sizeof(event), "session-%s", outcome(s, code));
+	if (s->monitored)
+		g->count.monitored++;
+	else if (*code)
 		g->count.refused++;
 	else
 		g->count.released++;
@@ -82,7 +97,7 @@ void record_session(struct gate *g, const struct session *s, const char *code, c
 	if (*code && (!v || !s->cookie) && flow_over_limit(g))
 		json_decref(line);
 	else
-		audit_emit(g->audit, *code ? "session-refused" : "session-released", line);
+		audit_emit(g->audit, event, line);
 	json_decref(record);
 	json_decref(more);
 }

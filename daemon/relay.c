@@ -353,9 +353,9 @@ static void pong(void *relay)
 }
 
 /* A session without an application. Without room for it gate's patience ends. */
-static int on_upcall(struct relay *r, uint64_t number)
+static int on_open(struct relay *r, uint64_t number)
 {
-	const struct msg_accepted who = {.upcall = number};
+	const struct msg_accepted who = {.opened = number};
 	struct relay_session *s;
 
 	if (!number)
@@ -392,8 +392,8 @@ static int on_message(struct relay *r, const struct msg_head *head, int fd)
 		return on_unlisten(r, r->msg->unlisten.netns);
 	if (head->type == MSG_PING)
 		return on_ping(r);
-	if (head->type == MSG_UPCALL)
-		return on_upcall(r, head->session);
+	if (head->type == MSG_OPEN)
+		return on_open(r, head->session);
 	if (s)
 		return on_session(r, s, head->type, fd);
 	/* It ended while this was on its way. */

@@ -210,7 +210,7 @@ static bool is_stray(void *ctx, const struct sockdiag_socket *sock)
 	enum policy_fit fit = FIT_NO;
 	int at = policy_next(p, s->names, s->n, sock->dst, sock->port, &who, -1, &fit);
 
-	return at >= 0 && fit == FIT_YES && p->destination[at].action != POLICY_ALLOW &&
+	return at >= 0 && fit == FIT_YES && !policy_passes(p->destination[at].action) &&
 	       !flow_owns(s->g, sock->cookie);
 }
 

@@ -81,7 +81,8 @@ struct session {
 	enum session_state state;
 	bool with_verify; /* an APPRAISE of it was not answered yet */
 	bool closed;      /* relay is done with it; the slot waits for verify only */
-	bool kernel; /* its upstream socket is the kernel's own, and there is no application's */
+	bool kernel;    /* its upstream socket is the kernel's own, and there is no application's */
+	bool monitored; /* it ends with its verdict: the application's connection is another */
 	uint64_t deadline_ns; /* CLOCK_BOOTTIME; of this state, for gate's own patience */
 	int64_t since;
 	struct gate_intent app;

@@ -40,7 +40,6 @@ struct waiting {
 struct upcall {
 	struct handshake *kernel; /* NULL: this kernel asks nobody */
 	bool joined;
-	uint64_t last; /* number of the last one that relay was told of */
 	uint64_t look_next_ns;
 	struct waiting v[UPCALLS_MAX];
 };
@@ -225,12 +224,12 @@ static void take(struct gate *g, const struct handshake_request *rq)
 	} else if (!w) {
 		refuse(g, &c, &app, "gate.overload", "");
 	} else {
-		*w = (struct waiting){.number = ++g->upcall->last,
+		*w = (struct waiting){.number = ++g->opened,
 		                      .deadline_ns =
 		                              gate_boot_ns() + ANNOUNCE_MS * UINT64_C(1000000),
 		                      .call = c,
 		                      .app = app};
-		(void)gate_send(g, ROLE_RELAY, MSG_UPCALL, w->number, NULL, -1);
+		(void)gate_send(g, ROLE_RELAY, MSG_OPEN, w->number, NULL, -1);
 	}
 }
 

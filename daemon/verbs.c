@@ -131,15 +131,18 @@ static json_t *counters(struct gate *g)
 	        [GATE_STAT_MAP_FULL] = "map_full",
 	        [GATE_STAT_EVENT_LOST] = "event_lost",
 	        [GATE_STAT_ANSWER] = "answer",
+	        [GATE_STAT_MONITORED] = "monitored",
+	        [GATE_STAT_MONITOR_LOST] = "monitor_lost",
 	};
 	const struct gate_counters *c = &g->count;
 	uint64_t stat[GATE_STAT_MAX] = {0};
-	json_t *o = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "accepted",
-	                      (json_int_t)c->accepted, "appraised", (json_int_t)c->appraised,
-	                      "resumed", (json_int_t)c->resumed, "released",
-	                      (json_int_t)c->released, "refused", (json_int_t)c->refused, "closed",
-	                      (json_int_t)c->closed, "revoked_sessions", (json_int_t)c->revoked,
-	                      "lease_over", (json_int_t)c->lease_over);
+	json_t *o =
+	        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "accepted",
+	                  (json_int_t)c->accepted, "appraised", (json_int_t)c->appraised, "resumed",
+	                  (json_int_t)c->resumed, "released", (json_int_t)c->released, "refused",
+	                  (json_int_t)c->refused, "closed", (json_int_t)c->closed,
+	                  "revoked_sessions", (json_int_t)c->revoked, "lease_over",
+	                  (json_int_t)c->lease_over, "monitor_looks", (json_int_t)c->monitored);
 
 	(void)intercept_stats(g->ic, stat);
 	for (size_t i = 0; o && i < GATE_STAT_MAX; i++)
@@ -167,7 +170,7 @@ static json_t *verb_status(struct gate *g, uint64_t client, json_t *request)
 	for (uint32_t i = 0; i < g->state.n; i++)
 		forks += g->state.head[i].forks;
 	return json_pack("{s:b, s:s, s:s, s:I, s:I, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:I, s:o, "
-	                 "s:o, s:o, s:o, s:o, s:s}",
+	                 "s:o, s:o, s:o, s:o, s:s, s:o}",
 	                 "ok", 1, "version", KEYGATE_VERSION, "kernel", u.release, "pid",
 	                 (json_int_t)getpid(), "started_at", (json_int_t)g->started_at, "armed",
 	                 intercept_armed(g->ic), "keyring_watch", g->watch, "self_test",
@@ -176,7 +179,7 @@ static json_t *verb_status(struct gate *g, uint64_t client, json_t *request)
 	                 (json_int_t)forks, "roles", roles_status(g), "sessions",
 	                 sessions_status(g), "counters", counters(g), "collateral",
 	                 collateral_status(g), "namespaces", spaces_status(g), "handshake_upcall",
-	                 upcall_status(g));
+	                 upcall_status(g), "monitor", monitor_status(g));
 }
 
 static json_t *verb_verdicts(struct gate *g, uint64_t client, json_t *request)

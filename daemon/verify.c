@@ -251,7 +251,7 @@ static void appraise(struct appraisal *a)
 	struct verdict *v = a->verdict;
 	bool current = p && a->m->generation == a->v->generation &&
 	               a->m->destination < p->destinations &&
-	               p->destination[a->m->destination].action == POLICY_GATE;
+	               policy_judges(p->destination[a->m->destination].action);
 	int ret = 0;
 
 	verdict_init(v, current ? p->destination[a->m->destination].name : "", a->m->at);

@@ -160,9 +160,9 @@ static json_t *one_session(const struct session *s)
 	json_t *o;
 
 	record_peer(&s->dst, peer);
-	o = json_pack("{s:I, s:s, s:o, s:s, s:o, s:I}", "id", (json_int_t)s->id, "state",
-	              session_state_name(s->state), "destination",
-	              audit_text(s->name, sizeof(s->name)), "peer", peer, "app",
+	o = json_pack("{s:I, s:s, s:s, s:o, s:s, s:o, s:I}", "id", (json_int_t)s->id, "state",
+	              session_state_name(s->state), "mode", s->monitored ? "monitor" : "gate",
+	              "destination", audit_text(s->name, sizeof(s->name)), "peer", peer, "app",
 	              record_app(&s->app), "since", (json_int_t)s->since);
 	if (!o || s->state != SESSION_LIVE)
 		return o;

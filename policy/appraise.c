@@ -689,22 +689,22 @@ static void check_withdrawn(struct appraisal *a)
 
 /* ------------------------------------------------------------------------- whole */
 
-static bool is_gated(const struct policy *p, uint32_t destination,
-                     const struct policy_presented *shown)
+static bool is_judged(const struct policy *p, uint32_t destination,
+                      const struct policy_presented *shown)
 {
-	return destination < p->destinations && p->destination[destination].action == POLICY_GATE &&
+	return destination < p->destinations && policy_judges(p->destination[destination].action) &&
 	       shown->cmw.endorsements_n <= CMW_ENDORSEMENTS_MAX;
 }
 
 int policy_recheck(const struct policy *p, uint32_t destination,
                    const struct policy_presented *shown, int64_t at, struct checks *out)
 {
-	struct verdict *v = is_gated(p, destination, shown) ? calloc(1, sizeof(*v)) : NULL;
+	struct verdict *v = is_judged(p, destination, shown) ? calloc(1, sizeof(*v)) : NULL;
 	struct appraisal a = {.p = p, .shown = shown, .at = at, .v = v};
 	int rc;
 
 	if (!v)
-		return is_gated(p, destination, shown) ? -ENOMEM : -EINVAL;
+		return is_judged(p, destination, shown) ? -ENOMEM : -EINVAL;
 	a.d = &p->destination[destination];
 	a.checks = &v->checks;
 	verdict_init(v, a.d->name, at);
@@ -726,7 +726,7 @@ int policy_appraise(const struct policy *p, uint32_t destination,
 	int rc;
 
 	memset(head, 0, sizeof(*head));
-	if (!is_gated(p, destination, shown))
+	if (!is_judged(p, destination, shown))
 		return -EINVAL;
 	a.d = &p->destination[destination];
 	hex_encode(BYTES_OF(shown->spki_sha256), v->server_key);

@@ -17,8 +17,20 @@ const char *policy_action_name(enum policy_action a)
 		return "gate";
 	case POLICY_ALLOW:
 		return "allow";
+	case POLICY_MONITOR:
+		return "monitor";
 	}
 	return "deny";
+}
+
+bool policy_passes(enum policy_action a)
+{
+	return a == POLICY_ALLOW || a == POLICY_MONITOR;
+}
+
+bool policy_judges(enum policy_action a)
+{
+	return a == POLICY_GATE || a == POLICY_MONITOR;
 }
 
 const char *policy_binder_name(enum policy_binder b)
@@ -292,7 +304,10 @@ void policy_explain(const struct policy *p, uint32_t destination, struct buf *ou
 		policy_app_words(p, d, out);
 		buf_str(out, "\n");
 	}
-	if (d->action != POLICY_GATE) {
+	if (d->action == POLICY_MONITOR)
+		buf_str(out, "NOT PROTECTED: connections pass untouched; what follows is only "
+		             "looked at, on a connection of keygated's own, and logged\n");
+	if (!policy_judges(d->action)) {
 		buf_printf(out, "%s\n",
 		           d->action == POLICY_ALLOW ? "connections pass untouched"
 		                                     : "connections are refused");
@@ -323,6 +338,8 @@ void policy_explain(const struct policy *p, uint32_t destination, struct buf *ou
 	explain_withdrawn(d, out);
 	explain_identity(d, out);
 	explain_platform(p, d, out);
+	if (d->action == POLICY_MONITOR)
+		return;
 	buf_str(out, "session: at most ");
 	put_duration(out, d->lease);
 	buf_str(out, "\n");

@@ -167,9 +167,9 @@ static const struct policy_key destination_keys[] = {
          "`default-action = allow`, an address that an application learned by TCP, TLS, HTTPS or a "
          "file alone is not gated. Give `address` too, or set `default-action = deny`.",
          read_name},
-        {"port", KEY_LIST | KEY_MUST_GATE, "list of ports and ranges", "every port", "{\"443\"}",
+        {"port", KEY_LIST | KEY_MUST_JUDGE, "list of ports and ranges", "every port", "{\"443\"}",
          "Ports, `\"443\"` or `\"8000-8010\"`. A gated destination says which ports "
-         "are gated. At most 16 entries; and where several destinations meet at one address, at "
+         "are gated, a monitored one which are monitored. At most 16 entries; and where several destinations meet at one address, at "
          "most 16 of all of them count there.",
          read_port},
         {"unit", KEY_LIST, "list of systemd units", "every application", "{\"nginx.service\"}",
@@ -202,20 +202,23 @@ static const struct policy_key destination_keys[] = {
          "program was started and not whose code runs in it (`LD_PRELOAD`, plug-ins, a debugger): "
          "let nothing pass for its `executable` alone.",
          read_executable},
-        {"action", KEY_MUST, "`gate`, `allow` or `deny`", NULL, "gate",
+        {"action", KEY_MUST, "`gate`, `monitor`, `allow` or `deny`", NULL, "gate",
          "`gate`: a connection is made only to a peer that satisfies what this block demands. "
+         "`monitor`: nothing is protected; connections pass untouched, as with `allow`, and "
+         "keygated looks on a connection of its own, once in a while, whether the peer would "
+         "satisfy the block: the verdict is only logged. Every such block is warned of. "
          "`allow`: connections pass untouched. `deny`: connections are refused. The first "
          "destination that matches an address and port decides.",
          read_action},
         {"refuse-with", 0, "name of an errno", "`ECONNREFUSED`", "ECONNREFUSED",
          "What connect() returns to the application when it is refused: `ECONNREFUSED`, `EACCES`, "
-         "`EPERM`, `ENETUNREACH`, `EHOSTUNREACH` or `ETIMEDOUT`. Not with `action = allow`.",
+         "`EPERM`, `ENETUNREACH`, `EHOSTUNREACH` or `ETIMEDOUT`. Not with `action = allow` or `monitor`.",
          read_refuse_with},
-        {"tee", KEY_LIST | KEY_MUST_GATE | KEY_GATE, "list of platforms", NULL, "{snp}",
+        {"tee", KEY_LIST | KEY_MUST_JUDGE | KEY_JUDGE, "list of platforms", NULL, "{snp}",
          "The platforms whose evidence is accepted: `snp` (AMD SEV-SNP), `tdx`, `sgx`, `cca`, "
          "`nitro`. Evidence of a platform that this version does not appraise is refused.",
          read_tee},
-        {"binder", KEY_GATE, "`connection`, `lease`, `nonce`, `lease-key` or `certificate`",
+        {"binder", KEY_JUDGE, "`connection`, `lease`, `nonce`, `lease-key` or `certificate`",
          "`connection`", "connection",
          "How firmly the evidence must be tied to the connection. `connection`: to this TLS "
          "connection by its exporter value. `lease`: to an earlier attested connection, whose key the "
@@ -228,7 +231,7 @@ static const struct policy_key destination_keys[] = {
          "itself and everything stronger; a verdict that rests on less than `connection` says so "
          "(a loosening).",
          read_binder},
-        {"transport", KEY_GATE, "`keygate`, `flashbots`, `atls`, `ra-tls` or `well-known`",
+        {"transport", KEY_JUDGE, "`keygate`, `flashbots`, `atls`, `ra-tls` or `well-known`",
          "`keygate`", "keygate",
          "How the destination shows its evidence on the connection. `keygate`: by an exported "
          "authenticator after the handshake, as `keygate-attester` does (protocol `keygate/1`). "
@@ -241,16 +244,17 @@ static const struct policy_key destination_keys[] = {
          "can't give what `binder` demands is an error: write the weaker `binder`, a loosening, "
          "and pin `server-key` then.",
          read_transport},
-        {"ledger", KEY_MUST_GATE | KEY_GATE, "name of a ledger block, or `none`", NULL, "\"acme\"",
+        {"ledger", KEY_MUST_JUDGE | KEY_JUDGE, "name of a ledger block, or `none`", NULL,
+         "\"acme\"",
          "The transparency ledger whose statement must name the peer's measurement. `none` means "
          "that no ledger is asked; it has to be written out, needs a `measurement` list, and is "
          "named in every verdict (a loosening).",
          read_ledger},
-        {"release", KEY_GATE, "name of a release block", "none", "\"acme-release\"",
+        {"release", KEY_JUDGE, "name of a release block", "none", "\"acme-release\"",
          "A signed release statement that must name the peer's measurement, register "
          "by register; beside the ledger's, or alone with `ledger = none`.",
          read_release},
-        {"measurement", KEY_LIST | KEY_GATE,
+        {"measurement", KEY_LIST | KEY_JUDGE,
          "list of launch measurements, `platform:` and hexadecimal",
          "what the ledger's statement says", "{\"snp:<96 hexadecimal digits>\"}",
          "Launch measurements that are accepted: of `snp` its measurement (96 digits), of `tdx` MRTD "
@@ -258,36 +262,36 @@ static const struct policy_key destination_keys[] = {
          "platform may be left out where `tee` names only one that has so many digits. With a ledger "
          "as well, both must hold: the measurement is in this list and in the logged statement.",
          read_measurement},
-        {"leaf", KEY_LIST | KEY_GATE, "list of files", "none", "{\"payments.leaf\"}",
+        {"leaf", KEY_LIST | KEY_JUDGE, "list of files", "none", "{\"payments.leaf\"}",
          "The logged statements of a destination whose server does not staple them, at most 8, as "
          "their publisher gives them out (the very bytes that were appended). keygate finds them in "
          "the log that it follows, among its newest 262144 leaves, and keeps their proofs fresh; what "
          "a peer staples goes before. The ledger needs a URL.",
          read_leaf},
-        {"deny", KEY_LIST | KEY_GATE, "list of `platform:`, `leaf:` or `subject:` and hexadecimal",
+        {"deny", KEY_LIST | KEY_JUDGE, "list of `platform:`, `leaf:` or `subject:` and hexadecimal",
          "none", "{\"leaf:<64 hexadecimal digits>\"}",
          "What is accepted no longer, whatever ledger and lists say: launch measurements, as in "
          "`measurement`; logged statements, by their leaf hash (RFC 6962), which `keygate verify "
          "proof` prints; and subjects of statements, by their SHA-256. At most 4096 with those of "
          "`deny-file`. A reload that adds one ends the destination's live sessions.",
          read_deny},
-        {"deny-file", KEY_LIST | KEY_GATE, "list of files", "none", "{\"withdrawn.list\"}",
+        {"deny-file", KEY_LIST | KEY_JUDGE, "list of files", "none", "{\"withdrawn.list\"}",
          "Files with more of `deny`, an entry a line; `#` begins a comment. Several destinations can "
          "name one file. A relative name is relative to the file that holds this block.",
          read_deny_file},
-        {"min-version", KEY_GATE, "version, numbers with dots between them", "none", "\"1.4.0\"",
+        {"min-version", KEY_JUDGE, "version, numbers with dots between them", "none", "\"1.4.0\"",
          "The lowest `version` that the ledger's statement may have. Numbers are compared one by one, "
          "and one that is missing is 0; `1.4.0-rc1` comes before `1.4.0`, and what follows a `+` means "
          "nothing. A version that is not of this form is refused.",
          read_min_version},
-        {"renewed-within", KEY_GATE, "duration, 1h to 365d", "none", "\"7d\"",
+        {"renewed-within", KEY_JUDGE, "duration, 1h to 365d", "none", "\"7d\"",
          "How long ago the ledger's statement may have been published, so that who stops appending "
          "it anew withdraws it. The time is not the statement's own word: a head of the log that "
          "witnesses vouched for within this time must not have held it yet. keygate knows those heads "
          "that it saw itself, so on a host that has only begun to follow the log the statement can't be "
          "judged until it is appended once more. The verdict ends with this time.",
          read_renewed_within},
-        {"register", KEY_LIST | KEY_GATE, "list of `name=hexadecimal`",
+        {"register", KEY_LIST | KEY_JUDGE, "list of `name=hexadecimal`",
          "zero, or what the ledger's statement says",
          "{\"tdx.mrconfigid=<96 hexadecimal digits>\"}",
          "Registers that must have a value, beyond the launch measurement; of several values for "
@@ -300,34 +304,34 @@ static const struct policy_key destination_keys[] = {
          "`platform-config`. `nitro`: `pcr1` to `pcr31`. The platform before the name can be left "
          "out.",
          read_register},
-        {"unpinned-register", KEY_LIST | KEY_GATE, "list of register names", "none", "{tdx.rtmr0}",
+        {"unpinned-register", KEY_LIST | KEY_JUDGE, "list of register names", "none", "{tdx.rtmr0}",
          "Registers that may have any value although they can carry code or configuration, at most "
          "16. A verdict that met such a value names the registers (a loosening). A ledger match is "
          "worth little if what they hold changes what the code does: pin them with `register` where "
          "you can.",
          read_unpinned_register},
-        {"server-name", KEY_GATE, "host name", "the `name`, when there is exactly one",
+        {"server-name", KEY_JUDGE, "host name", "the `name`, when there is exactly one",
          "\"api.example.com\"",
          "The name that is asked for in the TLS handshake and bound into the evidence.",
          read_server_name},
-        {"server-key", KEY_LIST | KEY_GATE, "list of `sha256:` and 64 hexadecimal digits",
+        {"server-key", KEY_LIST | KEY_JUDGE, "list of `sha256:` and 64 hexadecimal digits",
          "any key", "{\"sha256:<64 hexadecimal digits>\"}",
          "Pins of the server's public key: SHA-256 of its DER SubjectPublicKeyInfo. A measurement "
          "says which program answers, not whose; pin the key where anybody may run the program.",
          read_server_key},
-        {"chip-id", KEY_LIST | KEY_GATE, "list of hexadecimal machine ids", "any machine",
+        {"chip-id", KEY_LIST | KEY_JUDGE, "list of hexadecimal machine ids", "any machine",
          "{\"<128 hexadecimal digits>\"}",
          "The machines that are accepted, by the id in the evidence: of `snp` the chip id (128 "
          "hexadecimal digits, or 16 on Turin), of `tdx` and `sgx` the platform instance id or else the "
          "PPID (32), of `cca` the instance id (66), of `nitro` PCR4, which stands for the instance "
          "(96). Evidence that names no machine is then refused.",
          read_chip_id},
-        {"host-data", KEY_GATE, "64 hexadecimal digits", "all zero", "\"<64 hexadecimal digits>\"",
+        {"host-data", KEY_JUDGE, "64 hexadecimal digits", "all zero", "\"<64 hexadecimal digits>\"",
          "What the host handed to the guest at launch (SNP HOST_DATA), for example the hash of a "
          "container policy. It can carry configuration, so what is not pinned here must be zero. "
          "Other platforms have registers for this: `register`.",
          read_host_data},
-        {"min-tcb", KEY_LIST | KEY_GATE, "list of `component=version`", "none",
+        {"min-tcb", KEY_LIST | KEY_JUDGE, "list of `component=version`", "none",
          "{\"snp=20\", \"microcode=209\"}",
          "The lowest versions that are accepted, each component by itself, as the certificate of "
          "the attestation key states them. `snp`: `bootloader`, `tee`, `snp`, `microcode`, and on "
@@ -336,7 +340,7 @@ static const struct policy_key destination_keys[] = {
          "`snp`, `isvsvn` of `sgx`. A component counts for the platforms that have it; a platform "
          "before it (`tdx.pcesvn=13`) makes it count there only.",
          read_min_tcb},
-        {"accept-tcb", KEY_LIST | KEY_GATE, "list of TCB statuses", "`UpToDate` alone",
+        {"accept-tcb", KEY_LIST | KEY_JUDGE, "list of TCB statuses", "`UpToDate` alone",
          "{SWHardeningNeeded}",
          "How the vendor of `tdx` and `sgx` may rate the platform, beside `UpToDate`: "
          "`SWHardeningNeeded`, `ConfigurationNeeded`, `ConfigurationAndSWHardeningNeeded`, "
@@ -344,58 +348,58 @@ static const struct policy_key destination_keys[] = {
          "`OutOfDateConfigurationNeeded`. `Revoked` is never accepted. A verdict that rests on one "
          "names it with its advisories (a loosening).",
          read_accept_tcb},
-        {"accept-advisory", KEY_LIST | KEY_GATE, "list of advisory ids", "any",
+        {"accept-advisory", KEY_LIST | KEY_JUDGE, "list of advisory ids", "any",
          "{\"INTEL-SA-00615\"}",
          "The advisories that the platform may be open to where `accept-tcb` or `tcb-grace` accepts "
          "it: it is refused when the vendor names one that is not in the list. With `UpToDate` "
          "advisories are not looked at. Means nothing without one of the two.",
          read_accept_advisory},
-        {"tcb-grace", KEY_GATE, "duration, 1h to 1095d", "none", "\"30d\"",
+        {"tcb-grace", KEY_JUDGE, "duration, 1h to 1095d", "none", "\"30d\"",
          "How long a platform is still accepted that the vendor rates `OutOfDate` or "
          "`OutOfDateConfigurationNeeded`, counted from the date of the TCB level that it has "
          "(`tcb_date`). The verdict ends with the grace. A loosening where it is used.",
          read_tcb_grace},
-        {"min-tcb-date", KEY_GATE, "day", "none", "\"2025-05-01\"",
+        {"min-tcb-date", KEY_JUDGE, "day", "none", "\"2025-05-01\"",
          "The oldest date that the platform's TCB level may have, on platforms whose vendor dates "
          "them (`tdx`, `sgx`), whatever its status.",
          read_min_tcb_date},
-        {"vmpl", KEY_GATE, "0 to 3", "`0`", "0",
+        {"vmpl", KEY_JUDGE, "0 to 3", "`0`", "0",
          "The privilege level of the `snp` guest's software that asked for the report. Anything but 0 "
          "trusts software that the most privileged level can change (a loosening).",
          read_vmpl},
-        {"require-platform", KEY_LIST | KEY_GATE, "list of platform properties", "none",
+        {"require-platform", KEY_LIST | KEY_JUDGE, "list of platform properties", "none",
          "{alias-check, ecc}",
          "Properties of the machine that the evidence of `snp` must state: `smt-disabled`, `tsme`, `ecc`, "
          "`rapl-disabled`, `ciphertext-hiding`, `alias-check` (the check against aliased memory "
          "was made), `tio`.",
          read_require_platform},
-        {"require-guest-policy", KEY_LIST | KEY_GATE, "list of guest policy properties", "none",
+        {"require-guest-policy", KEY_LIST | KEY_JUDGE, "list of guest policy properties", "none",
          "{no-smt, ciphertext-hiding}",
          "What the launch policy of an `snp` guest must enforce, wherever the guest runs: `no-smt`, "
          "`single-socket`, `no-cxl`, `aes-256-xts`, `rapl-disabled`, `ciphertext-hiding`, "
          "`page-swap-disabled`. A policy that lets a migration agent move the guest is always "
          "refused.",
          read_require_guest_policy},
-        {"require-attribute", KEY_LIST | KEY_GATE, "list of attributes", "none", "{tdx.pks}",
+        {"require-attribute", KEY_LIST | KEY_JUDGE, "list of attributes", "none", "{tdx.pks}",
          "Attributes that the guest must have been built with: `tdx.lass`, `tdx.sept-ve-disable`, "
          "`tdx.pks`, `tdx.kl`; `sgx.mode64`, `sgx.cet`, `sgx.kss`, `sgx.aex-notify`. Each counts for "
          "its own platform. Attributes that weaken the platform are always refused.",
          read_require_attribute},
-        {"forbid-attribute", KEY_LIST | KEY_GATE, "list of attributes", "none", "{tdx.kl}",
+        {"forbid-attribute", KEY_LIST | KEY_JUDGE, "list of attributes", "none", "{tdx.kl}",
          "Attributes, as above, that the guest must not have.", read_forbid_attribute},
-        {"anchor", KEY_LIST | KEY_GATE, "list of anchor blocks", "none", "{\"lab\"}",
+        {"anchor", KEY_LIST | KEY_JUDGE, "list of anchor blocks", "none", "{\"lab\"}",
          "Trust anchors beside the built-in vendor roots, for this destination only. A verdict "
          "that rests on one says so (a loosening).",
          read_anchor},
-        {"built-in-anchors", KEY_GATE, "`true` or `false`", "`true`", "true",
+        {"built-in-anchors", KEY_JUDGE, "`true` or `false`", "`true`", "true",
          "`false`: evidence must end at one of `anchor`, also where keygate has the vendor's root "
          "built in. Name the vendor's root as an anchor to go on trusting it.",
          read_built_in_anchors},
-        {"allow-debug", KEY_GATE, "`true` or `false`", "`false`", "true",
+        {"allow-debug", KEY_JUDGE, "`true` or `false`", "`false`", "true",
          "Accept guests that their host can debug, so that it can read and change all of their "
          "memory. A loosening.",
          read_allow_debug},
-        {"require-crl", KEY_GATE, "`true` or `false`", "`true`", "false",
+        {"require-crl", KEY_JUDGE, "`true` or `false`", "`true`", "false",
          "Whether a current certificate revocation list of the vendor must be at hand, from the "
          "peer or from the collateral directory. `false` is a loosening. `cca` and `nitro` have none.",
          read_require_crl},

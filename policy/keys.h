@@ -21,13 +21,14 @@ struct policy_value {
 };
 
 enum policy_key_flags {
-	KEY_LIST = 1,      /* one value or {several, values} */
-	KEY_MUST = 2,      /* every block of the section has it */
-	KEY_MUST_GATE = 4, /* every destination with action = gate has it */
-	KEY_GATE = 8,      /* only destinations with action = gate may have it */
+	KEY_LIST = 1,       /* one value or {several, values} */
+	KEY_MUST = 2,       /* every block of the section has it */
+	KEY_MUST_JUDGE = 4, /* every destination with action = gate or monitor has it */
+	KEY_JUDGE = 8,      /* only destinations with action = gate or monitor may have it */
 	/* Of the two forms of a release, only the one may have it; with KEY_MUST, it has it. */
 	KEY_SIGSTORE = 16,
 	KEY_RECEIPT = 32,
+	KEY_GATE = 64, /* only destinations with action = gate may have it */
 };
 
 struct policy_key {

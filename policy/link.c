@@ -480,12 +480,12 @@ static void check_names_suffice(struct policy_reader *r)
 	for (uint32_t i = 0; p->default_action == POLICY_ALLOW && i < p->destinations; i++) {
 		const struct policy_destination *d = &p->destination[i];
 
-		if (d->action == POLICY_GATE && d->hosts && !d->prefixes)
+		if (policy_judges(d->action) && d->hosts && !d->prefixes)
 			policy_issue(r->issues, false, &d->where,
 			             "names are only as good as DNS: an address of destination "
 			             "\"%s\" that no plain DNS answer on this host gave is not "
-			             "gated; add address prefixes or default-action = deny",
-			             d->name);
+			             "%s; add address prefixes or default-action = deny",
+			             d->name, d->action == POLICY_GATE ? "gated" : "monitored");
 	}
 }
 

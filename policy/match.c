@@ -90,7 +90,7 @@ int policy_match(const struct policy *p, const struct policy_resolved *names, si
 
 	do
 		at = policy_next(p, names, names_n, addr, port, who, at, &fit);
-	while (at >= 0 && fit == FIT_MAYBE && p->destination[at].action == POLICY_ALLOW);
+	while (at >= 0 && fit == FIT_MAYBE && policy_passes(p->destination[at].action));
 	return at;
 }
 

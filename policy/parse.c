@@ -298,20 +298,23 @@ static void check_must(struct policy_reader *r, const char *title, unsigned flag
 	}
 }
 
-static void check_not_gate(struct policy_reader *r)
+static void check_idle(struct policy_reader *r)
 {
 	const struct policy_section *sec = &policy_sections[r->section];
+	const char *action = policy_action_name(r->d->action);
+	unsigned idle = (r->d->action == POLICY_GATE ? 0u : KEY_GATE) |
+	                (policy_judges(r->d->action) ? 0u : KEY_JUDGE);
 
 	for (uint32_t k = 0; k < sec->n; k++)
-		if (sec->keys[k].flags & KEY_GATE && r->given & UINT64_C(1) << k)
+		if (sec->keys[k].flags & idle && r->given & UINT64_C(1) << k)
 			policy_error(
 			        r, r->given_line[k],
 			        "\"%s\" means nothing with action = %s; remove it or write action "
 			        "= gate",
-			        sec->keys[k].name, policy_action_name(r->d->action));
-	if (r->d->action == POLICY_ALLOW && given(r, "refuse-with"))
+			        sec->keys[k].name, action);
+	if (policy_passes(r->d->action) && given(r, "refuse-with"))
 		policy_error(r, given(r, "refuse-with"),
-		             "\"refuse-with\" means nothing with action = allow; remove it");
+		             "\"refuse-with\" means nothing with action = %s; remove it", action);
 }
 
 /* Where no ledger speaks a list has to, and a list that there is holds for every platform. */
@@ -390,11 +393,14 @@ static void check_transport(struct policy_reader *r)
 		        attest_transport_binder(r->d->transport));
 }
 
-static void check_gate(struct policy_reader *r)
+/* What a gated block and a monitored one demand. */
+static void check_demands(struct policy_reader *r)
 {
 	struct policy_destination *d = r->d;
+	bool gate = d->action == POLICY_GATE;
 
-	check_must(r, d->name, KEY_MUST_GATE, " but action = gate");
+	check_must(r, d->name, KEY_MUST_JUDGE,
+	           gate ? " but action = gate" : " but action = monitor");
 	if (d->kernel_tls != KERNEL_TLS_NONE && d->app)
 		policy_error(r, given(r, "kernel-tls"),
 		             "kernel-tls: the kernel's own connections are of no application; "
@@ -441,10 +447,15 @@ static void check_destination(struct policy_reader *r)
 	if (!given(r, "action"))
 		return;
 	check_anchors(r);
-	if (r->d->action == POLICY_GATE)
-		check_gate(r);
-	else
-		check_not_gate(r);
+	check_idle(r);
+	if (policy_judges(r->d->action))
+		check_demands(r);
+	if (r->d->action == POLICY_MONITOR)
+		policy_warning(
+		        r, given(r, "action"),
+		        "destination \"%s\" is only monitored: its connections are NOT "
+		        "protected, whatever the verdict; write action = gate to protect them",
+		        name);
 }
 
 /* Somebody who counts on being alerted must not wait in vain. */

@@ -44,7 +44,11 @@ enum {
 	POLICY_ENDORSEMENTS_MAX = ATTEST_ENDORSEMENTS_MAX - CMW_ENDORSEMENTS_MAX,
 };
 
-enum policy_action { POLICY_DENY = 0, POLICY_GATE, POLICY_ALLOW };
+enum policy_action { POLICY_DENY = 0, POLICY_GATE, POLICY_ALLOW, POLICY_MONITOR };
+/* Do connections go where they were meant to, untouched and unprotected? */
+bool policy_passes(enum policy_action a);
+/* Does the block demand anything of its peer, so that there are verdicts? */
+bool policy_judges(enum policy_action a);
 
 /* Strength rises with the number; a requirement admits its binder and stronger ones. */
 enum policy_binder {
@@ -193,7 +197,7 @@ struct policy_destination {
 	uint32_t ports;
 	uint32_t app; /* 0: every application; else policy.app[app - 1] */
 
-	/* The requirement; for POLICY_GATE only. */
+	/* The requirement; where policy_judges. */
 	uint32_t tees; /* bit (1 << enum tee) */
 	enum policy_binder binder;
 	enum attest_transport transport;
@@ -361,7 +365,7 @@ enum policy_fit policy_fits_cgroup(const struct policy_app *a, const struct poli
  * Index of the first destination that matches, or -1 (the default action applies; with
  * default-action = deny loopback stays open, see policy_default). An IPv6 prefix never matches a
  * v4-mapped address. Where it is not known whether a destination is for the application, it is if
- * it does not allow, and is not if it does: so reads the kernel a packet.
+ * it does not let pass, and is not if it does: so reads the kernel a packet.
  */
 int policy_match(const struct policy *p, const struct policy_resolved *names, size_t names_n,
                  const uint8_t addr[static 16], uint16_t port, const struct policy_who *who);

@@ -189,7 +189,8 @@ void read_port(struct policy_reader *r, const struct policy_value *v)
 
 void read_action(struct policy_reader *r, const struct policy_value *v)
 {
-	static const enum policy_action actions[] = {POLICY_GATE, POLICY_ALLOW, POLICY_DENY};
+	static const enum policy_action actions[] = {POLICY_GATE, POLICY_MONITOR, POLICY_ALLOW,
+	                                             POLICY_DENY};
 
 	for (size_t i = 0; i < COUNT(actions); i++) {
 		if (!strcmp(v->text, policy_action_name(actions[i]))) {
@@ -197,7 +198,7 @@ void read_action(struct policy_reader *r, const struct policy_value *v)
 			return;
 		}
 	}
-	policy_unexpected(r, v, "gate, allow or deny");
+	policy_unexpected(r, v, "gate, monitor, allow or deny");
 }
 
 void read_refuse_with(struct policy_reader *r, const struct policy_value *v)

@@ -15,10 +15,12 @@ static void put_key(const struct policy_key *k, struct buf *out)
 	buf_printf(out, "- Value: %s\n", k->type);
 	if (k->flags & KEY_MUST)
 		buf_printf(out, "- Must be given%s.\n", with);
-	else if (k->flags & KEY_MUST_GATE)
-		buf_str(out, "- Must be given with `action = gate`.\n");
+	else if (k->flags & KEY_MUST_JUDGE)
+		buf_str(out, "- Must be given with `action = gate` and `monitor`.\n");
 	if (k->def)
 		buf_printf(out, "- Default: %s\n", k->def);
+	if (k->flags & KEY_JUDGE)
+		buf_str(out, "- Only with `action = gate` or `monitor`.\n");
 	if (k->flags & KEY_GATE)
 		buf_str(out, "- Only with `action = gate`.\n");
 	if (with[0] && !(k->flags & KEY_MUST))

@@ -25,6 +25,7 @@ import incident  # noqa: E402
 import kernel_users  # noqa: E402
 import leases  # noqa: E402
 import lying  # noqa: E402
+import monitoring  # noqa: E402
 import namespaces  # noqa: E402
 import platforms  # noqa: E402
 import sigstore  # noqa: E402
@@ -232,6 +233,7 @@ transports.add_tests()
 sigstore.add_tests()
 leases.add_tests()
 namespaces.port = PORT
+monitoring.port = PORT
 platforms.add_collateral_test(PORT["no-vcek"], POLICY)
 
 

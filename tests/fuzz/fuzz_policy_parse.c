@@ -49,7 +49,7 @@ static bool in_prefix(const struct policy_prefix *x, const uint8_t addr[static 1
 /* Of an application of which nothing is known: what allows some only is not for it. */
 static bool is_for(const struct policy_lpm_port *e)
 {
-	return !e->app || e->action != POLICY_ALLOW;
+	return !e->app || !policy_passes(e->action);
 }
 
 static enum policy_action in_table(const struct policy_lpm *t, size_t n,

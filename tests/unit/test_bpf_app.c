@@ -704,7 +704,7 @@ static void some_mix(struct mix *m)
 	for (uint32_t k = 0; k < m->p.destinations; k++) {
 		struct policy_destination *d = &m->d[k];
 
-		d->action = (enum policy_action)chance(3);
+		d->action = (enum policy_action)chance(POLICY_MONITOR + 1);
 		d->refuse_errno = (uint16_t)(MIX_ERRNO + k);
 		d->app = chance(2) ? 0 : chance(3);
 		d->prefix = m->prefix[k];
@@ -727,6 +727,7 @@ static int plain_answer(const struct policy *p, const struct probe *x, uint32_t 
 		return policy_default(p, x->addr) == POLICY_ALLOW ? MIX_OPEN : ECONNREFUSED;
 	switch (p->destination[d].action) {
 	case POLICY_ALLOW:
+	case POLICY_MONITOR:
 		return MIX_OPEN;
 	case POLICY_DENY:
 		return p->destination[d].refuse_errno;

@@ -21,7 +21,7 @@
 #define IPPROTO_MPTCP 262
 #endif
 
-enum { RULE_GATE = 0, RULE_DENY = 1, GENERATION = 7, QUIET_MS = 250 };
+enum { RULE_GATE = 0, RULE_DENY = 1, RULE_MONITOR = 2, GENERATION = 7, QUIET_MS = 250 };
 
 struct events {
 	struct gate_event v[512];
@@ -778,6 +778,155 @@ static void test_raw4(void **state)
 	close(usrv);
 }
 
+/* ------------------------------------------------------------------- monitored */
+
+/* What lab_policy gates on the lab's addresses is only monitored. */
+static void monitor_instead(struct lab *l)
+{
+	struct policy_lpm p[4];
+	size_t n = lab_policy(p);
+
+	for (size_t k = 0; k < 2; k++) {
+		p[k].port[0].action = POLICY_MONITOR;
+		p[k].port[0].destination = RULE_MONITOR;
+	}
+	put_policy(l, p, n, GENERATION + 1);
+}
+
+static void check_told(const struct gate_event *e, const char *ip)
+{
+	char comm[16] = {0};
+	struct stat st;
+
+	assert_int_equal(prctl(PR_GET_NAME, comm), 0);
+	assert_int_equal(stat(lab_cgroup, &st), 0);
+	assert_dst(e->dst, ip);
+	assert_int_equal(e->dst_port, 443);
+	assert_int_equal(e->rule, RULE_MONITOR);
+	assert_int_equal(e->generation, GENERATION + 1);
+	assert_int_equal(e->proto, IPPROTO_TCP);
+	assert_int_equal(e->uid, geteuid());
+	assert_int_equal(e->pid, getpid());
+	assert_int_equal(e->cgroup, st.st_ino);
+	assert_int_equal(e->netns, lab_netns);
+	assert_memory_equal(e->comm, comm, sizeof(comm));
+}
+
+/* As under a rule that allows, whether keygated is there or not; and it is told. */
+static void test_monitored(void **state)
+{
+	static const char *const ip[] = {GATED4, GATED6, MAPPED4};
+	struct lab *l = *state;
+	uint16_t port4 = l->port4;
+
+	for (unsigned served = 0; served < 2; served++) {
+		l->port4 = served ? port4 : 0;
+		monitor_instead(l);
+		for (size_t k = 0; k < 3; k++) {
+			struct sockaddr_storage peer;
+			struct gate_event e = {0};
+			int srv = server(k == 2 ? GATED4 : ip[k], 443), app, conn;
+
+			app = connected(ip[k], 443);
+			conn = accepted(srv, &peer, 2000);
+			assert_true(conn >= 0);
+			assert_true(byte_passes(app, conn, 1000));
+			assert_true(byte_passes(conn, app, 1000));
+			assert_int_equal(events_of(l, GATE_EVENT_MONITOR, &e), 1);
+			check_told(&e, ip[k]);
+			close(app);
+			close(conn);
+			close(srv);
+		}
+	}
+	assert_int_equal(stat_of(l, GATE_STAT_MONITORED), 6);
+	assert_int_equal(stat_of(l, GATE_STAT_MONITOR_LOST), 0);
+	assert_int_equal(stat_of(l, GATE_STAT_GATED), 0);
+	assert_int_equal(stat_of(l, GATE_STAT_BACKSTOP), 0);
+	/* Its neighbour is denied as ever; and disarmed, nobody is told. */
+	assert_int_equal(connect_errno(GATED4, 444), EHOSTUNREACH);
+	assert_int_equal(intercept_arm(l->i, false), 0);
+	assert_int_equal(connect_errno(GATED4, 443), ECONNREFUSED);
+	assert_int_equal(stat_of(l, GATE_STAT_MONITORED), 6);
+}
+
+/* What is no stream passes too, and nobody is told: there is nothing that could be judged. */
+static void test_monitored_datagrams(void **state)
+{
+	static const char *const ip[] = {GATED4, GATED6, MAPPED4};
+	struct policy_lpm p = {
+	        .prefix = prefix(GATED4, 32),
+	        .ports = 1,
+	        .port = {{.lo = 0, .hi = 0xffff, .action = POLICY_MONITOR}},
+	};
+	struct lab *l = *state;
+
+	monitor_instead(l);
+	for (int c = 0; c < 2; c++)
+		for (size_t k = 0; k < 3; k++)
+			assert_int_equal(datagram_errno(ip[k], 443, c), 0);
+	assert_int_equal(raw4_ports(IPPROTO_TCP, 443), 0);
+	/* A port of the address is denied. */
+	assert_int_equal(raw4(IPPROTO_GRE, 0, "12345678", 8), EPERM);
+	put_policy(l, &p, 1, GENERATION);
+	assert_int_equal(raw4(IPPROTO_GRE, 0, "12345678", 8), 0);
+	assert_int_equal(raw4_icmp(ICMP_ECHO), 0);
+	assert_int_equal(events_of(l, GATE_EVENT_MONITOR, NULL), 0);
+	assert_int_equal(stat_of(l, GATE_STAT_MONITORED), 0);
+}
+
+/* What was let through while it was only looked at ends with that. */
+static void test_monitored_then_gated(void **state)
+{
+	int srv = server(GATED4, 443), app, conn, again;
+	struct sockaddr_storage peer;
+	struct lab *l = *state;
+	struct policy_lpm p[4];
+	struct gate_intent in;
+
+	monitor_instead(l);
+	app = connected(GATED4, 443);
+	conn = accepted(srv, &peer, 2000);
+	assert_true(byte_passes(app, conn, 1000));
+	put_policy(l, p, lab_policy(p), GENERATION);
+	assert_false(byte_passes(app, conn, QUIET_MS));
+	assert_true(stat_of(l, GATE_STAT_BACKSTOP) > 0);
+	close(conn);
+	redirected(l, new_socket(GATED4, SOCK_STREAM, 0), GATED4, &again, &in);
+	assert_int_equal(in.rule, RULE_GATE);
+	/* And the other way about. */
+	close(app);
+	close(again);
+	monitor_instead(l);
+	app = connected(GATED4, 443);
+	conn = accepted(srv, &peer, 2000);
+	assert_true(byte_passes(app, conn, 1000));
+	close(app);
+	close(conn);
+	close(srv);
+}
+
+/* Nobody is there, so that each connect comes back at once: none of them waits for keygated. */
+static void test_monitored_is_never_held_up(void **state)
+{
+	enum { CONNECTS = 1500 };
+	struct lab *l = *state;
+	uint64_t lost;
+
+	monitor_instead(l);
+	for (int k = 0; k < CONNECTS; k++)
+		assert_int_equal(connect_errno(GATED4, 443), ECONNREFUSED);
+	lost = stat_of(l, GATE_STAT_MONITOR_LOST);
+	assert_true(lost > 0);
+	assert_int_equal(stat_of(l, GATE_STAT_MONITORED), CONNECTS);
+	assert_int_equal(stat_of(l, GATE_STAT_NO_LISTENER), 0);
+	/* Of refusals none was lost for them. */
+	assert_int_equal(stat_of(l, GATE_STAT_EVENT_LOST), 0);
+	assert_int_equal(connect_errno(GATED4, 444), EHOSTUNREACH);
+	l->events.n = 0;
+	assert_int_equal(intercept_events(l->i, on_event, &l->events), CONNECTS - (int)lost + 1);
+}
+
 /* Without a port in sight a packet passes only where an address is open from end to end. */
 static void test_no_port_in_sight(void **state)
 {
@@ -1430,7 +1579,8 @@ static void test_reload_has_no_gap(void **state)
 
 	if (child == 0)
 		connect_for_ever();
-	for (uint32_t k = 0; k < 300; k++) {
+	/* As often as it takes, where the child waits long for a processor. */
+	for (uint32_t k = 0; k < 300 || (k < 100000 && stat_of(l, GATE_STAT_GATED) <= 50); k++) {
 		/* Now an address, now a prefix, which are in two tables: they change together. */
 		p[0].prefix = prefix(GATED4, k % 3 ? 32 : 24);
 		put_policy(l, p, n - k % 2, GENERATION + k);
@@ -1813,6 +1963,10 @@ int main(void)
 	        T(test_datagram_to_any),
 	        T(test_older_than_the_policy),
 	        T(test_raw4),
+	        T(test_monitored),
+	        T(test_monitored_datagrams),
+	        T(test_monitored_then_gated),
+	        T(test_monitored_is_never_held_up),
 	        T(test_no_port_in_sight),
 	        T(test_raw6),
 	        T(test_source_routes),

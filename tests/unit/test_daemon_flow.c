@@ -570,7 +570,7 @@ static void test_upcall_of_nobody(void **state)
 {
 	(void)state;
 	memset(g->in, 0, sizeof(*g->in));
-	g->in->accepted.upcall = 9;
+	g->in->accepted.opened = 9;
 	from_relay(MSG_ACCEPTED, 1, -1);
 	expect_refuse("upcall.gone");
 	closed(1, "session.end");

@@ -639,9 +639,9 @@ static int tell_upcall(int flags)
 
 	assert_int_equal(connect(fd, (struct sockaddr *)&dest.at, sizeof(struct sockaddr_in)), 0);
 	assert_int_equal(fcntl(fd, F_SETFL, flags), 0);
-	tell(MSG_UPCALL, 77, NULL, -1);
+	tell(MSG_OPEN, 77, NULL, -1);
 	assert_int_equal(expect(MSG_ACCEPTED), 1);
-	assert_int_equal(msg.accepted.upcall, 77);
+	assert_int_equal(msg.accepted.opened, 77);
 	tell(MSG_CONNECT, 1, &m, fd);
 	return fd;
 }
@@ -689,17 +689,17 @@ static void upcall_on_another(void **state)
 static void upcall_refused(void **state)
 {
 	(void)state;
-	tell(MSG_UPCALL, 5, NULL, -1);
+	tell(MSG_OPEN, 5, NULL, -1);
 	assert_int_equal(expect(MSG_ACCEPTED), 1);
-	assert_int_equal(msg.accepted.upcall, 5);
+	assert_int_equal(msg.accepted.opened, 5);
 	tell(MSG_REFUSE, 1, &(struct msg_refuse){.code = "gate.overload"}, -1);
 	expect_closed(1, "gate.overload");
 	/* No room for more than all: it is not announced. */
 	for (int i = 0; i < SESSIONS; i++) {
-		tell(MSG_UPCALL, 6, NULL, -1);
+		tell(MSG_OPEN, 6, NULL, -1);
 		expect(MSG_ACCEPTED);
 	}
-	tell(MSG_UPCALL, 7, NULL, -1);
+	tell(MSG_OPEN, 7, NULL, -1);
 	expect_nothing();
 }
 

@@ -150,7 +150,7 @@ static void nothing_sent(void)
 static void accepted(uint64_t id, uint64_t number)
 {
 	memset(g->in, 0, sizeof(*g->in));
-	g->in->accepted.upcall = number;
+	g->in->accepted.opened = number;
 	from_relay(MSG_ACCEPTED, id, -1);
 }
 
@@ -161,7 +161,7 @@ static uint64_t connecting(struct handshake_request rq)
 	const struct msg_connect *m;
 
 	hear();
-	sent(relay, MSG_UPCALL);
+	sent(relay, MSG_OPEN);
 	accepted(1, 1);
 	m = sent(relay, MSG_CONNECT);
 	assert_true(m->connected);
@@ -368,7 +368,7 @@ static void one_that_is_lost_hides_no_other(void **state)
 	asks.lost = -EIO;
 	ask(plain);
 	hear();
-	sent(relay, MSG_UPCALL);
+	sent(relay, MSG_OPEN);
 }
 
 /* As under a policy that changed while relay was told. */
@@ -379,7 +379,7 @@ static void policy_says_no_meanwhile(void **state)
 
 	(void)state;
 	hear();
-	sent(relay, MSG_UPCALL);
+	sent(relay, MSG_OPEN);
 	policy_set_free(&g->now);
 	put_policy(&g->now, policy_text, 2);
 	accepted(1, 1);
@@ -455,7 +455,7 @@ static void all_are_answered(void **state)
 	connecting(plain);
 	ask(plain);
 	hear();
-	sent(relay, MSG_UPCALL);
+	sent(relay, MSG_OPEN);
 	flow_stop(g);
 	assert_int_equal(asks.done, 1);
 	upcall_close(g);

@@ -1388,6 +1388,14 @@ static void not_gated(void **state)
 	w.p->destination[0].action = POLICY_ALLOW;
 	assert_int_equal(policy_appraise(w.p, 0, &w.shown, SIM_AT, NULL, NULL, &w.v, &w.head),
 	                 -EINVAL);
+	w.p->destination[0].action = POLICY_DENY;
+	assert_int_equal(policy_appraise(w.p, 0, &w.shown, SIM_AT, NULL, NULL, &w.v, &w.head),
+	                 -EINVAL);
+	/* What is only monitored is judged. */
+	w.p->destination[0].action = POLICY_MONITOR;
+	world_judge(&w);
+	assert_int_equal(w.v.overall, CHECK_PASS);
+	verdict_init(&w.v, "d", SIM_AT);
 	w.p->destination[0].action = POLICY_GATE;
 	w.shown.cmw.endorsements_n = CMW_ENDORSEMENTS_MAX + 1;
 	assert_int_equal(policy_appraise(w.p, 0, &w.shown, SIM_AT, NULL, NULL, &w.v, &w.head),
@@ -1426,6 +1434,13 @@ static void words(void **state)
 	                    "revocation list: used when at hand (loosening)\n"
 	                    "trusts anchor \"lab\" beside the vendor's roots (loosening)\n"
 	                    "session: at most 90 minutes\n");
+	w.p->destination[0].action = POLICY_MONITOR;
+	out.n = 0;
+	policy_explain(w.p, 0, &out);
+	buf_u8(&out, 0);
+	assert_ptr_equal(strstr((char *)out.p, "NOT PROTECTED: connections pass untouched"), out.p);
+	assert_non_null(strstr((char *)out.p, "platform: snp\n"));
+	assert_null(strstr((char *)out.p, "session:"));
 	buf_free(&out);
 	world_free(&w);
 }

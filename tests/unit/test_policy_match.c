@@ -80,14 +80,14 @@ static bool in_prefix(const struct policy_prefix *x, const uint8_t addr[static 1
 	return true;
 }
 
-/* What can't be told counts where it does not allow. */
+/* What can't be told counts where it does not let pass. */
 static bool is_for(const struct policy *p, const struct policy_lpm_port *e,
                    const struct policy_who *who)
 {
 	const struct policy_destination d = {.app = e->app};
 	enum policy_fit fit = policy_fits(p, &d, who);
 
-	return fit == FIT_YES || (fit == FIT_MAYBE && e->action != POLICY_ALLOW);
+	return fit == FIT_YES || (fit == FIT_MAYBE && !policy_passes(e->action));
 }
 
 /* Longest prefix, first port, else open: bpf/gate.h. Knows no families. */
@@ -227,7 +227,7 @@ static void world_make(struct world *w)
 	for (uint32_t d = 0; d < w->p.destinations; d++) {
 		struct policy_destination *x = &w->destination[d];
 
-		x->action = (enum policy_action)chance(3);
+		x->action = (enum policy_action)chance(POLICY_MONITOR + 1);
 		x->app = chance(2) ? chance(WORLD_APPS + 1) : 0;
 		x->refuse_errno = (uint16_t)(1 + chance(5));
 		x->prefix = w->prefix[d];

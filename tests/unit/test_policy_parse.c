@@ -431,7 +431,7 @@ static void several_mistakes(void **state)
 	         "a.conf:8: error: \"action\" is given again; it stands already on line 7\n"
 	         "a.conf:10: error: address: \"10.0.0.300\" is not an address or prefix, like "
 	         "192.0.2.7, 10.1.0.0/16 or 2001:db8::/32; host names go into name =\n"
-	         "a.conf:10: error: action: \"dney\" is not gate, allow or deny\n"},
+	         "a.conf:10: error: action: \"dney\" is not gate, monitor, allow or deny\n"},
 	        /* What the scan finds, too; and a block that is not to be read does not count. */
 	        {HEAD "destination a { address = \"10.0.0.1\n action = deny }\n"
 	              "destination b { address = 10.0.0.2 action = 'deny' port = '1' }\n"
@@ -650,6 +650,14 @@ static void wrong_anchor(void **state)
 	check_wrong(t, COUNT(t));
 }
 
+#define MONITOR(more) \
+	GATE_HEAD "destination d {\naddress = \"192.0.2.0/24\"\nport = 443\naction = " \
+	          "monitor\ntee = snp\nledger = acme\n" more "}\n"
+#define ONLY \
+	"destination \"d\" is only monitored: its connections are NOT protected, whatever the " \
+	"verdict; write action = gate to protect them\n"
+#define MONITORED "a.conf:6: warning: " ONLY
+
 static void wrong_destination(void **state)
 {
 	static const struct wrong t[] = {
@@ -674,7 +682,7 @@ static void wrong_destination(void **state)
 	         "a.conf:2: error: destination \"a\" has no action; add: action = "
 	         "gate\n"},
 	        {HEAD "destination a { address = 10.0.0.1 action = pass }\n",
-	         "a.conf:2: error: action: \"pass\" is not gate, allow or deny\n"},
+	         "a.conf:2: error: action: \"pass\" is not gate, monitor, allow or deny\n"},
 	        {HEAD "destination a {\naddress = 10.0.0.1 action = deny\n tee = snp }\n",
 	         "a.conf:4: error: \"tee\" means nothing with action = deny; remove "
 	         "it or write action = gate\n"},
@@ -682,6 +690,35 @@ static void wrong_destination(void **state)
 	              "= EPERM }\n",
 	         "a.conf:4: error: \"refuse-with\" means nothing with action = allow; "
 	         "remove it\n"},
+	        {HEAD "destination a {\naddress = 10.0.0.1 action = allow\n lease = 1m }\n",
+	         "a.conf:4: error: \"lease\" means nothing with action = allow; remove it or "
+	         "write action = gate\n"},
+	        {MONITOR(""), MONITORED},
+	        {MONITOR("kernel-tls = nfs\nlease = 1m\nrefuse-with = EPERM\n"),
+	         "a.conf:10: error: \"lease\" means nothing with action = monitor; remove it or "
+	         "write action = gate\n"
+	         "a.conf:9: error: \"kernel-tls\" means nothing with action = monitor; remove it "
+	         "or write action = gate\n"
+	         "a.conf:11: error: \"refuse-with\" means nothing with action = monitor; remove "
+	         "it\n" MONITORED},
+	        {MONITOR("transport = ra-tls\n"),
+	         "a.conf:9: error: transport = ra-tls can't satisfy binder = connection; write "
+	         "binder = certificate, a loosening that every verdict names, or take a stronger "
+	         "transport\n" MONITORED},
+	        {HEAD "destination d { address = 10.0.0.1\naction = monitor }\n",
+	         "a.conf:2: error: destination \"d\" has no port but action = monitor; add: port "
+	         "= {\"443\"}\n"
+	         "a.conf:2: error: destination \"d\" has no tee but action = monitor; add: tee = "
+	         "{snp}\n"
+	         "a.conf:2: error: destination \"d\" has no ledger but action = monitor; add: "
+	         "ledger = \"acme\"\n"
+	         "a.conf:3: warning: " ONLY},
+	        {GATE_HEAD "destination d {\nname = d.example\nport = 443\naction = monitor\ntee = "
+	                   "snp\nledger = acme }\n",
+	         MONITORED
+	         "a.conf:3: warning: names are only as good as DNS: an address of destination "
+	         "\"d\" that no plain DNS answer on this host gave is not monitored; add address "
+	         "prefixes or default-action = deny\n"},
 	        {HEAD "destination a { address = 10.0.0.1 action = gate port = 443 tee "
 	              "= snp ledger = none }\n",
 	         "a.conf:2: error: destination \"a\" asks no ledger and lists no "
