@@ -21,6 +21,7 @@ import traceback
 sys.path.insert(0, os.path.dirname(__file__))
 import applications  # noqa: E402, F401 (its tests)
 import bypass  # noqa: E402, F401
+import coexist  # noqa: E402, F401
 import custody  # noqa: E402
 import guarded  # noqa: E402, F401
 import incident  # noqa: E402
