@@ -312,41 +312,4 @@ enum gate_stat {
 	GATE_STAT_MAX,
 };
 
-/*
- * The guard (guard.bpf.c) knows a file by device, inode and generation, and by its place: the names
- * up to the root of its file system, the last first. Of paths that are longer there is none.
- */
-#define GATE_PLACE_DEPTH 8
-#define GATE_PLACE_NAME  32 /* with the zero behind it, and zeroes up to here */
-
-struct gate_seen {
-	__u64 inode;
-	__u32 device;
-	__u32 inode_generation;
-	__u32 placed;
-	__u32 pad;
-	char name[GATE_PLACE_DEPTH][GATE_PLACE_NAME];
-};
-
-enum gate_guarded {
-	GATE_GUARDED_MAP = 1,
-	GATE_GUARDED_PROG,
-	GATE_GUARDED_LINK,
-};
-
-/* "kg_guard_ids": what only keygate may open. */
-struct gate_guarded_key {
-	__u32 kind; /* enum gate_guarded */
-	__u32 id;
-};
-
-#define GATE_GUARDED_MAX 4096
-
-/* Handed to "kg_guard_look", which looks at a descriptor of its caller and keeps what it saw. */
-struct gate_look {
-	__u32 fd;
-	__u32 pins;  /* it is the pins' directory; else keygated's executable */
-	__u32 known; /* 0: it can't be told */
-};
-
 #endif

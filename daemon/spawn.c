@@ -21,7 +21,8 @@ static int become(const char *name, uid_t uid, gid_t gid, int sock)
 	char self[] = "keygated";
 	char *argv[] = {self, role, ids, NULL};
 	char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
-	char *envp[] = {path, NULL};
+	char openssl[] = "OPENSSL_CONF=/dev/null";
+	char *envp[] = {path, openssl, NULL};
 	sigset_t none;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
