@@ -32,6 +32,12 @@ static int become(const char *name, uid_t uid, gid_t gid, int sock)
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
 	    sigprocmask(SIG_SETMASK, &none, NULL) || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
 		return -1;
+	/*
+	 * Standard error may be the terminal that gate was started on. A role that has it for its
+	 * controlling terminal could type into it, as root's own hands (TIOCSTI before Linux 6.2).
+	 */
+	if (setsid() < 0)
+		return -1;
 	/* dup2 onto itself would keep the close-on-exec flag. */
 	if (sock == ROLE_FD ? fcntl(sock, F_SETFD, 0) : dup2(sock, ROLE_FD) < 0)
 		return -1;

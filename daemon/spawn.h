@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Starting a role: this very binary again, with one end of a socketpair as descriptor 3 and nothing
- * else of ours: no environment, no other descriptor but standard error.
+ * else of ours: no environment, no other descriptor but standard error, no controlling terminal.
  */
 #ifndef KEYGATE_DAEMON_SPAWN_H
 #define KEYGATE_DAEMON_SPAWN_H

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A confined role: no privilege left, none to be had; verify can't reach anything. Needs root. */
+/*
+ * A confined role: no privilege left, none to be had, no terminal; verify can't reach anything.
+ * Needs root.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +11,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -16,6 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "daemon/role.h"
+#include "daemon/spawn.h"
 
 enum { NOBODY = 65534 };
 
@@ -158,6 +166,76 @@ static void test_verify_reaches_nothing(void **state)
 	expect_killed("verify", clones);
 }
 
+/* ------------------------------------------------------------- the terminal */
+
+struct terminal_seen {
+	pid_t session;
+	int opened; /* errno of opening the controlling terminal; 0: there is one */
+	int typed;  /* the same of typing into the one that is standard error */
+};
+
+/* What spawn_role starts here: this test again, confined as a role is. */
+static int as_role(void)
+{
+	struct terminal_seen seen = {.session = getsid(0)};
+	char c = 'x';
+
+	if (role_confine("relay", NOBODY, NOBODY))
+		return 1;
+	if (open("/dev/tty", O_RDWR | O_NOCTTY) < 0)
+		seen.opened = errno;
+	if (ioctl(STDERR_FILENO, TIOCSTI, &c))
+		seen.typed = errno;
+	return write(ROLE_FD, &seen, sizeof(seen)) == sizeof(seen) ? 0 : 1;
+}
+
+/* A terminal of our own as the controlling one and as standard error, as in a shell of root's. */
+static bool on_terminal(void)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY), slave = -1;
+
+	if (master >= 0 && !grantpt(master) && !unlockpt(master) && setsid() >= 0)
+		slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+	return slave >= 0 && !ioctl(slave, TIOCSCTTY, 0) && dup2(slave, STDERR_FILENO) >= 0 &&
+	       open("/dev/tty", O_RDWR | O_CLOEXEC) >= 0;
+}
+
+/* In a child, which loses its own terminal. What it returns says which part failed. */
+static int spawns_without_terminal(void)
+{
+	struct role_process role;
+	struct terminal_seen seen = {0};
+	int status;
+
+	if (!on_terminal())
+		return 1;
+	if (spawn_role("relay", NOBODY, NOBODY, &role))
+		return 2;
+	if (read(role.sock, &seen, sizeof(seen)) != sizeof(seen) ||
+	    waitpid(role.pid, &status, 0) != role.pid || status)
+		return 3;
+	if (seen.session != role.pid || seen.session == getsid(0))
+		return 4;
+	if (seen.opened != ENXIO)
+		return 5;
+	/* Since Linux 6.2 nobody may, if the host says so: EIO. */
+	return seen.typed == EPERM || seen.typed == EIO ? 0 : 6;
+}
+
+static void test_no_terminal(void **state)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(spawns_without_terminal());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void test_refusals(void **state)
 {
 	(void)state;
@@ -166,15 +244,18 @@ static void test_refusals(void **state)
 	assert_int_equal(role_confine("verify", NOBODY, 0), -EINVAL);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_ids),
 	        cmocka_unit_test(test_descriptors),
 	        cmocka_unit_test(test_verify_reaches_nothing),
+	        cmocka_unit_test(test_no_terminal),
 	        cmocka_unit_test(test_refusals),
 	};
 
+	if (argc > 1 && !strcmp(argv[1], "--role=relay"))
+		return as_role();
 	if (need_root(NULL))
 		return 0;
 	return cmocka_run_group_tests(tests, NULL, NULL);
