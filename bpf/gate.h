@@ -312,4 +312,45 @@ enum gate_stat {
 	GATE_STAT_MAX,
 };
 
+/*
+ * The guard (guard.bpf.c) knows keygated's file by its place: the device, and the names up to the
+ * root of its file system, the last first. Of paths that are longer there is none.
+ */
+#define GATE_PLACE_DEPTH 16
+#define GATE_PLACE_NAME  32 /* with the zero behind it, and zeroes up to here */
+
+struct gate_place {
+	__u32 device;
+	__u32 known; /* 0: it has none */
+	char name[GATE_PLACE_DEPTH][GATE_PLACE_NAME];
+};
+
+/* The directory of the pins. No two inodes of a bpffs have the same number. */
+struct gate_inode {
+	__u64 number;
+	__u32 device;
+	__u32 pad;
+};
+
+enum gate_guarded {
+	GATE_GUARDED_MAP = 1,
+	GATE_GUARDED_PROG,
+	GATE_GUARDED_LINK,
+};
+
+/* "kg_guard_ids": what only keygate may open. */
+struct gate_guarded_key {
+	__u32 kind; /* enum gate_guarded */
+	__u32 id;
+};
+
+#define GATE_GUARDED_MAX 4096
+
+/* Handed to "kg_guard_look", which looks at two descriptors of its caller and keeps what it saw. */
+struct gate_look {
+	__u32 exe;   /* keygated's file */
+	__u32 pins;  /* their directory */
+	__u32 known; /* 0: it can't be told */
+};
+
 #endif

@@ -39,6 +39,7 @@ static const char *upcall_text(const char *upcall)
 
 static void add_self(struct table *t, const json_t *a)
 {
+	const json_t *guard = json_object_get(a, "guard");
 	char since[32];
 
 	cmd_time_text(client_number(a, "started_at"), since);
@@ -50,6 +51,8 @@ static void add_self(struct table *t, const json_t *a)
 	     json_is_true(json_object_get(a, "keyring_watch"))
 	             ? "in the kernel"
 	             : "by polling: this kernel can't watch the keyring");
+	line(t, "guard", "%s%s", json_is_true(json_object_get(guard, "on")) ? "on" : "off: ",
+	     json_is_true(json_object_get(guard, "on")) ? "" : client_text(guard, "off"));
 	line(t, "kernel's TLS", "%s", upcall_text(client_text(a, "handshake_upcall")));
 }
 

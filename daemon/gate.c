@@ -195,6 +195,9 @@ static int open_kernel(struct gate *g)
 		           strerror(-ret));
 		return ret;
 	}
+	if (intercept_guard_off(g->ic))
+		audit_emit(g->audit, "guard-off",
+		           json_pack("{s:s}", "reason", intercept_guard_off(g->ic)));
 	/* What sockets have kept under a predecessor's policy must not be taken for ours. */
 	g->now.generation = intercept_generation(g->ic);
 	ret = apps_open(&g->apps);

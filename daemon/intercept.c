@@ -217,6 +217,7 @@ int intercept_policy(struct intercept *i, const struct policy_lpm *lpm, size_t n
 	if (!r)
 		drop_tables(i, slot, nets);
 	close(nets); /* the slot holds it */
+	guard_renew(i);
 	return r;
 }
 

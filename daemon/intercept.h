@@ -21,10 +21,12 @@ struct intercept;
  * atomically through the pinned links; maps of the same ABI are kept). Sessions, keys and intents
  * that a predecessor left are forgotten, which cuts what is still open of them; the policy, the
  * arming and the counters stay. The keyring watch (fentry) is optional: *watch tells whether it is
- * on; so is the namespace watch. On failure *step is static text. Nothing already pinned is ever
- * removed on failure.
+ * on; so are the namespace watch and the guard. On failure *step is static text. Nothing already
+ * pinned is ever removed on failure.
  */
 int intercept_open(struct intercept **out, bool *watch, const char **step);
+/* NULL: the guard is on (bpf/guard.bpf.c). Else static text that says why it is off. */
+const char *intercept_guard_off(const struct intercept *i);
 /* Closes descriptors; pins stay, so the kernel goes on enforcing. */
 void intercept_close(struct intercept *i);
 /* Removes all pins and links: nothing is gated any more. Works without an open handle. */

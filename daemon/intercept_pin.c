@@ -34,9 +34,6 @@
 #include "watch.skel.h"
 #pragma GCC diagnostic pop
 
-#define LINK_PREFIX "link_"
-#define MAP_PREFIX  "map_"
-
 _Static_assert(sizeof(struct gate_lpm_key) == 20, "map layout");
 _Static_assert(sizeof(struct gate_port) == 12, "map layout");
 _Static_assert(sizeof(struct gate_rules) == 8 + 12 * GATE_RULES_MAX, "map layout");
@@ -354,14 +351,16 @@ static int share_maps(const struct bpf_object *obj, const struct gate_bpf *gate)
 	return r;
 }
 
-static int attach_traces(const struct bpf_object *obj, const char *dir)
+int intercept_attach_traces(const struct bpf_object *obj, const char *dir)
 {
 	struct bpf_program *prog;
 	int r = 0;
 
 	bpf_object__for_each_program(prog, obj)
 	{
-		if (!r && bpf_program__autoload(prog))
+		/* Those that are called are not attached. */
+		if (!r && bpf_program__autoload(prog) &&
+		    bpf_program__type(prog) != BPF_PROG_TYPE_SYSCALL)
 			r = attach_trace(prog, dir);
 	}
 	return r;
@@ -372,7 +371,8 @@ static struct watch_bpf *open_watch(const struct gate_bpf *gate, const char *dir
 {
 	struct watch_bpf *w = watch_bpf__open();
 
-	if (w && !share_maps(w->obj, gate) && !watch_bpf__load(w) && !attach_traces(w->obj, dir))
+	if (w && !share_maps(w->obj, gate) && !watch_bpf__load(w) &&
+	    !intercept_attach_traces(w->obj, dir))
 		return w;
 	watch_bpf__destroy(w);
 	return NULL;
@@ -404,7 +404,7 @@ static struct netns_bpf *open_netns(const struct gate_bpf *gate, const char *dir
 	struct netns_bpf *w = netns_bpf__open();
 
 	if (w && !share_maps(w->obj, gate) && !leave_out_missing(w->obj) && !netns_bpf__load(w) &&
-	    !attach_traces(w->obj, dir))
+	    !intercept_attach_traces(w->obj, dir))
 		return w;
 	netns_bpf__destroy(w);
 	return NULL;
@@ -536,6 +536,8 @@ int intercept_open_at(struct intercept **out, const char *pin_dir, const char *c
 		return cgroup_fd;
 	*step = "allocate";
 	i = calloc(1, sizeof(*i));
+	if (i)
+		guard_open(i, pin_dir);
 	r = i ? load_gate(i, pin_dir, cgroup_fd, step) : -ENOMEM;
 	close(cgroup_fd);
 	if (r) {
@@ -544,6 +546,8 @@ int intercept_open_at(struct intercept **out, const char *pin_dir, const char *c
 	}
 	i->watch = open_watch(i->gate, pin_dir);
 	i->netns = open_netns(i->gate, pin_dir);
+	guard_links(i, pin_dir);
+	guard_renew(i);
 	*watch = i->watch != NULL;
 	*step = NULL;
 	*out = i;
@@ -563,6 +567,7 @@ void intercept_close(struct intercept *i)
 	watch_bpf__destroy(i->watch);
 	netns_bpf__destroy(i->netns);
 	gate_bpf__destroy(i->gate);
+	guard_close(i);
 	free(i);
 }
 

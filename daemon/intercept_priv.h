@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What intercept.c and intercept_pin.c share: the open handle. For these two alone.
+ * What intercept.c, intercept_pin.c and intercept_guard.c share: the open handle. For these alone.
  */
 #ifndef KEYGATE_DAEMON_INTERCEPT_PRIV_H
 #define KEYGATE_DAEMON_INTERCEPT_PRIV_H
 
 #include "daemon/intercept.h"
 
+#define LINK_PREFIX "link_"
+#define MAP_PREFIX  "map_"
+
+struct bpf_object;
 struct gate_bpf;
+struct guard_bpf;
 struct watch_bpf;
 struct netns_bpf;
 struct ring_buffer;
@@ -22,6 +27,8 @@ struct intercept {
 	struct gate_bpf *gate;
 	struct watch_bpf *watch; /* NULL: no keyring watch */
 	struct netns_bpf *netns; /* NULL: no namespace watch */
+	struct guard_bpf *guard; /* NULL: no guard, and then ... */
+	const char *guard_off;   /* ... static text that says why */
 	struct intercept_maps map;
 	int file_prog; /* kg_file */
 	bool reads;    /* the programs may read what they need of the kernel's structures */
@@ -35,5 +42,16 @@ struct intercept {
 
 /* The ring's consumer, in intercept.c. */
 int intercept_on_event(void *ctx, void *data, size_t n);
+
+/* Attaches and pins an object's tracing and LSM programs, in intercept_pin.c. 0 or -errno. */
+int intercept_attach_traces(const struct bpf_object *obj, const char *dir);
+
+/* intercept_guard.c: before anything of the gate is opened; and when all is, what links there are.
+ */
+void guard_open(struct intercept *i, const char *dir);
+void guard_links(const struct intercept *i, const char *dir);
+/* What is guarded from now on: the maps and programs that there are. */
+void guard_renew(const struct intercept *i);
+void guard_close(struct intercept *i);
 
 #endif

@@ -152,7 +152,7 @@ static int run_role(const struct options *o)
 	/* A role ends when gate does: by the end of its socket. */
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
 		(void)signal(ignored[i], SIG_IGN);
-	/* relay first gives OpenSSL another allocator; spawn.c's environment does it for it. */
+	/* relay first gives OpenSSL another allocator, and does it then. */
 	if (strcmp(o->role, "relay") != 0 && !no_openssl_config())
 		return 1;
 	ret = role_confine(o->role, (uid_t)o->uid, (gid_t)o->gid);

@@ -21,8 +21,7 @@ static int become(const char *name, uid_t uid, gid_t gid, int sock)
 	char self[] = "keygated";
 	char *argv[] = {self, role, ids, NULL};
 	char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
-	char openssl[] = "OPENSSL_CONF=/dev/null";
-	char *envp[] = {path, openssl, NULL};
+	char *envp[] = {path, NULL};
 	sigset_t none;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 

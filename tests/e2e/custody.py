@@ -16,7 +16,7 @@ import struct
 import threading
 import time
 
-from suite import Skip, check, connect, once, test
+from suite import Skip, check, connect, once, test, unguarded
 from bytes_service import pattern
 from world import Failure, V4, inside, listening, out, run, tool, wait_for
 
@@ -267,9 +267,9 @@ def add_ways():
 
         def cuts_stopped(w, name=name, act=act, limit=alone):
             cut(w, name, act, limit, True)
-        test(cuts, "custody_%s_cuts" % name)
+        test(unguarded(cuts), "custody_%s_cuts" % name)
         if alone:
-            test(cuts_stopped, "custody_%s_cuts_while_stopped" % name)
+            test(unguarded(cuts_stopped), "custody_%s_cuts_while_stopped" % name)
 
 
 add_ways()
@@ -424,6 +424,7 @@ def dumped(w, pid, wanted):
 
 
 @test
+@unguarded
 def custody_no_secret_stays_in_memory(w):
     log = w.path("keylog")
     p = meddled(w, SECRET, MEDDLE_KEYLOG=log)
@@ -542,6 +543,7 @@ def custody_a_crash_leaves_no_core(w):
 
 
 @test
+@unguarded
 @once("newest")
 def custody_the_search_finds_what_is_not_wiped(w):
     """The test above could not fail if it looked in the wrong places."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """End to end, on a real kernel with kTLS: main.py [WORD...] runs the tests whose name holds a WORD.
-Without any, all but those that another kernel's run has (suite.once).
+Without any, all but those that another kernel's run has (suite.once). --any [WORD...] runs none, and
+tells by its status (0, 3) whether there are such.
 
 Prints a line a test and closes with a line of counts. Run it through tests/e2e/run.
 """
@@ -22,6 +23,7 @@ import applications  # noqa: E402, F401 (its tests)
 import bypass  # noqa: E402, F401
 import coexist  # noqa: E402, F401
 import custody  # noqa: E402
+import guarded  # noqa: E402, F401
 import incident  # noqa: E402
 import kernel_users  # noqa: E402
 import leases  # noqa: E402
@@ -33,8 +35,8 @@ import sigstore  # noqa: E402
 import transports  # noqa: E402
 import watching  # noqa: E402, F401
 from bytes_service import PATTERN, pattern  # noqa: E402
-from suite import (Skip, canary, check, connect, curl, elsewhere, passes, refused, test,  # noqa: E402
-                   tests, url)
+from suite import (Skip, canary, check, connect, curl, elsewhere, in_this_pass, passes,  # noqa: E402
+                   refused, test, tests, url)
 from world import (Failure, V4, V6, Witness, World, listening, made, out, run, tlog_policy, tool,  # noqa: E402
                    wait_for)
 
@@ -669,10 +671,18 @@ def head_advances_by_consistency(w):
 
 # ---------------------------------------------------------------------- main
 
+NONE = 3  # exit status of --any
+
+
+def choose(words):
+    return [t for t in tests if in_this_pass(t) and
+            (not words or any(x in t.__name__ for x in words))]
+
+
 def main(words):
     custody.base_policy = incident.base_policy = lying.base_policy = POLICY
     kernel_users.base_policy = POLICY
-    chosen = [t for t in tests if not words or any(x in t.__name__ for x in words)]
+    chosen = choose(words)
     counts = {"ok": 0, "not ok": 0, "skip": 0}
     w = World()
     try:
@@ -707,6 +717,8 @@ def main(words):
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--any"]:
+        sys.exit(0 if choose(sys.argv[2:]) else NONE)
     try:
         sys.exit(main(sys.argv[1:]))
     except Failure as e:

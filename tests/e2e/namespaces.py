@@ -13,7 +13,7 @@ import signal
 import subprocess
 import time
 
-from suite import Skip, canary, check, test, url
+from suite import Skip, canary, check, test, unguarded, url
 from world import V4, V6, run, wait_for
 
 port = None  # main.PORT
@@ -203,6 +203,7 @@ def namespaces_are_served_on_the_first_connect(w, rounds=20):
 
 
 @test
+@unguarded
 def namespaces_are_served_without_the_watch(w, rounds=10):
     """As on a kernel that does not let it in: by mounts, by their first socket; at the latest the
     second time."""

@@ -81,6 +81,18 @@ def once(kernel):
     return mark
 
 
+def unguarded(fn):
+    """Of a test that looks, as root, at what the guard keeps from root: the kernel half's maps, or
+    the memory of keygated. It runs on a kernel that is booted without BPF's security module, and
+    the other tests on one that has it; see tests/e2e/run. It stands below @test."""
+    fn.unguarded = True
+    return fn
+
+
+def in_this_pass(fn):
+    return getattr(fn, "unguarded", False) == bool(os.environ.get("KEYGATE_E2E_UNGUARDED"))
+
+
 def elsewhere(fn):
     """Why it need not run on this kernel too, if it need not."""
     here = "oldest" if os.uname().release.startswith("6.1.") else "newest"
