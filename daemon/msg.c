@@ -7,14 +7,15 @@
 #include "daemon/msg.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 #include "core/secret.h"
 
-/* Whether a type travels with a descriptor. Zero is the strict one: none. */
-enum carries { CARRIES_NONE = 0, CARRIES_ONE, CARRIES_MAYBE };
+/* What descriptor a type travels with: a socket, or bytes to read. Zero is the strict one: none. */
+enum carries { CARRIES_NONE = 0, CARRIES_SOCKET, CARRIES_BYTES, CARRIES_BYTES_MAYBE };
 
 struct shape {
 	bool known;
@@ -23,45 +24,45 @@ struct shape {
 };
 
 static const struct shape shapes[MSG_MAX] = {
-        [MSG_LISTEN] = {true, CARRIES_ONE, 0},
+        [MSG_LISTEN] = {true, CARRIES_SOCKET, 0},
         [MSG_ACCEPTED] = {true, CARRIES_NONE, sizeof(struct msg_accepted)},
-        [MSG_CONNECT] = {true, CARRIES_ONE, sizeof(struct msg_connect)},
+        [MSG_CONNECT] = {true, CARRIES_SOCKET, sizeof(struct msg_connect)},
         [MSG_REFUSE] = {true, CARRIES_NONE, sizeof(struct msg_refuse)},
-        [MSG_APPRAISE] = {true, CARRIES_ONE, sizeof(struct msg_appraise)},
-        [MSG_VERDICT] = {true, CARRIES_MAYBE, sizeof(struct msg_verdict)},
+        [MSG_APPRAISE] = {true, CARRIES_BYTES, sizeof(struct msg_appraise)},
+        [MSG_VERDICT] = {true, CARRIES_BYTES_MAYBE, sizeof(struct msg_verdict)},
         [MSG_HANDOVER] = {true, CARRIES_NONE, 0},
-        [MSG_RELEASE] = {true, CARRIES_ONE, sizeof(struct msg_release)},
+        [MSG_RELEASE] = {true, CARRIES_SOCKET, sizeof(struct msg_release)},
         [MSG_LIVE] = {true, CARRIES_NONE, sizeof(struct msg_live)},
-        [MSG_REKEY] = {true, CARRIES_ONE, sizeof(struct msg_rekey)},
+        [MSG_REKEY] = {true, CARRIES_SOCKET, sizeof(struct msg_rekey)},
         [MSG_REKEYED] = {true, CARRIES_NONE, sizeof(struct msg_rekey)},
         [MSG_LOOK] = {true, CARRIES_NONE, 0},
-        [MSG_LOOKED] = {true, CARRIES_ONE, sizeof(struct msg_looked)},
+        [MSG_LOOKED] = {true, CARRIES_SOCKET, sizeof(struct msg_looked)},
         [MSG_CUT] = {true, CARRIES_NONE, sizeof(struct msg_cut)},
         [MSG_CLOSED] = {true, CARRIES_NONE, sizeof(struct msg_closed)},
-        [MSG_POLICY] = {true, CARRIES_ONE, sizeof(struct msg_policy)},
+        [MSG_POLICY] = {true, CARRIES_BYTES, sizeof(struct msg_policy)},
         [MSG_POLICY_DONE] = {true, CARRIES_NONE, sizeof(struct msg_policy_done)},
         [MSG_HEAD] = {true, CARRIES_NONE, sizeof(struct msg_head_known)},
-        [MSG_ADVANCE] = {true, CARRIES_ONE, sizeof(struct msg_advance)},
+        [MSG_ADVANCE] = {true, CARRIES_BYTES, sizeof(struct msg_advance)},
         [MSG_RESOLVE] = {true, CARRIES_NONE, sizeof(struct msg_resolve)},
         [MSG_RESOLVED] = {true, CARRIES_NONE, sizeof(struct msg_resolved)},
         [MSG_CONSISTENCY] = {true, CARRIES_NONE, sizeof(struct msg_consistency)},
         [MSG_CONSISTENT] = {true, CARRIES_NONE, sizeof(struct msg_consistent)},
-        [MSG_COLLATERAL] = {true, CARRIES_ONE, sizeof(struct msg_collateral)},
+        [MSG_COLLATERAL] = {true, CARRIES_BYTES, sizeof(struct msg_collateral)},
         [MSG_COLLATERAL_DONE] = {true, CARRIES_NONE, sizeof(struct msg_collateral_done)},
         [MSG_FETCH] = {true, CARRIES_NONE, sizeof(struct msg_fetch)},
-        [MSG_FETCHED] = {true, CARRIES_MAYBE, sizeof(struct msg_fetched)},
+        [MSG_FETCHED] = {true, CARRIES_BYTES_MAYBE, sizeof(struct msg_fetched)},
         [MSG_PROVE] = {true, CARRIES_NONE, sizeof(struct msg_prove)},
         [MSG_PROVED] = {true, CARRIES_NONE, sizeof(struct msg_proved)},
-        [MSG_PROOF] = {true, CARRIES_ONE, sizeof(struct msg_proof)},
+        [MSG_PROOF] = {true, CARRIES_BYTES, sizeof(struct msg_proof)},
         [MSG_RESUMED] = {true, CARRIES_NONE, 0},
         [MSG_PING] = {true, CARRIES_NONE, 0},
         [MSG_PONG] = {true, CARRIES_NONE, 0},
         [MSG_TAIL] = {true, CARRIES_NONE, sizeof(struct msg_tail)},
-        [MSG_TAILED] = {true, CARRIES_MAYBE, sizeof(struct msg_tailed)},
-        [MSG_WATCH] = {true, CARRIES_ONE, sizeof(struct msg_watch)},
+        [MSG_TAILED] = {true, CARRIES_BYTES_MAYBE, sizeof(struct msg_tailed)},
+        [MSG_WATCH] = {true, CARRIES_BYTES, sizeof(struct msg_watch)},
         [MSG_WATCHED] = {true, CARRIES_NONE, sizeof(struct msg_watched)},
-        [MSG_SHOWN] = {true, CARRIES_ONE, sizeof(struct msg_shown)},
-        [MSG_RECHECK] = {true, CARRIES_ONE, sizeof(struct msg_recheck)},
+        [MSG_SHOWN] = {true, CARRIES_BYTES, sizeof(struct msg_shown)},
+        [MSG_RECHECK] = {true, CARRIES_BYTES, sizeof(struct msg_recheck)},
         [MSG_OPEN] = {true, CARRIES_NONE, 0},
         [MSG_RECHECKED] = {true, CARRIES_NONE, sizeof(struct msg_rechecked)},
         [MSG_UNLISTEN] = {true, CARRIES_NONE, sizeof(struct msg_unlisten)},
@@ -72,9 +73,23 @@ static const struct shape *shape_of(uint32_t type)
 	return type < MSG_MAX && shapes[type].known ? &shapes[type] : NULL;
 }
 
-static bool fd_fits(const struct shape *s, bool have)
+/*
+ * Bytes that nobody can change or cut short any more, whoever still holds them: what was checked is
+ * what is used. A file of a file system, where reading may take as long as it likes, is none.
+ */
+static bool is_sealed(int fd)
 {
-	return s->fd == CARRIES_MAYBE || have == (s->fd == CARRIES_ONE);
+	const int seals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK;
+	int have = fcntl(fd, F_GET_SEALS);
+
+	return have >= 0 && (have & seals) == seals;
+}
+
+static bool fd_fits(const struct shape *s, int fd)
+{
+	if (fd < 0)
+		return s->fd == CARRIES_NONE || s->fd == CARRIES_BYTES_MAYBE;
+	return s->fd == CARRIES_SOCKET || (s->fd != CARRIES_NONE && is_sealed(fd));
 }
 
 ssize_t msg_len(enum msg_type type)
@@ -113,7 +128,7 @@ int msg_send(int sock, enum msg_type type, uint64_t session, const void *payload
 		char space[CMSG_SPACE(sizeof(int))];
 	} control = {0};
 
-	if (!s || !fd_fits(s, fd >= 0) || (s->len && !payload))
+	if (!s || !fd_fits(s, fd) || (s->len && !payload))
 		return -EINVAL;
 
 	struct msg_head head = {.type = type, .len = s->len, .session = session};
@@ -158,14 +173,16 @@ static unsigned take_fds(struct msghdr *m, int *fd)
 	return n;
 }
 
-static bool well_formed(const struct msg_head *head, const struct msghdr *m, size_t n, unsigned fds)
+/* fd is the only one if fds is 1, and -1 if it is 0. */
+static bool well_formed(const struct msg_head *head, const struct msghdr *m, size_t n, unsigned fds,
+                        int fd)
 {
 	if (n < sizeof(*head) || (m->msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || fds > 1)
 		return false;
 
 	const struct shape *s = shape_of(head->type);
 
-	return s && head->len == s->len && n == sizeof(*head) + s->len && fd_fits(s, fds == 1);
+	return s && head->len == s->len && n == sizeof(*head) + s->len && fd_fits(s, fd);
 }
 
 int msg_recv(int sock, struct msg_head *head, void *payload, size_t cap, int *fd)
@@ -194,7 +211,7 @@ int msg_recv(int sock, struct msg_head *head, void *payload, size_t cap, int *fd
 
 	unsigned fds = take_fds(&m, &got_fd);
 
-	if (!well_formed(&h, &m, (size_t)n, fds)) {
+	if (!well_formed(&h, &m, (size_t)n, fds, got_fd)) {
 		if (got_fd >= 0)
 			close(got_fd);
 		secret_wipe(payload, cap);

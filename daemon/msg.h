@@ -2,8 +2,9 @@
 /*
  * Messages between the roles of keygated, over SOCK_SEQPACKET socketpairs: one packet a message,
  * a header, a payload whose length is fixed by the type, at most one descriptor. What is large
- * (evidence, a policy bundle, a note) travels as a sealed memfd. An unknown type or a wrong
- * length is fatal to the receiver: the peer role is then not what it should be.
+ * (evidence, a policy bundle, a note) travels as a sealed memfd. An unknown type, a wrong length or
+ * bytes that could still change are fatal to the receiver: the peer role is then not what it
+ * should be.
  *
  *   relay  -> gate    ACCEPTED  an app connected to the listener; who is it?
  *   gate   -> relay   CONNECT   intent found: go there, on this socket (marked as ours)

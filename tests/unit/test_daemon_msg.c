@@ -8,18 +8,23 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "core/file.h"
 #include "daemon/msg.h"
 
 static int pair[2];
+static int sealed;
 static union msg_any any;
 
 static int setup(void **state)
 {
 	(void)state;
-	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
+	sealed = file_memfd("sealed", bytes_str("as it was checked"));
+	return sealed < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair);
 }
 
 static int teardown(void **state)
@@ -28,6 +33,7 @@ static int teardown(void **state)
 	if (pair[0] >= 0)
 		close(pair[0]);
 	close(pair[1]);
+	close(sealed);
 	return 0;
 }
 
@@ -40,8 +46,8 @@ static int open_fds(void)
 	return n;
 }
 
-/* A raw packet, with n descriptors, past all checks of msg_send. */
-static void send_raw(const void *p, size_t len, unsigned fds)
+/* A raw packet, with n times this descriptor, past all checks of msg_send. */
+static void send_raw(const void *p, size_t len, unsigned fds, int fd)
 {
 	union {
 		struct cmsghdr align;
@@ -60,19 +66,19 @@ static void send_raw(const void *p, size_t len, unsigned fds)
 		c->cmsg_type = SCM_RIGHTS;
 		c->cmsg_len = CMSG_LEN(fds * sizeof(int));
 		for (unsigned i = 0; i < fds; i++)
-			memcpy(CMSG_DATA(c) + i * sizeof(int), &pair[0], sizeof(int));
+			memcpy(CMSG_DATA(c) + i * sizeof(int), &fd, sizeof(int));
 	}
 	assert_int_equal(sendmsg(pair[0], &m, 0), (ssize_t)len);
 }
 
 /* The packet is refused, nothing of it stays, and no descriptor leaks. */
-static void assert_malformed(const void *p, size_t len, unsigned fds)
+static void assert_refused(const void *p, size_t len, unsigned fds, int sent)
 {
 	struct msg_head head = {.type = 77};
 	int fd = -7, before = open_fds();
 
 	memset(&any, 0xaa, sizeof(any));
-	send_raw(p, len, fds);
+	send_raw(p, len, fds, sent);
 	assert_int_equal(msg_recv(pair[1], &head, &any, sizeof(any), &fd), -EPROTO);
 	assert_int_equal(open_fds(), before);
 	assert_int_equal(fd, -7);
@@ -81,12 +87,34 @@ static void assert_malformed(const void *p, size_t len, unsigned fds)
 		assert_int_equal(((uint8_t *)&any)[i], 0);
 }
 
-static bool wants_fd(enum msg_type t)
+static void assert_malformed(const void *p, size_t len, unsigned fds)
 {
-	return t == MSG_LISTEN || t == MSG_CONNECT || t == MSG_APPRAISE || t == MSG_RELEASE ||
-	       t == MSG_POLICY || t == MSG_ADVANCE || t == MSG_COLLATERAL || t == MSG_REKEY ||
-	       t == MSG_LOOKED || t == MSG_PROOF || t == MSG_WATCH || t == MSG_SHOWN ||
-	       t == MSG_RECHECK;
+	assert_refused(p, len, fds, pair[0]);
+}
+
+static bool carries_socket(enum msg_type t)
+{
+	return t == MSG_LISTEN || t == MSG_CONNECT || t == MSG_RELEASE || t == MSG_REKEY ||
+	       t == MSG_LOOKED;
+}
+
+static bool carries_bytes(enum msg_type t)
+{
+	return t == MSG_APPRAISE || t == MSG_POLICY || t == MSG_ADVANCE || t == MSG_COLLATERAL ||
+	       t == MSG_PROOF || t == MSG_WATCH || t == MSG_SHOWN || t == MSG_RECHECK;
+}
+
+static bool may_carry_bytes(enum msg_type t)
+{
+	return t == MSG_VERDICT || t == MSG_FETCHED || t == MSG_TAILED;
+}
+
+/* -1: none. */
+static int fd_of(enum msg_type t)
+{
+	if (carries_socket(t))
+		return pair[0];
+	return carries_bytes(t) ? sealed : -1;
 }
 
 static void every_type_there_and_back(void **state)
@@ -96,24 +124,23 @@ static void every_type_there_and_back(void **state)
 
 	for (enum msg_type t = MSG_NONE + 1; t < MSG_MAX; t++) {
 		struct msg_head head;
-		int fd = -2;
+		int fd = -2, sent = fd_of(t);
 		ssize_t len = msg_len(t);
 
 		assert_true(len >= 0 && (size_t)len <= sizeof(any));
 		memset(&out, (int)t, sizeof(out));
 		memset(&any, 0, sizeof(any));
-		assert_int_equal(
-		        msg_send(pair[0], t, 7000000000u + t, &out, wants_fd(t) ? pair[0] : -1), 0);
+		assert_int_equal(msg_send(pair[0], t, 7000000000u + t, &out, sent), 0);
 		assert_int_equal(msg_recv(pair[1], &head, &any, sizeof(any), &fd), 0);
 		assert_int_equal(head.type, t);
 		assert_int_equal(head.len, len);
 		assert_true(head.session == 7000000000u + t);
 		assert_memory_equal(&any, &out, (size_t)len);
-		if (wants_fd(t)) {
+		if (sent >= 0) {
 			struct stat a, b;
 
 			assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
-			assert_int_equal(fstat(fd, &a) | fstat(pair[0], &b), 0);
+			assert_int_equal(fstat(fd, &a) | fstat(sent, &b), 0);
 			assert_int_equal(a.st_ino, b.st_ino);
 			close(fd);
 		} else {
@@ -132,7 +159,7 @@ static void with_and_without_descriptor(void **state)
 		struct msg_head head;
 		int fd = -2, with = i % 2;
 
-		assert_int_equal(msg_send(pair[0], types[i / 2], 1, &v, with ? pair[0] : -1), 0);
+		assert_int_equal(msg_send(pair[0], types[i / 2], 1, &v, with ? sealed : -1), 0);
 		assert_int_equal(msg_recv(pair[1], &head, &any, sizeof(any), &fd), 0);
 		assert_int_equal(fd >= 0, with);
 		if (fd >= 0)
@@ -208,6 +235,83 @@ static void descriptors_that_do_not_belong(void **state)
 	assert_malformed(&p, sizeof(p), 0);
 }
 
+/* A packet of this type that is right but, perhaps, for its descriptor. */
+static size_t packet_of(enum msg_type t, uint8_t *p)
+{
+	const struct msg_head head = {.type = t, .len = (uint32_t)msg_len(t)};
+
+	memcpy(p, &head, sizeof(head));
+	return sizeof(head) + head.len;
+}
+
+static int memfd_with(int seals)
+{
+	int fd = memfd_create("kept", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "bytes", 5), 5);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, seals), 0);
+	return fd;
+}
+
+static int regular_file(void)
+{
+	char path[] = "/tmp/test_daemon_msg.XXXXXX";
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(write(fd, "bytes", 5), 5);
+	return fd;
+}
+
+static void assert_no_bytes(int fd)
+{
+	static uint8_t p[sizeof(struct msg_head) + sizeof(union msg_any)];
+	static union msg_any out;
+
+	for (enum msg_type t = MSG_NONE + 1; t < MSG_MAX; t++) {
+		if (!carries_bytes(t) && !may_carry_bytes(t))
+			continue;
+		assert_refused(p, packet_of(t, p), 1, fd);
+		assert_int_equal(msg_send(pair[0], t, 1, &out, fd), -EINVAL);
+	}
+	close(fd);
+}
+
+static void bytes_that_could_change(void **state)
+{
+	(void)state;
+	assert_no_bytes(memfd_with(0));
+	assert_no_bytes(memfd_with(F_SEAL_GROW | F_SEAL_SHRINK));
+	assert_no_bytes(memfd_with(F_SEAL_FUTURE_WRITE | F_SEAL_GROW | F_SEAL_SHRINK));
+	assert_no_bytes(memfd_with(F_SEAL_WRITE | F_SEAL_GROW));
+	assert_no_bytes(memfd_with(F_SEAL_WRITE | F_SEAL_SHRINK));
+	assert_no_bytes(regular_file());
+	assert_no_bytes(dup(pair[0]));
+}
+
+/* It need not be keygate's own memfd: that more seals can be added changes no byte. */
+static void bytes_that_stay(void **state)
+{
+	static uint8_t p[sizeof(struct msg_head) + sizeof(union msg_any)];
+	int kept = memfd_with(F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK);
+	(void)state;
+
+	for (enum msg_type t = MSG_NONE + 1; t < MSG_MAX; t++) {
+		struct msg_head head;
+		int fd = -1;
+
+		if (!carries_bytes(t) && !may_carry_bytes(t))
+			continue;
+		send_raw(p, packet_of(t, p), 1, kept);
+		assert_int_equal(msg_recv(pair[1], &head, &any, sizeof(any), &fd), 0);
+		assert_true(fd >= 0);
+		close(fd);
+	}
+	close(kept);
+}
+
 static void sender_refuses_what_receiver_would(void **state)
 {
 	(void)state;
@@ -274,6 +378,8 @@ int main(void)
 	        T(wrong_lengths),
 	        T(longer_than_the_room),
 	        T(descriptors_that_do_not_belong),
+	        T(bytes_that_could_change),
+	        T(bytes_that_stay),
 	        T(sender_refuses_what_receiver_would),
 	        T(peer_gone_and_nothing_there),
 	        T(full_socket_waits),

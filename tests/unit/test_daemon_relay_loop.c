@@ -806,12 +806,14 @@ static void gate_that_is_not_gate(void **state)
 		struct msg_connect connect = {.handshake_ms = 100};
 		struct msg_cut cut;
 		int app = app_connect(), fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		int bundle = file_memfd("policy", bytes_str("policy"));
 
+		assert_true(bundle >= 0);
 		expect(MSG_ACCEPTED);
 		memset(&cut, 'x', sizeof(cut));
 		switch (i) {
 		case 0: /* a message for another role */
-			tell(MSG_POLICY, 0, &(struct msg_policy){0}, door);
+			tell(MSG_POLICY, 0, &(struct msg_policy){0}, bundle);
 			break;
 		case 1: /* a session that never was */
 			tell(MSG_CUT, 2, &(struct msg_cut){0}, -1);
@@ -847,6 +849,7 @@ static void gate_that_is_not_gate(void **state)
 		close(gate);
 		gate = -1;
 		close(fd);
+		close(bundle);
 		assert_app_reset(app);
 		teardown(state);
 		setup(state);
