@@ -17,6 +17,7 @@ enum {
 	ROOT_LOGS_MAX = 16,
 	ROOT_AUTHORITIES_MAX = 16,
 	ROOT_CHAIN_MAX = 4,
+	ROOT_CHAIN_LEVEL = 2, /* OpenSSL's, 112 bits: no SHA-1, no RSA below 2048 bits */
 	LOG_ID_MAX = 32,
 };
 

@@ -41,6 +41,7 @@ static X509_STORE *store_of(const struct trusted_authority *a, int64_t t)
 	if (store && X509_STORE_add_cert(store, a->chain[a->n - 1]) == 1) {
 		X509_VERIFY_PARAM_set_time(X509_STORE_get0_param(store), (time_t)t);
 		X509_VERIFY_PARAM_set_depth(X509_STORE_get0_param(store), ROOT_CHAIN_MAX);
+		X509_VERIFY_PARAM_set_auth_level(X509_STORE_get0_param(store), ROOT_CHAIN_LEVEL);
 		return store;
 	}
 	X509_STORE_free(store);

@@ -295,6 +295,8 @@ bool authority_issued(const struct trusted_authority *a, X509 *leaf, int64_t t, 
 		goto out;
 	X509_STORE_CTX_set_time(ctx, 0, (time_t)t);
 	X509_STORE_CTX_set_depth(ctx, ROOT_CHAIN_MAX);
+	/* Unasked it takes anything: the level that TLS has is not for others. */
+	X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(ctx), ROOT_CHAIN_LEVEL);
 	/* CAs that no CA issued, as private roots go, are not wanted: the anchor signs itself. */
 	ok = X509_verify_cert(ctx) == 1;
 	for (uint32_t i = 0; ok && issuer && i < a->n; i++)

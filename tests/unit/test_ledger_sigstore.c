@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <openssl/x509.h>
 #include "ledger/sigstore.h"
+#include "ledger/sigstore_room.h"
 #include "tests/unit/sigstore_own.h"
 
 #define CONFORMANCE "sigstore/conformance/"
@@ -321,12 +322,66 @@ static void test_patterns(void **state)
 		                 rows[i].is);
 }
 
+/* A certificate for key, signed by an authority of the same name with this digest. */
+static X509 *own_certificate(EVP_PKEY *key, const char *name, EVP_PKEY *by, const char *by_name,
+                             const EVP_MD *md)
+{
+	const unsigned char *cn = (const unsigned char *)name, *by_cn = (const void *)by_name;
+	X509 *x = X509_new();
+
+	assert_non_null(x);
+	assert_int_equal(ASN1_INTEGER_set(X509_get_serialNumber(x), 1), 1);
+	assert_non_null(ASN1_TIME_set(X509_getm_notBefore(x), 1));
+	assert_non_null(ASN1_TIME_set(X509_getm_notAfter(x), 1000));
+	assert_int_equal(X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
+	                                            cn, -1, -1, 0),
+	                 1);
+	assert_int_equal(X509_NAME_add_entry_by_txt(X509_get_issuer_name(x), "CN", MBSTRING_ASC,
+	                                            by_cn, -1, -1, 0),
+	                 1);
+	assert_int_equal(X509_set_pubkey(x, key), 1);
+	assert_true(X509_sign(x, by, md) > 0);
+	return x;
+}
+
+static bool own_issued(EVP_PKEY *authority, EVP_PKEY *key, const EVP_MD *md)
+{
+	struct trusted_authority a = {.n = 1};
+	X509 *leaf = own_certificate(key, "leaf", authority, "root", md);
+	bool ok;
+
+	a.chain[0] = own_certificate(authority, "root", authority, "root", EVP_sha256());
+	ok = authority_issued(&a, leaf, 500, NULL);
+	/* It is not for something else that it is refused. */
+	assert_int_equal(X509_verify(leaf, authority), 1);
+	X509_free(a.chain[0]);
+	X509_free(leaf);
+	return ok;
+}
+
+static void test_weak_algorithms(void **state)
+{
+	EVP_PKEY *ec = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256"),
+	         *rsa = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048),
+	         *small = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024);
+
+	(void)state;
+	assert_true(own_issued(ec, ec, EVP_sha256()));
+	assert_true(own_issued(rsa, ec, EVP_sha256()));
+	assert_false(own_issued(ec, ec, EVP_sha1()));
+	assert_false(own_issued(small, ec, EVP_sha256()));
+	assert_false(own_issued(ec, small, EVP_sha256()));
+	EVP_PKEY_free(ec);
+	EVP_PKEY_free(rsa);
+	EVP_PKEY_free(small);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_one_thing_wrong), cmocka_unit_test(test_statements),
 	        cmocka_unit_test(test_cut_and_flipped), cmocka_unit_test(test_own),
-	        cmocka_unit_test(test_patterns),
+	        cmocka_unit_test(test_patterns),        cmocka_unit_test(test_weak_algorithms),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
