@@ -202,69 +202,6 @@ static size_t resolved_of(const struct policy *p, const struct target *t,
 	return n;
 }
 
-static json_t *words_of(const struct policy *p, int at)
-{
-	struct buf b = buf_make(65536);
-	json_t *a = json_array();
-	char *next, *words;
-
-	if (at >= 0)
-		policy_explain(p, (uint32_t)at, &b);
-	buf_u8(&b, 0);
-	next = b.bad ? NULL : (char *)b.p;
-	while ((words = strsep(&next, "\n")))
-		if (*words)
-			json_array_append_new(a, json_string(words));
-	buf_free(&b);
-	return a;
-}
-
-static json_t *application(const struct policy *p, const struct policy_destination *d)
-{
-	struct buf b = buf_make(65536);
-	json_t *text;
-
-	policy_app_words(p, d, &b);
-	text = json_stringn(b.p ? (const char *)b.p : "", b.bad ? 0 : b.n);
-	buf_free(&b);
-	return text ? text : json_string("");
-}
-
-/* The destination that surely matches, or -1; in depends those before it that may. */
-static int find_match(const struct policy *p, const struct policy_resolved *names, size_t n,
-                      const uint8_t addr[static 16], uint16_t port, const struct policy_who *who,
-                      json_t *depends)
-{
-	enum policy_fit fit = FIT_NO;
-	int at = -1;
-
-	while ((at = policy_next(p, names, n, addr, port, who, at, &fit)) >= 0 && fit != FIT_YES) {
-		const struct policy_destination *d = &p->destination[at];
-
-		json_array_append_new(depends,
-		                      json_pack("{s:s, s:s, s:s, s:i, s:o}", "destination", d->name,
-		                                "action", policy_action_name(d->action), "file",
-		                                d->where.file, "line", (int)d->where.line,
-		                                "application", application(p, d)));
-	}
-	return at;
-}
-
-static json_t *match_of(const struct policy *p, int at, const uint8_t addr[static 16],
-                        json_t *depends)
-{
-	const struct policy_destination *d = at < 0 ? NULL : &p->destination[at];
-	char text[TARGET_ADDRESS_TEXT];
-
-	target_address_text(addr, text);
-	return json_pack("{s:s, s:s, s:o, s:o, s:i, s:o, s:o, s:o}", "address", text, "action",
-	                 policy_action_name(d ? d->action : policy_default(p, addr)), "destination",
-	                 d ? json_string(d->name) : json_null(), "file",
-	                 d ? json_string(d->where.file) : json_null(), "line",
-	                 d ? (int)d->where.line : 0, "requirement", words_of(p, at), "application",
-	                 d ? application(p, d) : json_string(""), "depends", depends);
-}
-
 /* The same members as keygated's answer, but nothing that only it knows. */
 static json_t *answer_of_files(const struct policy *p, const struct target *t,
                                const struct policy_who *who)
@@ -273,12 +210,9 @@ static json_t *answer_of_files(const struct policy *p, const struct target *t,
 	size_t n = resolved_of(p, t, &names);
 	json_t *matches = json_array();
 
-	for (uint32_t i = 0; i < t->addrs; i++) {
-		json_t *depends = json_array();
-		int at = find_match(p, names, n, t->addr[i], t->port, who, depends);
-
-		json_array_append_new(matches, match_of(p, at, t->addr[i], depends));
-	}
+	for (uint32_t i = 0; i < t->addrs; i++)
+		json_array_append_new(matches,
+		                      policy_match_json(p, names, n, t->addr[i], t->port, who));
 	free(names);
 	return json_pack("{s:b, s:s, s:s, s:s, s:i, s:o}", "ok", 0, "kind", "unavailable", "host",
 	                 t->host, "error", "keygated does not answer; these are the policy files",

@@ -213,59 +213,6 @@ static json_t *verb_verdicts(struct gate *g, uint64_t client, json_t *request)
 
 /* ------------------------------------------------------------------ explain */
 
-static json_t *requirement(const struct policy *p, uint32_t at)
-{
-	struct buf b = buf_make(65536);
-	json_t *a = json_array();
-	char *line;
-	char *next;
-
-	policy_explain(p, at, &b);
-	buf_u8(&b, 0);
-	next = b.bad ? NULL : (char *)b.p;
-	while (a && (line = strsep(&next, "\n"))) {
-		if (*line)
-			(void)json_array_append_new(a, audit_text(line, strlen(line)));
-	}
-	buf_free(&b);
-	return a;
-}
-
-static json_t *application(const struct policy *p, const struct policy_destination *d)
-{
-	struct buf b = buf_make(65536);
-	json_t *text;
-
-	policy_app_words(p, d, &b);
-	text = audit_text(b.p ? (const char *)b.p : "", b.bad ? 0 : b.n);
-	buf_free(&b);
-	return text;
-}
-
-static json_t *dependent(const struct policy *p, const struct policy_destination *d)
-{
-	return json_pack("{s:s, s:s, s:s, s:I, s:o}", "destination", d->name, "action",
-	                 policy_action_name(d->action), "file", d->where.file, "line",
-	                 (json_int_t)d->where.line, "application", application(p, d));
-}
-
-static json_t *match_of(const struct policy *p, int at, const uint8_t addr[static 16],
-                        json_t *depends)
-{
-	const struct policy_destination *d = at < 0 ? NULL : &p->destination[at];
-	enum policy_action action = d ? d->action : policy_default(p, addr);
-	char text[64];
-
-	names_address_text(addr, text);
-	return json_pack("{s:s, s:s, s:o, s:o, s:I, s:o, s:o, s:o}", "address", text, "action",
-	                 policy_action_name(action), "destination",
-	                 d ? json_string(d->name) : json_null(), "file",
-	                 d ? json_string(d->where.file) : json_null(), "line",
-	                 (json_int_t)(d ? d->where.line : 0), "requirement",
-	                 d ? requirement(p, (uint32_t)at) : json_array(), "application",
-	                 d ? application(p, d) : json_string(""), "depends", depends);
-}
-
 struct addresses {
 	uint32_t n;
 	uint8_t v[2 * NAMES_ADDRS_MAX][16];
@@ -303,21 +250,8 @@ static bool addresses_of(const struct gate *g, const char *host, json_t *given,
 	return true;
 }
 
-/* The destination that surely matches, or -1; in depends those before it that may. */
-static int find_match(const struct policy *p, const struct policy_resolved *names, size_t n,
-                      const uint8_t addr[static 16], uint16_t port, const struct policy_who *who,
-                      json_t *depends)
-{
-	enum policy_fit fit = FIT_NO;
-	int at = -1;
-
-	while ((at = policy_next(p, names, n, addr, port, who, at, &fit)) >= 0 && fit != FIT_YES)
-		(void)json_array_append_new(depends, dependent(p, &p->destination[at]));
-	return at;
-}
-
 static json_t *matches_of(const struct gate *g, const struct addresses *a, uint16_t port,
-                          const struct policy_who *who, const char **first)
+                          const struct policy_who *who)
 {
 	const struct policy *p = g->now.policy;
 	struct policy_resolved *names = NULL;
@@ -325,18 +259,30 @@ static json_t *matches_of(const struct gate *g, const struct addresses *a, uint1
 	json_t *out = names_resolved(&g->now.names, p, &names, &n) ? NULL : json_array();
 
 	for (uint32_t i = 0; out && i < a->n; i++) {
-		json_t *depends = json_array();
-		int at = find_match(p, names, n, a->v[i], port, who, depends);
-
-		if (at >= 0 && !*first)
-			*first = p->destination[at].name;
-		if (json_array_append_new(out, match_of(p, at, a->v[i], depends))) {
+		if (json_array_append_new(out,
+		                          policy_match_json(p, names, n, a->v[i], port, who))) {
 			json_decref(out);
 			out = NULL;
 		}
 	}
 	free(names);
 	return out;
+}
+
+/* The record of the first destination that matches one of the addresses; NULL: none. */
+static json_t *last_of(const struct gate *g, const json_t *matches)
+{
+	const json_t *m;
+	size_t i;
+
+	json_array_foreach(matches, i, m)
+	{
+		const char *name = json_string_value(json_object_get(m, "destination"));
+
+		if (name)
+			return json_object_get(g->last, name);
+	}
+	return NULL;
 }
 
 /* As far as the request tells. False: it is no application. */
@@ -363,7 +309,6 @@ static json_t *verb_explain(struct gate *g, uint64_t client, json_t *request)
 	json_t *port = json_object_get(request, "port");
 	json_t *given = json_object_get(request, "addresses");
 	struct addresses a = {0};
-	const char *first = NULL;
 	struct policy_who who;
 	json_t *matches;
 	json_t *last;
@@ -376,8 +321,8 @@ static json_t *verb_explain(struct gate *g, uint64_t client, json_t *request)
 		                     "explain needs a host, a port from 1 to 65535 and, if any, "
 		                     "addresses and a user in numbers, and unit, cgroup and "
 		                     "executable as text");
-	matches = matches_of(g, &a, (uint16_t)json_integer_value(port), &who, &first);
-	last = first ? json_object_get(g->last, first) : NULL;
+	matches = matches_of(g, &a, (uint16_t)json_integer_value(port), &who);
+	last = last_of(g, matches);
 	return json_pack("{s:b, s:O, s:O, s:b, s:o, s:O}", "ok", 1, "host",
 	                 json_object_get(request, "host"), "port", port, "armed",
 	                 intercept_armed(g->ic), "matches", matches, "last",

@@ -537,5 +537,13 @@ void policy_app_words(const struct policy *p, const struct policy_destination *d
 const char *policy_action_name(enum policy_action a);
 /* The destination's requirement in words, a line each. */
 void policy_explain(const struct policy *p, uint32_t destination, struct buf *out);
+/*
+ * What happens to connections to an address and port, as "keygate explain" says it (docs/json.md):
+ * the destination that surely matches, or the default, and those before it that may. NULL: out of
+ * memory.
+ */
+struct json_t *policy_match_json(const struct policy *p, const struct policy_resolved *names,
+                                 size_t names_n, const uint8_t addr[static 16], uint16_t port,
+                                 const struct policy_who *who);
 
 #endif

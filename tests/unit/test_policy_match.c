@@ -5,6 +5,7 @@
  */
 #include "policy_files.h"
 #include <arpa/inet.h>
+#include <jansson.h>
 
 static void addr_of(const char *text, uint8_t out[static 16])
 {
@@ -523,6 +524,94 @@ static void large_table(void **state)
 	free(all);
 }
 
+/* ---------------------------------------------------------------------- in JSON */
+
+static void says(const struct policy *p, const char *addr, uint16_t port,
+                 const struct policy_who *who, const char *want)
+{
+	struct policy_resolved name = {.destination = 3};
+	uint8_t a[16];
+	json_t *o;
+	char *text;
+
+	addr_of("203.0.113.9", name.addr);
+	addr_of(addr, a);
+	o = policy_match_json(p, &name, 1, a, port, who);
+	assert_non_null(o);
+	text = json_dumps(o, JSON_COMPACT);
+	assert_string_equal(text, want);
+	free(text);
+	json_decref(o);
+}
+
+#define AT(line) "\"file\":\"" FILE_A "\",\"line\":" line
+#define NOTHING(action) \
+	"\"action\":\"" action "\",\"destination\":null,\"file\":null,\"line\":0," \
+	"\"requirement\":[],\"application\":\"\",\"depends\":[]}"
+
+static void in_json(void **state)
+{
+	struct policy *p = parse_good(
+	        "default-action = deny\n"
+	        "destination web { address = \"192.0.2.0/24\" port = 443 user = 7 action = deny }\n"
+	        "destination tool { address = \"192.0.2.0/24\" port = 443 unit = a.service\n"
+	        "  action = allow }\n"
+	        "destination rest { address = {\"192.0.2.0/24\", \"2001:db8::/32\"} action = allow }\n"
+	        "destination named { name = a.example port = 443 action = deny }\n");
+	const struct policy_who seven = {.has_uid = true, .uid = 7};
+
+	(void)state;
+	says(p, "192.0.2.1", 443, NULL,
+	     "{\"address\":\"192.0.2.1\",\"action\":\"allow\",\"destination\":\"rest\"," AT(
+	             "5") ",\"requirement\":[\"connections pass untouched\"],\"application\":\"\",\"depends\":["
+	                  "{\"destination\":\"web\",\"action\":\"deny\"," AT(
+	                          "2") ",\"application\":\"user 7\"},"
+	                               "{\"destination\":\"tool\",\"action\":\"allow\"," AT(
+	                                       "3") ",\"application\":\"unit a.service\"}]}");
+	says(p, "192.0.2.1", 443, &seven,
+	     "{\"address\":\"192.0.2.1\",\"action\":\"deny\",\"destination\":\"web\"," AT(
+	             "2") ",\"requirement\":[\"only for user 7\",\"connections are refused\"],"
+	                  "\"application\":\"user 7\",\"depends\":[]}");
+	says(p, "203.0.113.9", 443, NULL,
+	     "{\"address\":\"203.0.113.9\",\"action\":\"deny\",\"destination\":\"named\"," AT(
+	             "6") ",\"requirement\":[\"connections are refused\"],\"application\":\"\",\"depends\":[]}");
+	says(p, "2001:db9::1", 80, NULL, "{\"address\":\"2001:db9::1\"," NOTHING("deny"));
+	says(p, "127.0.0.1", 80, NULL, "{\"address\":\"127.0.0.1\"," NOTHING("allow"));
+	says(p, "::1", 80, NULL, "{\"address\":\"::1\"," NOTHING("allow"));
+	policy_free(p);
+}
+
+/* However many values there are. */
+static void in_json_whole(void **state)
+{
+	struct buf text = buf_make(65536), words = buf_make(65536);
+	struct policy *p;
+	json_t *o, *application;
+	uint8_t addr[16];
+
+	(void)state;
+	buf_str(&text,
+	        "default-action = allow\ndestination d { address = 192.0.2.1 executable = {");
+	buf_str(&words, "executable ");
+	for (int i = 10; i < 70; i++) {
+		buf_printf(&text, "%s\"/usr/lib/a/rather/long/path/%d\"", i > 10 ? ", " : "", i);
+		buf_printf(&words, "%s/usr/lib/a/rather/long/path/%d", i > 10 ? " or " : "", i);
+	}
+	buf_str(&text, "} action = deny }\n");
+	buf_u8(&text, 0);
+	buf_u8(&words, 0);
+	p = parse_good((const char *)text.p);
+	addr_of("192.0.2.1", addr);
+	o = policy_match_json(p, NULL, 0, addr, 443,
+	                      &(struct policy_who){.executable = "/usr/lib/a/rather/long/path/17"});
+	application = json_object_get(o, "application");
+	assert_string_equal(json_string_value(application), (const char *)words.p);
+	json_decref(o);
+	policy_free(p);
+	buf_free(&text);
+	buf_free(&words);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -535,6 +624,8 @@ int main(void)
 	        cmocka_unit_test(units_of_cgroups),
 	        cmocka_unit_test(large_table),
 	        cmocka_unit_test(hidden_ports_take_no_place),
+	        cmocka_unit_test(in_json),
+	        cmocka_unit_test(in_json_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
