@@ -2,22 +2,23 @@
 /*
  * The destination's listener. A thread a connection: TLS handshake and evidence under one
  * deadline (attest.c of this room), then the pump (pump.c). Threads share only the configuration,
- * which nobody writes, and the count of connections.
+ * which nobody writes, and the places of connections.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <openssl/err.h>
 #include "attester/answer.h"
+#include "attester/places.h"
 #include "attester/pump.h"
 #include "attester/rpc.h"
 #include "attester/serve.h"
@@ -26,8 +27,10 @@ struct connection {
 	const struct serve_config *config;
 	SSL_CTX *tls;
 	int fd;
-	atomic_uint *live;
+	struct place place;
 };
+
+static struct places places = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 SSL_CTX *serve_tls_context(const char *common_name)
 {
@@ -158,35 +161,57 @@ static void *serve_thread(void *arg)
 	struct connection *c = arg;
 
 	serve_one(c);
-	atomic_fetch_sub(c->live, 1);
+	places_leave(&places, &c->place);
 	free(c);
 	return NULL;
 }
 
-/* Takes fd. */
-static int serve_start(const struct serve_config *config, SSL_CTX *tls, int fd, atomic_uint *live,
-                       const pthread_attr_t *attr)
+/* Takes fd. NULL, or why the connection is refused. */
+static const char *serve_start(const struct serve_config *config, SSL_CTX *tls, int fd,
+                               const struct sockaddr_storage *from, const pthread_attr_t *attr)
 {
+	static const char *const no_place[] = {[PLACES_FULL] = "no place is left",
+	                                       [PLACES_HALF_TAKEN] =
+	                                               "its address has half of the places"};
 	struct connection *c = malloc(sizeof(*c));
+	const char *why = "no memory";
+	enum places_answer answer;
 	pthread_t thread;
-	int rc = -ENOMEM;
 
-	if (c) {
-		*c = (struct connection){config, tls, fd, live};
-		atomic_fetch_add(live, 1);
-		rc = -pthread_create(&thread, attr, serve_thread, c);
-		if (rc == 0)
-			return 0;
-		atomic_fetch_sub(live, 1);
+	if (!c)
+		goto refuse;
+	*c = (struct connection){.config = config, .tls = tls, .fd = fd};
+	answer = places_take(&places, config->max_connections, from, &c->place);
+	if (answer != PLACES_TAKEN) {
+		why = no_place[answer];
+		goto refuse;
 	}
+	if (!pthread_create(&thread, attr, serve_thread, c))
+		return NULL;
+	places_leave(&places, &c->place);
+	why = "no thread";
+refuse:
 	free(c);
+	reset_on_close(fd);
 	close(fd);
-	return rc;
+	return why;
+}
+
+/* Once a minute, for who is refused tries again. */
+static void say_refused(const char *why)
+{
+	static time_t next;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec < next)
+		return;
+	next = now.tv_sec + 60;
+	fprintf(stderr, "event: connection-refused, reason: %s\n", why);
 }
 
 int serve_run(const struct serve_config *c, SSL_CTX *tls, int listener, const volatile int *stop)
 {
-	static atomic_uint live;
 	struct pollfd p = {.fd = listener, .events = POLLIN};
 	pthread_attr_t attr;
 	int rc = 0;
@@ -195,11 +220,14 @@ int serve_run(const struct serve_config *c, SSL_CTX *tls, int listener, const vo
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, (size_t)256 * 1024);
 	while (!*stop && rc == 0) {
+		struct sockaddr_storage from = {0};
+		socklen_t len = sizeof(from);
+		const char *why;
 		int fd;
 
 		if (poll(&p, 1, 1000) != 1)
 			continue;
-		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		fd = accept4(listener, (struct sockaddr *)&from, &len, SOCK_CLOEXEC);
 		if (fd == -1) {
 			/* Out of descriptors or memory: wait for some to come back. */
 			if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
@@ -209,13 +237,9 @@ int serve_run(const struct serve_config *c, SSL_CTX *tls, int listener, const vo
 				rc = -errno;
 			continue;
 		}
-		if (atomic_load(&live) >= c->max_connections) {
-			reset_on_close(fd);
-			close(fd);
-			continue;
-		}
-		if (serve_start(c, tls, fd, &live, &attr))
-			fprintf(stderr, "event: connection-refused, reason: no thread\n");
+		why = serve_start(c, tls, fd, &from, &attr);
+		if (why)
+			say_refused(why);
 	}
 	pthread_attr_destroy(&attr);
 	return rc;

@@ -50,7 +50,9 @@ def policy(w, more="", denied=""):
 
 def attester(w, name, **kw):
     leaf, proof = w.proofs["good"]
-    return w.attester(PORT.get(name, BRIEF), forward=9002, leaf=leaf, proof=proof, **kw)
+    # All come from one address, which does not get the last eighth.
+    extra = kw.pop("extra", ()) + ("--max-connections", str(1024 + 2 * MANY))
+    return w.attester(PORT.get(name, BRIEF), forward=9002, leaf=leaf, proof=proof, extra=extra, **kw)
 
 
 @contextlib.contextmanager

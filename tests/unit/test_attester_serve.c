@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <cmocka.h>
@@ -25,6 +27,7 @@
 #include "attest/authenticator.h"
 #include "attest/binding.h"
 #include "attest/cmw.h"
+#include "attester/places.h"
 #include "attester/pump.h"
 #include "attester/serve.h"
 #include "attester/sim_snp.h"
@@ -545,6 +548,156 @@ static void test_the_service_gets_what_came_early(void **state)
 	SSL_CTX_free(p.tls);
 }
 
+/* --------------------------------------------------------------------- places */
+
+static struct sockaddr_storage address(const char *text)
+{
+	struct sockaddr_storage a = {0};
+	struct sockaddr_in in = {.sin_family = AF_INET};
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
+
+	if (inet_pton(AF_INET, text, &in.sin_addr) == 1) {
+		memcpy(&a, &in, sizeof(in));
+	} else {
+		assert_int_equal(inet_pton(AF_INET6, text, &in6.sin6_addr), 1);
+		memcpy(&a, &in6, sizeof(in6));
+	}
+	return a;
+}
+
+static enum places_answer takes(struct places *p, unsigned max, const char *from,
+                                struct place *place)
+{
+	const struct sockaddr_storage a = address(from);
+
+	return places_take(p, max, &a, place);
+}
+
+/* Of 16 places the last two are not for who has eight. */
+static void test_the_last_places_are_for_others(void **state)
+{
+	static const char *const same[][3] = {
+	        /* one client, also; another */
+	        {"192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"},
+	        {"::ffff:192.0.2.1", "192.0.2.1", "::ffff:192.0.2.2"},
+	        {"2001:db8::1", "2001:db8::ffff:0:0:1", "2001:db8:0:1::1"},
+	};
+
+	(void)state;
+	for (size_t k = 0; k < sizeof(same) / sizeof(same[0]); k++) {
+		struct places p = {.lock = PTHREAD_MUTEX_INITIALIZER};
+		struct place place[17];
+
+		for (int i = 0; i < 14; i++)
+			assert_int_equal(takes(&p, 16, same[k][i % 2], &place[i]), PLACES_TAKEN);
+		assert_int_equal(takes(&p, 16, same[k][0], &place[14]), PLACES_HALF_TAKEN);
+		assert_int_equal(takes(&p, 16, same[k][1], &place[14]), PLACES_HALF_TAKEN);
+		assert_int_equal(takes(&p, 16, same[k][2], &place[14]), PLACES_TAKEN);
+		assert_int_equal(takes(&p, 16, same[k][2], &place[15]), PLACES_TAKEN);
+		assert_int_equal(takes(&p, 16, same[k][2], &place[16]), PLACES_FULL);
+		/* First, last and in between. */
+		places_leave(&p, &place[15]);
+		places_leave(&p, &place[0]);
+		assert_int_equal(takes(&p, 16, same[k][0], &place[0]), PLACES_HALF_TAKEN);
+		places_leave(&p, &place[7]);
+		assert_int_equal(p.n, 13);
+		assert_int_equal(takes(&p, 16, same[k][0], &place[0]), PLACES_TAKEN);
+		assert_int_equal(p.n, 14);
+	}
+}
+
+static void test_who_has_less_than_half_may_have_the_last(void **state)
+{
+	struct places p = {.lock = PTHREAD_MUTEX_INITIALIZER};
+	struct place place[17];
+	char from[16];
+
+	(void)state;
+	for (int i = 0; i < 16; i++) {
+		snprintf(from, sizeof(from), "192.0.2.%d", i < 9 ? 1 : i < 15 ? 2 : 3);
+		assert_int_equal(takes(&p, 16, from, &place[i]), PLACES_TAKEN);
+	}
+	assert_int_equal(takes(&p, 16, "192.0.2.4", &place[16]), PLACES_FULL);
+	/* Of few, none is kept back. */
+	p = (struct places){.lock = PTHREAD_MUTEX_INITIALIZER};
+	for (int i = 0; i < 7; i++)
+		assert_int_equal(takes(&p, 7, "192.0.2.1", &place[i]), PLACES_TAKEN);
+	assert_int_equal(takes(&p, 7, "192.0.2.2", &place[7]), PLACES_FULL);
+}
+
+static struct serve_config crowded = {.max_connections = 16, .transports = 1u << TRANSPORT_KEYGATE};
+static volatile int stop_crowded;
+
+struct crowd {
+	SSL_CTX *tls;
+	int listener, rc;
+};
+
+static void *run_crowded(void *arg)
+{
+	struct crowd *c = arg;
+
+	c->rc = serve_run(&crowded, c->tls, c->listener, &stop_crowded);
+	return NULL;
+}
+
+static int come_from(const char *from)
+{
+	const struct sockaddr_storage a = address(from);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (const struct sockaddr *)&a, sizeof(struct sockaddr_in)), 0);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&crowded.listen, crowded.listen_len),
+	                 0);
+	return fd;
+}
+
+static void expect_reset(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	char c;
+
+	assert_int_equal(poll(&p, 1, 10000), 1);
+	assert_int_equal(recv(fd, &c, 1, 0), -1);
+	assert_int_equal(errno, ECONNRESET);
+	close(fd);
+}
+
+static void test_one_address_does_not_shut_out_another(void **state)
+{
+	struct crowd crowd = {.tls = serve_tls_context("test")};
+	struct client c = {0};
+	pthread_t t;
+	int fd[14];
+
+	(void)state;
+	crowded.source = &source;
+	crowded.listen = address("127.0.0.1");
+	crowded.listen_len = sizeof(struct sockaddr_in);
+	crowd.listener = serve_listen(&crowded);
+	assert_true(crowd.listener >= 0);
+	assert_int_equal(getsockname(crowd.listener, (struct sockaddr *)&crowded.listen,
+	                             &crowded.listen_len),
+	                 0);
+	assert_int_equal(pthread_create(&t, NULL, run_crowded, &crowd), 0);
+	for (int i = 0; i < 14; i++)
+		fd[i] = come_from("127.0.0.1");
+	expect_reset(come_from("127.0.0.1"));
+	c.fd = come_from("127.0.0.2");
+	client_tls(&c, AUTHENTICATOR_ALPN);
+	assert_int_equal(SSL_connect(c.ssl), 1);
+	for (int i = 0; i < 14; i++)
+		close(fd[i]);
+	close(c.fd);
+	stop_crowded = 1;
+	pthread_join(t, NULL);
+	assert_int_equal(crowd.rc, 0);
+	close(crowd.listener);
+	SSL_free(c.ssl);
+	SSL_CTX_free(c.ctx);
+	SSL_CTX_free(crowd.tls);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -559,6 +712,9 @@ int main(void)
 	        cmocka_unit_test(test_refuses_what_is_no_request),
 	        cmocka_unit_test(test_an_idle_connection_is_given_up),
 	        cmocka_unit_test(test_the_service_gets_what_came_early),
+	        cmocka_unit_test(test_the_last_places_are_for_others),
+	        cmocka_unit_test(test_who_has_less_than_half_may_have_the_last),
+	        cmocka_unit_test(test_one_address_does_not_shut_out_another),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
