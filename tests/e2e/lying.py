@@ -355,8 +355,8 @@ def lying_unstapled_proof_is_kept_fresh(w):
     c.w.stop(c.server)
 
     def too_old():
-        """In its last second the proof is still fresh, but a verdict would have no time left."""
-        return not c.connect() and w.refusal(V4, c.port)[2] != ["verdict.expired"]
+        """In its last second the proof is still fresh, but a verdict has no time left, or a session."""
+        return not c.connect() and w.refusal(V4, c.port)[2] == ["ledger.fresh"]
     wait_for("the end of what is known", too_old, 90)
     c.refused("fail", "ledger.fresh")
     c.end()
