@@ -10,7 +10,7 @@ import os
 import socket
 import struct
 
-from suite import canary, check, passes, test, url
+from suite import canary, check, once, passes, test, url
 from world import V4, V6, run, tool
 
 GATED, PLAIN, DENIED = 8443, 9999, 7000
@@ -170,6 +170,7 @@ def diverted(source, target, cgroup):
 
 
 @test
+@once("newest")  # the kernel's order of programs is tests/unit/test_bpf_coexist.c's, on each
 def coexist_with_one_that_diverts(w):
     """Whoever may load such a program is root. What runs before keygate's chooses the destination, whose
     rules then apply; what runs after can take the connection elsewhere, but not to what is gated."""
