@@ -482,6 +482,36 @@ static void test_hardlink_out(void **state)
 	guarded(hardlink_out, EPERM, 0);
 }
 
+static int hardlink_into(void)
+{
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "other", 4, 4, 1, NULL);
+	int r = fd < 0 ? fd : bpf_obj_pin(fd, LAB_PINS "-other");
+
+	if (r)
+		return -r;
+	r = link(LAB_PINS "-other", LAB_PINS "/map_more") ? errno : 0;
+	return unlink(LAB_PINS "-other") ? EIO : r;
+}
+
+static void test_hardlink_into(void **state)
+{
+	(void)state;
+	guarded(hardlink_into, EPERM, 0);
+	assert_int_equal(unlink(LAB_PINS "/map_more"), 0);
+}
+
+static int rename_out(void)
+{
+	return rename(PIN_MAP, LAB_PINS "-other") ? errno : 0;
+}
+
+static void test_rename_out(void **state)
+{
+	(void)state;
+	guarded(rename_out, EPERM, 0);
+	assert_int_equal(rename(LAB_PINS "-other", PIN_MAP), 0);
+}
+
 static int rename_into(void)
 {
 	if (mkdir(LAB_PINS "-other", 0700))
@@ -897,6 +927,8 @@ int main(int argc, char **argv)
 	        GUARD_TEST(test_symlink),
 	        GUARD_TEST(test_make_directory),
 	        GUARD_TEST(test_hardlink_out),
+	        GUARD_TEST(test_hardlink_into),
+	        GUARD_TEST(test_rename_out),
 	        GUARD_TEST(test_rename_into),
 	        GUARD_TEST(test_read_pin),
 	        GUARD_TEST(test_pins_may_be_listed),
