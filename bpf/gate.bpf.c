@@ -24,6 +24,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
+#include "bpf/kernel.bpf.h"
 #include "bpf/maps.bpf.h"
 
 /* Not in the headers that a BPF object may include. */
@@ -207,57 +208,7 @@ static __always_inline struct gate_config *config(void)
 
 /* -------------------------------------------------------------- applications */
 
-/*
- * What is read of the kernel's own structures; where it stands there comes from the running
- * kernel's types. Reads are by a helper, so that a wrong pointer is an error and no more.
- */
-struct kernfs_node {
-	const char *name;
-} __attribute__((preserve_access_index));
-
-struct cgroup {
-	int level;
-	struct kernfs_node *kn;
-	struct cgroup *ancestors[];
-} __attribute__((preserve_access_index));
-
-struct css_set {
-	struct cgroup *dfl_cgrp;
-} __attribute__((preserve_access_index));
-
-struct super_block {
-	__u32 s_dev;
-} __attribute__((preserve_access_index));
-
-struct inode {
-	struct super_block *i_sb;
-	unsigned long i_ino;
-	__u32 i_generation;
-} __attribute__((preserve_access_index));
-
-struct file {
-	struct inode *f_inode;
-} __attribute__((preserve_access_index));
-
-struct fdtable {
-	unsigned int max_fds;
-	struct file **fd;
-} __attribute__((preserve_access_index));
-
-struct files_struct {
-	struct fdtable *fdt;
-} __attribute__((preserve_access_index));
-
-struct mm_struct {
-	struct file *exe_file;
-} __attribute__((preserve_access_index));
-
-struct task_struct {
-	unsigned int flags;
-	struct mm_struct *mm;
-	struct files_struct *files;
-	struct css_set *cgroups;
-} __attribute__((preserve_access_index));
+/* The kernel's structures are read by a helper, so that a wrong pointer is an error and no more. */
 
 /*
  * Zero, and the verifier does not know it. Older ones (6.1) look at the step of a bpf_loop once,

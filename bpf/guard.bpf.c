@@ -22,6 +22,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include "bpf/gate.h"
+#include "bpf/kernel.bpf.h"
 
 /* Not in the headers that a BPF object may include. */
 #define PTRACE_MODE_ATTACH 2
@@ -32,87 +33,6 @@
 #define KEY_NEED_LINK      5
 #define KEY_REF_POSSESSED  1ul
 #define CLONE_THREAD       0x10000ul
-
-/* The fields that are read; their offsets come from the running kernel's types. */
-typedef struct {
-	__u32 val;
-} kuid_t;
-
-struct super_block {
-	__u32 s_dev;
-} __attribute__((preserve_access_index));
-
-struct inode {
-	__u16 i_mode;
-	kuid_t i_uid;
-	struct super_block *i_sb;
-	unsigned long i_ino;
-} __attribute__((preserve_access_index));
-
-struct qstr {
-	const unsigned char *name;
-} __attribute__((preserve_access_index));
-
-struct dentry {
-	struct dentry *d_parent;
-	struct qstr d_name;
-	struct inode *d_inode;
-} __attribute__((preserve_access_index));
-
-struct path {
-	struct dentry *dentry;
-} __attribute__((preserve_access_index));
-
-struct file {
-	struct path f_path;
-	struct inode *f_inode;
-	void *private_data;
-} __attribute__((preserve_access_index));
-
-struct fdtable {
-	unsigned int max_fds;
-	struct file **fd;
-} __attribute__((preserve_access_index));
-
-struct files_struct {
-	struct fdtable *fdt;
-} __attribute__((preserve_access_index));
-
-struct task_struct {
-	unsigned int ptrace;
-	struct task_struct *group_leader;
-	struct files_struct *files;
-} __attribute__((preserve_access_index));
-
-struct linux_binprm {
-	struct file *file;
-} __attribute__((preserve_access_index));
-
-struct bpf_map {
-	__u32 id;
-} __attribute__((preserve_access_index));
-
-struct bpf_link {
-	__u32 id;
-} __attribute__((preserve_access_index));
-
-struct bpf_prog_aux {
-	__u32 id;
-} __attribute__((preserve_access_index));
-
-struct bpf_prog {
-	struct bpf_prog_aux *aux;
-} __attribute__((preserve_access_index));
-
-struct key_type {
-	const char *name;
-} __attribute__((preserve_access_index));
-
-struct key {
-	kuid_t uid;
-	struct key_type *type;
-	char *description;
-} __attribute__((preserve_access_index));
 
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);

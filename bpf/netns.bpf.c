@@ -10,24 +10,11 @@
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
+#include "bpf/kernel.bpf.h"
 #include "bpf/maps.bpf.h"
 
 #define CLONES_NET    0x40000000 /* CLONE_NEWNET */
 #define LEAVE_EACH_NS 100000000ull
-
-/* The fields that are read; their offsets come from the running kernel's types. */
-struct net {
-	__u64 net_cookie;
-} __attribute__((preserve_access_index));
-
-struct nsproxy {
-	struct net *net_ns;
-} __attribute__((preserve_access_index));
-
-struct task_struct {
-	__s32 pid;
-	struct nsproxy *nsproxy;
-} __attribute__((preserve_access_index));
 
 static __always_inline struct net *net_of(const struct nsproxy *p)
 {

@@ -12,12 +12,8 @@
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
+#include "bpf/kernel.bpf.h"
 #include "bpf/maps.bpf.h"
-
-/* The one field that is read; its offset comes from the running kernel's types. */
-struct key {
-	__s32 serial;
-} __attribute__((preserve_access_index));
 
 static __always_inline void cut(__u64 id, struct gate_session *s)
 {
