@@ -365,12 +365,17 @@ void relay_session_event(struct relay_session *s, bool of_app, uint32_t events)
 {
 	uint32_t fired = 0;
 	bool over, live;
+	int err = 0;
 
 	pthread_mutex_lock(&s->lock);
 	over = s->over;
 	live = s->state == RELAY_LIVE;
 	if (!over) {
 		fired = fired_locked(s, of_app, events);
+		/* Nobody waits to find out by reading or writing. The sockets are open while the
+		 * session is not over and the lock is held. */
+		if (!fired && events & (EPOLLERR | EPOLLHUP))
+			err = socket_error(of_app ? s->app : s->up);
 		/* One socket, two directions: the other one still waits. */
 		if (of_app && fired && s->wants & (WANT_APP_IN | WANT_APP_OUT))
 			arm(s, true);
@@ -385,10 +390,7 @@ void relay_session_event(struct relay_session *s, bool of_app, uint32_t events)
 	if (fired || !(events & (EPOLLERR | EPOLLHUP)))
 		return;
 
-	/* Nobody waits to find out by reading or writing. A hang-up without an error is an end
-	 * that the tasks know of. */
-	int err = socket_error(of_app ? s->app : s->up);
-
+	/* A hang-up without an error is an end that the tasks know of. */
 	if (of_app && (err || !live))
 		relay_session_cut(s, "session.app-gone", err ? strerror(err) : "it hung up");
 	else if (err)
