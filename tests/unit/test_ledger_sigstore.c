@@ -6,7 +6,9 @@
 #include "tests/unit/ledger_vectors.h"
 
 #include <errno.h>
+#include <openssl/ts.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include "ledger/sigstore.h"
 #include "ledger/sigstore_room.h"
 #include "tests/unit/sigstore_own.h"
@@ -322,9 +324,10 @@ static void test_patterns(void **state)
 		                 rows[i].is);
 }
 
-/* A certificate for key, signed by an authority of the same name with this digest. */
-static X509 *own_certificate(EVP_PKEY *key, const char *name, EVP_PKEY *by, const char *by_name,
-                             const EVP_MD *md)
+/* A certificate for key, signed by an authority with this digest; uses are those of the key, or
+ * NULL. */
+static X509 *own_certificate(EVP_PKEY *key, const char *name, const char *uses, EVP_PKEY *by,
+                             const char *by_name, const EVP_MD *md)
 {
 	const unsigned char *cn = (const unsigned char *)name, *by_cn = (const void *)by_name;
 	X509 *x = X509_new();
@@ -340,6 +343,13 @@ static X509 *own_certificate(EVP_PKEY *key, const char *name, EVP_PKEY *by, cons
 	                                            by_cn, -1, -1, 0),
 	                 1);
 	assert_int_equal(X509_set_pubkey(x, key), 1);
+	if (uses) {
+		X509_EXTENSION *use = X509V3_EXT_conf_nid(NULL, NULL, NID_ext_key_usage, uses);
+
+		assert_int_equal(X509_set_version(x, X509_VERSION_3), 1);
+		assert_int_equal(X509_add_ext(x, use, -1), 1);
+		X509_EXTENSION_free(use);
+	}
 	assert_true(X509_sign(x, by, md) > 0);
 	return x;
 }
@@ -347,10 +357,10 @@ static X509 *own_certificate(EVP_PKEY *key, const char *name, EVP_PKEY *by, cons
 static bool own_issued(EVP_PKEY *authority, EVP_PKEY *key, const EVP_MD *md)
 {
 	struct trusted_authority a = {.n = 1};
-	X509 *leaf = own_certificate(key, "leaf", authority, "root", md);
+	X509 *leaf = own_certificate(key, "leaf", NULL, authority, "root", md);
 	bool ok;
 
-	a.chain[0] = own_certificate(authority, "root", authority, "root", EVP_sha256());
+	a.chain[0] = own_certificate(authority, "root", NULL, authority, "root", EVP_sha256());
 	ok = authority_issued(&a, leaf, 500, NULL);
 	/* It is not for something else that it is refused. */
 	assert_int_equal(X509_verify(leaf, authority), 1);
@@ -376,12 +386,125 @@ static void test_weak_algorithms(void **state)
 	EVP_PKEY_free(small);
 }
 
+static ASN1_INTEGER *stamp_serial(TS_RESP_CTX *ctx, void *arg)
+{
+	ASN1_INTEGER *n = ASN1_INTEGER_new();
+
+	(void)ctx;
+	(void)arg;
+	assert_int_equal(ASN1_INTEGER_set(n, 1), 1);
+	return n;
+}
+
+static int stamp_time(TS_RESP_CTX *ctx, void *arg, long *s, long *us)
+{
+	(void)ctx;
+	(void)arg;
+	*s = 500;
+	*us = 0;
+	return 1;
+}
+
+/* What is asked of an authority: a stamp for this. */
+static BIO *stamp_request(struct bytes signature)
+{
+	TS_REQ *req = TS_REQ_new();
+	TS_MSG_IMPRINT *imprint = TS_MSG_IMPRINT_new();
+	X509_ALGOR *alg = X509_ALGOR_new();
+	BIO *out = BIO_new(BIO_s_mem());
+	uint8_t digest[32];
+
+	assert_int_equal(EVP_Q_digest(NULL, "SHA256", NULL, signature.p, signature.n, digest, NULL),
+	                 1);
+	X509_ALGOR_set_md(alg, EVP_sha256());
+	assert_int_equal(TS_MSG_IMPRINT_set_algo(imprint, alg), 1);
+	assert_int_equal(TS_MSG_IMPRINT_set_msg(imprint, digest, sizeof(digest)), 1);
+	assert_int_equal(TS_REQ_set_version(req, 1), 1);
+	assert_int_equal(TS_REQ_set_msg_imprint(req, imprint), 1);
+	assert_int_equal(TS_REQ_set_cert_req(req, 1), 1);
+	assert_int_equal(i2d_TS_REQ_bio(out, req), 1);
+	X509_ALGOR_free(alg);
+	TS_MSG_IMPRINT_free(imprint);
+	TS_REQ_free(req);
+	return out;
+}
+
+static struct bytes own_stamp(X509 *cert, EVP_PKEY *key, struct bytes signature)
+{
+	TS_RESP_CTX *ctx = TS_RESP_CTX_new();
+	ASN1_OBJECT *rules = OBJ_txt2obj("1.2.3.4", 1);
+	BIO *request = stamp_request(signature);
+	TS_RESP *response;
+	uint8_t *der = NULL;
+	int n;
+
+	assert_int_equal(TS_RESP_CTX_set_signer_cert(ctx, cert), 1);
+	assert_int_equal(TS_RESP_CTX_set_signer_key(ctx, key), 1);
+	assert_int_equal(TS_RESP_CTX_set_signer_digest(ctx, EVP_sha256()), 1);
+	assert_int_equal(TS_RESP_CTX_set_def_policy(ctx, rules), 1);
+	assert_int_equal(TS_RESP_CTX_add_md(ctx, EVP_sha256()), 1);
+	TS_RESP_CTX_set_serial_cb(ctx, stamp_serial, NULL);
+	TS_RESP_CTX_set_time_cb(ctx, stamp_time, NULL);
+	response = TS_RESP_create_response(ctx, request);
+	assert_non_null(response);
+	n = i2d_TS_RESP(response, &der);
+	assert_true(n > 0);
+	TS_RESP_free(response);
+	BIO_free(request);
+	ASN1_OBJECT_free(rules);
+	TS_RESP_CTX_free(ctx);
+	return (struct bytes){der, (size_t)n};
+}
+
+/* Whether a stamp counts whose signer has a certificate by this authority, made with this digest.
+ */
+static bool own_stamped(EVP_PKEY *authority, EVP_PKEY *key, const EVP_MD *md)
+{
+	static const uint8_t signature[] = "a signature";
+	static const char uses[] = "critical,timeStamping";
+	struct bundle bundle = {.stamps = 1, .signature = {signature, sizeof(signature)}};
+	struct sigstore_root root = {.tsas = 1};
+	struct checks checks = {0};
+	struct sigstore_job job = {.bundle = &bundle, .root = &root, .checks = &checks};
+	X509 *cert = own_certificate(key, "stamps", uses, authority, "root", md);
+	bool ok;
+
+	root.tsa[0].n = 1;
+	root.tsa[0].span.end = VERDICT_FOREVER;
+	root.tsa[0].chain[0] =
+	        own_certificate(authority, "root", NULL, authority, "root", EVP_sha256());
+	bundle.stamp[0] = own_stamp(cert, key, bundle.signature);
+	ok = timestamps_verify(&job);
+	assert_int_equal(job.times, ok ? 1 : 0);
+	expect(&checks, ok ? NULL : "sigstore.timestamp");
+	assert_int_equal(X509_verify(cert, authority), 1);
+	OPENSSL_free((void *)(uintptr_t)bundle.stamp[0].p);
+	X509_free(root.tsa[0].chain[0]);
+	X509_free(cert);
+	return ok;
+}
+
+static void test_weak_stamps(void **state)
+{
+	EVP_PKEY *ec = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256"),
+	         *small = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024);
+
+	(void)state;
+	assert_true(own_stamped(ec, ec, EVP_sha256()));
+	assert_false(own_stamped(ec, ec, EVP_sha1()));
+	assert_false(own_stamped(small, ec, EVP_sha256()));
+	assert_false(own_stamped(ec, small, EVP_sha256()));
+	EVP_PKEY_free(ec);
+	EVP_PKEY_free(small);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_one_thing_wrong), cmocka_unit_test(test_statements),
 	        cmocka_unit_test(test_cut_and_flipped), cmocka_unit_test(test_own),
 	        cmocka_unit_test(test_patterns),        cmocka_unit_test(test_weak_algorithms),
+	        cmocka_unit_test(test_weak_stamps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
