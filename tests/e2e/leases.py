@@ -55,6 +55,12 @@ def attester(w, name, **kw):
     return w.attester(PORT.get(name, BRIEF), forward=9002, leaf=leaf, proof=proof, extra=extra, **kw)
 
 
+def keys_attester(w):
+    """The one of two tests, whichever runs first."""
+    if not getattr(w, "keys_attester", None):
+        w.keys_attester = attester(w, "keys")
+
+
 @contextlib.contextmanager
 def leased(w):
     policy(w)
@@ -214,7 +220,7 @@ def add_tests():
 
     @test
     def lease_ends_with_its_key(w):
-        attester(w, "keys")
+        keys_attester(w)
 
         def unlink(lease):
             run("keyctl", "setperm", lease["ring"], "0x3f3f0000")
@@ -234,6 +240,7 @@ def add_tests():
 
     @test
     def lease_revoked_leaves_what_is_live(w):
+        keys_attester(w)
         with leased(w):
             once(V4, PORT["keys"])
             with greeted(V4, PORT["keys"]) as s:
