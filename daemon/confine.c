@@ -13,18 +13,20 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #include "core/secret.h"
 
-/* What a role keeps. Only verify parses without need of the outside: it gets the filter. */
+/* What a role keeps. Only verify parses without need of the outside: it gets the list of what it
+ * may. */
 struct keeps {
 	const char *role;
 	rlim_t nofile;
 	rlim_t memlock;
 	rlim_t memory; /* address space; RLIM_INFINITY for those with many threads */
-	bool filter;
+	bool pure;
 };
 
 static const struct keeps keeps[] = {
@@ -152,7 +154,44 @@ static const int denied[] = {
         SCMP_SYS(statx),  SCMP_SYS(readlinkat), SCMP_SYS(uname),
 };
 
-static int add_rules(scmp_filter_ctx f)
+/*
+ * What relay and fetch have no use for, and who has taken one of them over would: to become another
+ * program, to look into other processes, and parts of the kernel that are large or often wrong.
+ */
+static const int refused[] = {
+        SCMP_SYS(execve),
+        SCMP_SYS(execveat),
+        SCMP_SYS(ptrace),
+        SCMP_SYS(process_vm_readv),
+        SCMP_SYS(process_vm_writev),
+        SCMP_SYS(pidfd_getfd),
+        SCMP_SYS(kcmp),
+        SCMP_SYS(bpf),
+        SCMP_SYS(perf_event_open),
+        SCMP_SYS(userfaultfd),
+        SCMP_SYS(io_uring_setup),
+        SCMP_SYS(io_uring_register),
+        SCMP_SYS(io_uring_enter),
+        SCMP_SYS(add_key),
+        SCMP_SYS(request_key),
+        SCMP_SYS(keyctl),
+        SCMP_SYS(unshare),
+        SCMP_SYS(setns),
+        SCMP_SYS(mount),
+        SCMP_SYS(open_by_handle_at),
+        SCMP_SYS(name_to_handle_at),
+        SCMP_SYS(personality),
+        SCMP_SYS(modify_ldt),
+        SCMP_SYS(vmsplice),
+};
+
+/*
+ * Standard error may be a terminal. To take it for the controlling one (a role leads its session)
+ * and to type into it would be to type as whoever reads there, root.
+ */
+static const unsigned terminal[] = {TIOCSCTTY, TIOCSTI, TIOCLINUX};
+
+static int add_allowed(scmp_filter_ctx f)
 {
 	int ret = 0;
 
@@ -170,10 +209,23 @@ static int add_rules(scmp_filter_ctx f)
 	return ret;
 }
 
-static int set_filter(void)
+static int add_refused(scmp_filter_ctx f)
 {
-	scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	int ret = f ? add_rules(f) : -ENOMEM;
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < sizeof(refused) / sizeof(refused[0]); i++)
+		ret = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), refused[i], 0);
+	/* The kernel looks at 32 bits of the request. */
+	for (size_t i = 0; !ret && i < sizeof(terminal) / sizeof(terminal[0]); i++)
+		ret = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
+		                       SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, terminal[i]));
+	return ret;
+}
+
+static int set_filter(bool pure)
+{
+	scmp_filter_ctx f = seccomp_init(pure ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_ALLOW);
+	int ret = !f ? -ENOMEM : pure ? add_allowed(f) : add_refused(f);
 
 	if (!ret)
 		ret = seccomp_load(f);
@@ -202,7 +254,7 @@ int role_confine(const char *role, uid_t uid, gid_t gid)
 		ret = secret_harden_process();
 	if (!ret && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
 		ret = -errno;
-	if (!ret && k->filter)
-		ret = set_filter();
+	if (!ret)
+		ret = set_filter(k->pure);
 	return ret;
 }

@@ -166,6 +166,76 @@ static void test_verify_reaches_nothing(void **state)
 	expect_killed("verify", clones);
 }
 
+static int becomes_another(void)
+{
+	char name[] = "true", *argv[] = {name, NULL};
+
+	execve("/bin/true", argv, NULL);
+	return errno == EPERM ? 0 : 1;
+}
+
+/* Each with arguments that get another answer where it is not refused, but do nothing. */
+static int has_no_use(void)
+{
+	static const long calls[] = {
+	        SYS_execveat,
+	        SYS_ptrace,
+	        SYS_kcmp,
+	        SYS_process_vm_readv,
+	        SYS_bpf,
+	        SYS_process_vm_writev,
+	        SYS_pidfd_getfd,
+	        SYS_io_uring_setup,
+	        SYS_keyctl,
+	        SYS_io_uring_register,
+	        SYS_add_key,
+	        SYS_io_uring_enter,
+	        SYS_request_key,
+	        SYS_name_to_handle_at,
+	        SYS_perf_event_open,
+	        SYS_userfaultfd,
+	        SYS_unshare,
+	        SYS_setns,
+	        SYS_mount,
+	        SYS_personality,
+	        SYS_open_by_handle_at,
+	        SYS_modify_ldt,
+	        SYS_vmsplice,
+	};
+
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		if (syscall(calls[i], -1, 0, 0, 0, 0, 0) != -1 || errno != EPERM)
+			return 1 + (int)i;
+	}
+	return 0;
+}
+
+/* Of a file that is no terminal, where it would be ENOTTY. */
+static int has_no_terminal(void)
+{
+	static const unsigned long calls[] = {TIOCSCTTY, TIOCSTI, TIOCLINUX, TIOCSTI | 1ul << 32};
+	int fd = (int)syscall(SYS_memfd_create, "x", 0);
+
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		if (ioctl(fd, calls[i], 0) != -1 || errno != EPERM)
+			return 1 + (int)i;
+	}
+	return ioctl(fd, TCGETS, 0) == -1 && errno == ENOTTY ? 0 : 100;
+}
+
+static void test_refused(void **state)
+{
+	static const char *const roles[] = {"relay", "fetch"};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		expect_exit(roles[i], becomes_another, 0);
+		expect_exit(roles[i], has_no_use, 0);
+		expect_exit(roles[i], has_no_terminal, 0);
+		expect_exit(roles[i], works, 0);
+	}
+}
+
 /* ------------------------------------------------------------- the terminal */
 
 struct terminal_seen {
@@ -250,12 +320,13 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(test_ids),
 	        cmocka_unit_test(test_descriptors),
 	        cmocka_unit_test(test_verify_reaches_nothing),
+	        cmocka_unit_test(test_refused),
 	        cmocka_unit_test(test_no_terminal),
 	        cmocka_unit_test(test_refusals),
 	};
 
 	if (argc > 1 && !strcmp(argv[1], "--role=relay"))
-		return as_role();
+		syscall(SYS_exit_group, as_role());
 	if (need_root(NULL))
 		return 0;
 	return cmocka_run_group_tests(tests, NULL, NULL);
