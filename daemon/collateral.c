@@ -59,6 +59,7 @@ struct vendor {
 	uint32_t away; /* times in a row that it could not be reached */
 	char error[CHECK_DETAIL_MAX];
 	int64_t error_at;
+	char trouble[POLICY_TROUBLE_MAX]; /* of the last attempt; empty */
 };
 
 enum doing { DOING_NOTHING = 0, DOING_FETCH, DOING_CHECK, DOING_TELL };
@@ -606,6 +607,7 @@ static void failed(struct gate *g, const char *did)
 
 	snprintf(it->error, sizeof(it->error), "%.80s %.80s; next try in %lld s",
 	         service(g, it->name.vendor), did, (long long)wait);
+	snprintf(v->trouble, sizeof(v->trouble), "%.60s %.50s", service(g, it->name.vendor), did);
 	memcpy(v->error, it->error, sizeof(v->error));
 	v->error_at = gate_now();
 	if (o)
@@ -660,6 +662,7 @@ static void still_good(struct gate *g)
 	it->fetched_at = gate_now();
 	it->failures = 0;
 	it->error[0] = '\0';
+	c->vendor[it->name.vendor].trouble[0] = '\0';
 	plan_refresh(g, it);
 	c->doing = DOING_NOTHING;
 	save_index(g);
@@ -787,6 +790,7 @@ static void kept(struct gate *g, const struct msg_collateral_done *m)
 	it->until = m->until;
 	it->failures = 0;
 	it->error[0] = '\0';
+	c->vendor[it->name.vendor].trouble[0] = '\0';
 	memcpy(it->tag, c->tag, sizeof(it->tag));
 	plan_refresh(g, it);
 	if (o)
@@ -831,6 +835,13 @@ void collateral_checked(struct gate *g, uint64_t request, const struct msg_colla
 		try_again(g, "answered with something else than what was asked for");
 	else
 		kept(g, m);
+}
+
+void collateral_trouble(const struct gate *g, policy_trouble out)
+{
+	for (enum collateral_vendor v = VENDOR_NONE; v < VENDORS; v++)
+		snprintf(out[v], sizeof(out[v]), "%s",
+		         g->collateral ? g->collateral->vendor[v].trouble : "");
 }
 
 /* ---------------------------------------------------------------------- status */

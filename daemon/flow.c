@@ -408,6 +408,7 @@ static void on_appraise(struct gate *g, struct session *s, struct msg_appraise *
 	copy_text(m->server_name, sizeof(m->server_name), s->server_name);
 	memcpy(m->context, s->context, sizeof(m->context));
 	m->lease_asked = s->lease_asked;
+	collateral_trouble(g, m->trouble);
 	enter(g, s, SESSION_APPRAISING, VERIFY_MS);
 	s->with_verify = true;
 	g->count.appraised++;
@@ -464,6 +465,7 @@ static void ask_again(struct gate *g, struct session *s)
 		return;
 	}
 	s->at = q->m.at = gate_now();
+	collateral_trouble(g, q->m.trouble);
 	s->with_verify = true;
 	(void)gate_send(g, ROLE_VERIFY, MSG_APPRAISE, s->id, &q->m, q->fd);
 }

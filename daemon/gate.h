@@ -577,6 +577,8 @@ bool collateral_has_source(const struct gate *g);
 bool collateral_coming(struct gate *g, const struct policy_wants *w);
 /* verify looked for these in vain. */
 void collateral_wanted(struct gate *g, const struct policy_wants *w);
+/* What verify says of a vendor whose service failed the last time it was asked. */
+void collateral_trouble(const struct gate *g, policy_trouble out);
 void collateral_fetched(struct gate *g, uint64_t request, const struct msg_fetched *m, int fd);
 void collateral_checked(struct gate *g, uint64_t request, const struct msg_collateral_done *m);
 void collateral_tick(struct gate *g);

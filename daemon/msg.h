@@ -162,6 +162,7 @@ struct msg_appraise {         /* + memfd: request || message || leaf */
 	bool lease_asked;      /* and this */
 	struct authenticator_keys keys;
 	uint8_t exporter[FLASHBOTS_EXPORTER_LEN];
+	policy_trouble trouble; /* gate fills it */
 };
 
 /*

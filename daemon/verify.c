@@ -412,6 +412,7 @@ static int on_appraise(struct verify *v, uint64_t session, const struct msg_appr
 	                      .shown = {.fetched = v->fetched,
 	                                .cache = v->cache,
 	                                .wants = &v->out.wants,
+	                                .trouble = &m->trouble,
 	                                .proof_of = proof_of,
 	                                .proof_ctx = v}};
 	int ret = proof ? 0 : -ENOMEM;

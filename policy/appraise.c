@@ -73,10 +73,13 @@ static void check_binder(struct appraisal *a)
 		          policy_binder_name(is), policy_binder_name(must));
 		return;
 	}
-	check_add(a->checks, "policy.binder", CHECK_PASS, "%s", policy_binder_name(is));
+	check_add(a->checks, "policy.binder", CHECK_PASS, "%s",
+	          policy_binder_words(is, policy_names_machine(a->d)));
 	if (is < BINDER_CONNECTION)
-		verdict_loosened(a->v, "binder = %s: the evidence is not bound to this connection",
-		                 policy_binder_name(must));
+		verdict_loosened(a->v,
+		                 "binder = %s: the evidence is not bound to this connection, but "
+		                 "by %s",
+		                 policy_binder_name(must), policy_binder_name(is));
 }
 
 /* ----------------------------------------------------------------- the evidence */
@@ -171,6 +174,7 @@ static void pass_on_wants(struct appraisal *a, struct checks *made)
 {
 	enum collateral_vendor vendor = lacking(&a->claims);
 	bool fetched = a->p->source[vendor].url[0];
+	const char *trouble = a->shown->trouble ? (*a->shown->trouble)[vendor] : "";
 
 	a->shown->wants->n = a->claims.wants;
 	memcpy(a->shown->wants->v, a->claims.want, sizeof(a->claims.want));
@@ -182,7 +186,8 @@ static void pass_on_wants(struct appraisal *a, struct checks *made)
 			continue;
 		if (fetched)
 			snprintf(check->detail + n, sizeof(check->detail) - n,
-			         "; keygated fetches what is missing");
+			         "; keygated fetches what is missing%s%s",
+			         trouble[0] ? ", but " : "", trouble);
 		else
 			snprintf(check->detail + n, sizeof(check->detail) - n,
 			         "; nothing is fetched: the policy has no collateral \"%s\" block",

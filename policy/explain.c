@@ -52,12 +52,42 @@ const char *policy_binder_name(enum policy_binder b)
 	return "none";
 }
 
+const char *policy_binder_words(enum policy_binder b, bool machine)
+{
+	switch (b) {
+	case BINDER_NONE:
+		return "none: it is not said whose the evidence is";
+	case BINDER_CERTIFICATE:
+		return "certificate: the evidence may be old, and who has the server's key may show it";
+	case BINDER_LEASE_KEY:
+		return "lease-key: who has the server's key that was attested passes, and nothing "
+		       "is known since then";
+	case BINDER_NONCE:
+		return "nonce: who has the server's key may relay the evidence of the machine";
+	case BINDER_LEASE:
+		return machine ? "lease: the same two ends go on, and nothing is known of the "
+		                 "machine since then"
+		               : "lease: the same two ends go on, nothing is known of the machine "
+		                 "since then, nor which of those with this code it is";
+	case BINDER_CONNECTION:
+		return machine ? "connection"
+		               : "connection: which of the machines with this code it is, is not "
+		                 "known";
+	}
+	return "none";
+}
+
 enum policy_binder policy_binder_from_name(const char *name)
 {
 	for (enum policy_binder b = BINDER_CERTIFICATE; b <= BINDER_CONNECTION; b++)
 		if (!strcmp(name, policy_binder_name(b)))
 			return b;
 	return BINDER_NONE;
+}
+
+bool policy_names_machine(const struct policy_destination *d)
+{
+	return d->server_keys || d->chip_ids;
 }
 
 const char *policy_kernel_tls_name(enum policy_kernel_tls k)

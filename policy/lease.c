@@ -70,7 +70,8 @@ int policy_lease_verdict(const struct policy *p, uint32_t destination,
 		bool binder = !strcmp(seen->v[i].id, "policy.binder");
 
 		check_add(&out->checks, seen->v[i].id, (enum check_status)seen->v[i].status, "%s",
-		          binder ? out->binder : seen->v[i].detail);
+		          binder ? policy_binder_words(by, policy_names_machine(d))
+		                 : seen->v[i].detail);
 	}
 	verdict_loosened(out,
 	                 "binder = %s: no evidence on this connection, but %s session "

@@ -60,6 +60,11 @@ enum policy_binder {
 	BINDER_CONNECTION
 };
 const char *policy_binder_name(enum policy_binder b);
+/*
+ * The name, and what evidence that is bound so leaves open (docs/binders.md): what a verdict says
+ * of its binder. machine: is it said by other means which machine it is? The text is static.
+ */
+const char *policy_binder_words(enum policy_binder b, bool machine);
 /* BINDER_NONE when unknown. */
 enum policy_binder policy_binder_from_name(const char *name);
 
@@ -435,6 +440,10 @@ typedef struct bytes (*policy_proof_fn)(void *ctx, const struct tlog_policy *log
                                         const struct hash *leaf);
 
 /* What the transport brought, already authenticated to the connection. */
+enum { POLICY_TROUBLE_MAX = 120 };
+/* For each vendor what went wrong when its service was asked last; "" if nothing did. */
+typedef char policy_trouble[VENDORS][POLICY_TROUBLE_MAX];
+
 struct policy_presented {
 	enum policy_binder binder;
 	struct cmw cmw;
@@ -445,7 +454,8 @@ struct policy_presented {
 	struct collateral_store *fetched;
 	struct pki_cache *cache;
 	struct policy_wants *wants; /* filled */
-	policy_proof_fn proof_of;   /* for a peer that sent no proof; the policy has the leaf */
+	const policy_trouble *trouble;
+	policy_proof_fn proof_of; /* for a peer that sent no proof; the policy has the leaf */
 	void *proof_ctx;
 };
 
@@ -470,6 +480,9 @@ typedef void (*policy_last_fn)(void *ctx, const char *origin, struct ledger_last
 int policy_appraise(const struct policy *p, uint32_t destination,
                     const struct policy_presented *shown, int64_t at, policy_last_fn last,
                     void *ctx, struct verdict *v, struct policy_head_update *head);
+
+/* Does the policy say which machine, or whose key, the peer must have? */
+bool policy_names_machine(const struct policy_destination *d);
 
 /*
  * What connections to this destination that show no evidence may be bound by: BINDER_LEASE (a key

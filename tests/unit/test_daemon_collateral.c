@@ -212,13 +212,29 @@ static void what_is_not_what_was_asked_for_is_not_kept(void **state)
 /* A vendor that says "too often" is left alone, whatever else is missing. */
 static void who_is_turned_away_rests(void **state)
 {
+	policy_trouble trouble;
+
 	(void)state;
 	want(VENDOR_INTEL, TCB_PATH);
 	(void)asked();
+	collateral_trouble(g, trouble);
+	assert_string_equal(trouble[VENDOR_INTEL], "");
 	answer(FETCH_BUSY, "", "", 1000);
 	want(VENDOR_INTEL, "tdx/certification/v4/qe/identity");
 	collateral_tick(g);
 	nothing_sent(fetch);
+	/* Whoever is refused for it is told. */
+	collateral_trouble(g, trouble);
+	assert_string_equal(trouble[VENDOR_INTEL], "https://pccs.example/ as played");
+	assert_string_equal(trouble[VENDOR_AMD], "");
+	later(1001);
+	(void)asked();
+	answer(FETCH_OK, "the piece", "", 0);
+	collateral_trouble(g, trouble);
+	assert_string_not_equal(trouble[VENDOR_INTEL], "");
+	checked(0);
+	collateral_trouble(g, trouble);
+	assert_string_equal(trouble[VENDOR_INTEL], "");
 }
 
 static void one_failure_does_not_hold_up_the_others(void **state)

@@ -294,6 +294,76 @@ static void binder(void **state)
 	world_free(&w);
 }
 
+#define KEY77 "sha256:7777777777777777777777777777777777777777777777777777777777777777"
+#define KEY78 "sha256:7777777777777777777777777777777777777777777777777777777777777778"
+
+/* What each binder leaves open stands in every verdict; a pinned key says which machine it is. */
+static void binder_words(void **state)
+{
+	static const struct {
+		enum policy_binder binder;
+		const char *more, *says;
+	} rows[] = {
+	        {BINDER_CONNECTION, "ledger = acme", "connection: which of the machines"},
+	        {BINDER_CONNECTION, "ledger = acme server-key = \"" KEY77 "\"", "connection"},
+	        {BINDER_NONCE, "ledger = acme binder = nonce", "may relay the evidence"},
+	        {BINDER_CERTIFICATE, "ledger = acme binder = certificate", "may be old"},
+	};
+	struct world w;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *detail;
+
+		world_start(&w);
+		w.shown.binder = rows[i].binder;
+		memset(w.shown.spki_sha256, 0x77, 32);
+		passes(&w, rows[i].more);
+		detail = checks_find(&w.v.checks, "policy.binder")->detail;
+		if (i == 1)
+			assert_string_equal(detail, rows[i].says);
+		else
+			assert_non_null(strstr(detail, rows[i].says));
+		world_free(&w);
+	}
+}
+
+static void what_is_missing(struct world *w, const char *says)
+{
+	world_judge(w);
+	expect_only(&w->v.checks, "snp.revocation", CHECK_UNAVAILABLE);
+	if (!strstr(checks_find(&w->v.checks, "snp.revocation")->detail, says)) {
+		print_checks(&w->v.checks);
+		fail_msg("it does not say \"%s\"", says);
+	}
+}
+
+/* What is missing is unavailable, and it is said who should have it, and that he does not give it.
+ */
+static void missing_collateral(void **state)
+{
+	static policy_trouble trouble;
+	struct policy_wants wants;
+	struct world w;
+
+	(void)state;
+	memset(trouble, 0, sizeof(trouble));
+	world_start(&w);
+	w.crl.n = 0;
+	w.shown.wants = &wants;
+	world_policy(&w, "");
+	what_is_missing(&w, "; nothing is fetched: the policy has no collateral \"amd\" block");
+	snprintf(w.p->source[VENDOR_AMD].url, sizeof(w.p->source[VENDOR_AMD].url), "https://x/");
+	what_is_missing(&w, "; keygated fetches what is missing");
+	w.shown.trouble = &trouble;
+	snprintf(trouble[VENDOR_INTEL], POLICY_TROUBLE_MAX, "another one");
+	what_is_missing(&w, "; keygated fetches what is missing");
+	assert_null(strstr(checks_find(&w.v.checks, "snp.revocation")->detail, "another"));
+	snprintf(trouble[VENDOR_AMD], POLICY_TROUBLE_MAX, "the service answered 429");
+	what_is_missing(&w, "; keygated fetches what is missing, but the service answered 429");
+	world_free(&w);
+}
+
 static void evidence(void **state)
 {
 	struct world w;
@@ -478,8 +548,6 @@ static void anchor_issues(void **state)
 /* ------------------------------------------------------------------------ whose it is */
 
 #define ZERO31 "0000000000000000000000000000000000000000000000000000000000000001"
-#define KEY77  "sha256:7777777777777777777777777777777777777777777777777777777777777777"
-#define KEY78  "sha256:7777777777777777777777777777777777777777777777777777777777777778"
 #define ZERO32 "0000000000000000000000000000000000000000000000000000000000000000"
 #define CHIP_A "a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf"
 #define CHIP_B "c0c1c2c3c4c5c6c7c8c9cacbcccdcecfd0d1d2d3d4d5d6d7d8d9dadbdcdddedf"
@@ -1502,6 +1570,8 @@ int main(void)
 	        cmocka_unit_test(all_holds),
 	        cmocka_unit_test(valid_until),
 	        cmocka_unit_test(binder),
+	        cmocka_unit_test(binder_words),
+	        cmocka_unit_test(missing_collateral),
 	        cmocka_unit_test(evidence),
 	        cmocka_unit_test(evidence_loosened),
 	        cmocka_unit_test(collateral),

@@ -67,7 +67,8 @@ static void says_what_it_rests_on(void **state)
 	assert_string_equal(out.checks.v[0].detail,
 	                    "session 4711 at 2025-06-15T15:06:40Z: what follows was seen then");
 	assert_string_equal(out.checks.v[1].detail, "over the exporter");
-	assert_string_equal(checks_find(&out.checks, "policy.binder")->detail, "lease");
+	assert_string_equal(checks_find(&out.checks, "policy.binder")->detail,
+	                    policy_binder_words(BINDER_LEASE, false));
 	assert_int_equal(checks_find(&out.checks, "policy.chip")->status, CHECK_SKIP);
 	assert_int_equal(out.loosenings, 2);
 	assert_string_equal(out.loosening[0], "ledger = none");
@@ -108,7 +109,8 @@ static void by_the_key_alone(void **state)
 	assert_int_equal(make(), 0);
 	assert_string_equal(out.binder, "lease-key");
 	assert_string_equal(out.checks.v[0].id, "lease.attested");
-	assert_string_equal(checks_find(&out.checks, "policy.binder")->detail, "lease-key");
+	assert_string_equal(checks_find(&out.checks, "policy.binder")->detail,
+	                    policy_binder_words(BINDER_LEASE_KEY, false));
 	assert_string_equal(
 	        out.loosening[1],
 	        "binder = lease-key: no evidence on this connection, but the server key "
