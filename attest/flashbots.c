@@ -106,10 +106,12 @@ int flashbots_build(const char *type, struct bytes evidence, struct buf *out)
 
 enum tee flashbots_tee(const char *type)
 {
+	enum tee t = attest_tee_from_name(type);
+
 	if (!strcmp(type, "dcap-tdx") || !strcmp(type, "gcp-tdx") || !strcmp(type, "qemu-tdx"))
 		return TEE_TDX;
-	/* One name a platform. */
-	return strcmp(type, attest_tee_name(TEE_TDX)) ? attest_tee_from_name(type) : TEE_NONE;
+	/* One name a platform, and none for what is no peer by itself. */
+	return t != TEE_TDX && attest_is_peer(t) ? t : TEE_NONE;
 }
 
 const char *flashbots_type(enum tee t)
