@@ -3,7 +3,8 @@
  * What a destination's requirement is made of, as one digest: two policies agree on a destination
  * exactly if their digests do. Where a block stands in its file is no part of it; what it refers to
  * is. Collateral and endorsements are left out on purpose: a fresher CRL ends nothing by being
- * there; live sessions are judged under it again (recheck.c).
+ * there; live sessions are judged under it again (recheck.c). Of each key of a policy the test
+ * (test_daemon_change.c) has a case here, or the reason why it is none.
  */
 #include "daemon/gate.h"
 
@@ -75,26 +76,42 @@ static void add_ledger(struct sum *s, const struct policy *p, int32_t at)
 	add_tlog(s, l->tlog);
 }
 
-static void add_release(struct sum *s, const struct policy *p, int32_t at)
+/* Of a bundle. */
+static void add_identity_of(struct sum *s, const struct sigstore_identity *id)
 {
-	const struct policy_release *r;
-	const struct sigstore_identity *id;
-
-	if (at < 0 || (uint32_t)at >= p->releases) {
-		add_text(s, "none", 4);
-		return;
-	}
-	r = &p->release[at];
-	id = &r->identity;
-	add_text(s, r->name, sizeof(r->name));
-	ADD(s, r->root_hash);
 	add(s, id->key.p, id->key.n);
 	add_text(s, id->issuer, sizeof(id->issuer));
 	add_text(s, id->san, sizeof(id->san));
 	add_text(s, id->repository, sizeof(id->repository));
 	add_text(s, id->ref, sizeof(id->ref));
 	add_text(s, id->predicate_type, sizeof(id->predicate_type));
+}
+
+/* Of a statement with receipts. */
+static void add_signer(struct sum *s, const struct receipt_signer *g)
+{
+	add(s, g->key.p, g->key.n);
+	add_text(s, g->issuer, sizeof(g->issuer));
+	add_text(s, g->subject, sizeof(g->subject));
+	ADD(s, g->has_min_svn);
+	ADD(s, g->min_svn);
+}
+
+static void add_release(struct sum *s, const struct policy *p, int32_t at)
+{
+	const struct policy_release *r;
+
+	if (at < 0 || (uint32_t)at >= p->releases) {
+		add_text(s, "none", 4);
+		return;
+	}
+	r = &p->release[at];
+	add_text(s, r->name, sizeof(r->name));
+	ADD(s, r->trusted);
+	add_identity_of(s, &r->identity);
 	add(s, r->bundle.p, r->bundle.n);
+	add_signer(s, &r->signer);
+	add(s, r->statement.p, r->statement.n);
 }
 
 static void add_where_to(struct sum *s, const struct policy_destination *d)

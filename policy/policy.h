@@ -156,7 +156,7 @@ struct policy_release {
 	char name[POLICY_NAME_MAX];
 	struct policy_where where;
 	struct sigstore_root *root;        /* owned */
-	struct hash root_hash;             /* of the file that it is from, as a leaf */
+	struct hash trusted;               /* of the file that root or keys is from, as a leaf */
 	struct sigstore_identity identity; /* with its key owned; never without any */
 	struct bytes bundle;               /* owned; for peers that send none; n == 0: none */
 	struct receipt_keys *keys;         /* owned; NULL: a Sigstore bundle is wanted */

@@ -49,7 +49,7 @@ void read_release_trusted_root(struct policy_reader *r, const struct policy_valu
 
 	if (!take_file(r, v, SIGSTORE_ROOT_MAX, &text))
 		return;
-	ledger_leaf_hash(text, &r->rel->root_hash);
+	ledger_leaf_hash(text, &r->rel->trusted);
 	rc = sigstore_root_parse(text, &r->rel->root, &checks);
 	if (rc == -ENOMEM)
 		r->no_memory = true;
@@ -111,6 +111,7 @@ void read_release_trust_store(struct policy_reader *r, const struct policy_value
 
 	if (!take_file(r, v, RECEIPT_STORE_MAX, &text))
 		return;
+	ledger_leaf_hash(text, &r->rel->trusted);
 	rc = receipt_store_parse(text, &r->rel->keys, &checks);
 	if (rc == -ENOMEM)
 		r->no_memory = true;

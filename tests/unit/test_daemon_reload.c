@@ -6,6 +6,7 @@
 #include "daemon_gate.h"
 
 #include <sys/stat.h>
+#include "receipt_own.h"
 
 static struct gate_options opt;
 static char config[128], policy_dir[128];
@@ -585,6 +586,103 @@ static void test_other_collateral_is_news(void **state)
 	                    "session.collateral");
 }
 
+/* A release whose statements a service logged. */
+static void put_release(const struct own *o, const char *min_svn)
+{
+	struct buf text = buf_make(8192);
+
+	buf_printf(&text,
+	           "default-action = allow\n"
+	           "release uvm { trust-store = store.json issuer = \"%s\" subject = x "
+	           "min-svn = %s }\n"
+	           "destination d { address = 192.0.2.0/24 port = 443 action = gate tee = snp "
+	           "ledger = none release = uvm lease = 30d }\n",
+	           o->did, min_svn);
+	buf_u8(&text, 0);
+	put("policy.d/a.conf", (const char *)text.p);
+	buf_free(&text);
+}
+
+static void put_trust_store(const struct own *o)
+{
+	struct buf text = buf_make(8192);
+
+	own_store(o, NULL, &text);
+	buf_u8(&text, 0);
+	put("policy.d/store.json", (const char *)text.p);
+	buf_free(&text);
+}
+
+static void put_lease(const struct session *s)
+{
+	struct lease_held held = {.key = {KEY, RING, gate_now() + 600}, .session = s->id}, old;
+	struct lease_key key = {.dst_port = s->app.dst_port};
+	struct lease *l;
+
+	strcpy(key.name, s->name);
+	memcpy(key.digest, s->digest, sizeof(key.digest));
+	memcpy(key.dst, s->app.dst, sizeof(key.dst));
+	l = lease_place(&g->leases, &key, gate_boot_ns());
+	assert_non_null(l);
+	held.verdict = calloc(1, sizeof(*held.verdict));
+	verdict_init(held.verdict, "d", gate_now());
+	lease_put(l, &held, gate_now(), &old);
+}
+
+static struct session *live_now(uint64_t id)
+{
+	struct session *s = put_session(id, SESSION_LIVE);
+
+	s->app = kernel.intent;
+	s->generation = g->now.generation;
+	memcpy(s->digest, g->now.digest[s->destination], sizeof(s->digest));
+	return s;
+}
+
+static void reload(void)
+{
+	assert_null(begin());
+	verify_gets(g->now.generation + 1);
+	done(g->now.generation + 1, 0);
+}
+
+static void expect_taken_back(const struct session *s)
+{
+	assert_int_equal(s->state, SESSION_CLOSING);
+	assert_string_equal(((const struct msg_cut *)sent(relay, MSG_CUT))->code,
+	                    "policy.withdrawn");
+	assert_null(lease_next(&g->leases, NULL));
+}
+
+/* What is to be taken back by a higher min-svn, or by a key that counts no more, is. */
+static void test_a_statement_is_taken_back(void **state)
+{
+	struct own own, other;
+	struct session *s;
+
+	(void)state;
+	own_make(&own);
+	own_make(&other);
+	put_trust_store(&own);
+	put_release(&own, "104");
+	reload();
+	s = live_now(1);
+	put_lease(s);
+	reload();
+	assert_int_equal(s->state, SESSION_LIVE);
+	assert_non_null(lease_next(&g->leases, NULL));
+	put_release(&own, "105");
+	reload();
+	expect_taken_back(s);
+	s = live_now(2);
+	put_lease(s);
+	put_trust_store(&other);
+	reload();
+	expect_taken_back(s);
+	own_free(&own);
+	own_free(&other);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup_files, teardown_files)
@@ -592,6 +690,7 @@ int main(void)
 	        T(test_in_force_when_all_agree),
 	        T(test_one_at_a_time),
 	        T(test_other_collateral_is_news),
+	        T(test_a_statement_is_taken_back),
 	        T(test_wrong_files_change_nothing),
 	        T(test_verify_refuses),
 	        T(test_the_kernel_refuses),
