@@ -349,16 +349,36 @@ static void check_report_data(struct appraisal *a)
 
 /* ------------------------------------------------------------------- the whole */
 
+/*
+ * The launch measurement, and what an ID block brings beside it: the host may launch any guest with
+ * one of its own, and the guest can read it. The block's guest SVN is signed by the ID key.
+ */
+static const struct {
+	const char *name;
+	enum register_role role;
+	uint16_t off;
+	uint8_t len;
+} registers[] = {
+        {"measurement", REGISTER_CODE, SNP_OFF_MEASUREMENT, 48},
+        {"family-id", REGISTER_CONFIG, SNP_OFF_FAMILY_ID, 16},
+        {"image-id", REGISTER_CONFIG, SNP_OFF_IMAGE_ID, 16},
+        {"id-key-digest", REGISTER_CONFIG, SNP_OFF_ID_KEY_DIGEST, 48},
+        {"author-key-digest", REGISTER_CONFIG, SNP_OFF_AUTHOR_KEY_DIGEST, 48},
+};
+
 static void claim_report(struct appraisal *a)
 {
 	const struct snp_report *r = &a->report;
 	struct claims *c = a->claims;
-	struct measurement *m = &c->measurements.v[0];
 
-	snprintf(m->name, sizeof(m->name), "measurement");
-	m->len = 48;
-	memcpy(m->value, r->measurement, m->len);
-	c->measurements.n = 1;
+	for (size_t i = 0; i < sizeof(registers) / sizeof(registers[0]); i++) {
+		struct measurement *m = &c->measurements.v[c->measurements.n++];
+
+		snprintf(m->name, sizeof(m->name), "%s", registers[i].name);
+		m->role = (uint8_t)registers[i].role;
+		m->len = registers[i].len;
+		memcpy(m->value, r->raw.p + registers[i].off, m->len);
+	}
 	memcpy(c->report_data, r->report_data, sizeof(c->report_data));
 	memcpy(c->host_data, r->host_data, sizeof(c->host_data));
 	c->debug = r->policy & SNP_POLICY_DEBUG;

@@ -374,7 +374,7 @@ static int cmd_init_sim(int argc, char **argv)
 	return EXIT_OK;
 }
 
-/* SNP has one register, and its line is the value alone. */
+/* Only one of SNP's is not zero, and its line is the value alone. */
 static void print_registers(enum tee tee, const struct measurements *m)
 {
 	char hex[2 * MEASUREMENT_MAX + 1];

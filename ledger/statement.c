@@ -15,31 +15,60 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 const struct statement_register statement_register[] = {
-        {"snp", "measurement", 48, true},    {"tdx", "mrtd", 48, true},
-        {"tdx", "rtmr1", 48, true},          {"tdx", "rtmr2", 48, true},
-        {"tdx", "rtmr0", 48, false},         {"tdx", "rtmr3", 48, false},
-        {"tdx", "mrconfigid", 48, false},    {"tdx", "mrowner", 48, false},
-        {"tdx", "mrownerconfig", 48, false}, {"tdx", "mrservicetd", 48, false},
-        {"sgx", "mrenclave", 32, true},      {"sgx", "mrsigner", 32, false},
-        {"sgx", "configid", 64, false},      {"cca", "rim", 0, true},
-        {"cca", "rem0", 0, false},           {"cca", "rem1", 0, false},
-        {"cca", "rem2", 0, false},           {"cca", "rem3", 0, false},
-        {"cca", "rpv", 64, false},           {"nitro", "pcr0", 48, true},
-        {"nitro", "pcr1", 48, false},        {"nitro", "pcr2", 48, false},
-        {"nitro", "pcr3", 48, false},        {"nitro", "pcr4", 48, false},
-        {"nitro", "pcr5", 48, false},        {"nitro", "pcr6", 48, false},
-        {"nitro", "pcr7", 48, false},        {"nitro", "pcr8", 48, false},
-        {"nitro", "pcr9", 48, false},        {"nitro", "pcr10", 48, false},
-        {"nitro", "pcr11", 48, false},       {"nitro", "pcr12", 48, false},
-        {"nitro", "pcr13", 48, false},       {"nitro", "pcr14", 48, false},
-        {"nitro", "pcr15", 48, false},       {"nitro", "pcr16", 48, false},
-        {"nitro", "pcr17", 48, false},       {"nitro", "pcr18", 48, false},
-        {"nitro", "pcr19", 48, false},       {"nitro", "pcr20", 48, false},
-        {"nitro", "pcr21", 48, false},       {"nitro", "pcr22", 48, false},
-        {"nitro", "pcr23", 48, false},       {"nitro", "pcr24", 48, false},
-        {"nitro", "pcr25", 48, false},       {"nitro", "pcr26", 48, false},
-        {"nitro", "pcr27", 48, false},       {"nitro", "pcr28", 48, false},
-        {"nitro", "pcr29", 48, false},       {"nitro", "pcr30", 48, false},
+        {"snp", "measurement", 48, true},
+        {"snp", "family-id", 16, false},
+        {"snp", "image-id", 16, false},
+        {"snp", "id-key-digest", 48, false},
+        {"snp", "author-key-digest", 48, false},
+        {"tdx", "mrtd", 48, true},
+        {"tdx", "rtmr1", 48, true},
+        {"tdx", "rtmr2", 48, true},
+        {"tdx", "rtmr0", 48, false},
+        {"tdx", "rtmr3", 48, false},
+        {"tdx", "mrconfigid", 48, false},
+        {"tdx", "mrowner", 48, false},
+        {"tdx", "mrownerconfig", 48, false},
+        {"tdx", "mrservicetd", 48, false},
+        {"sgx", "mrenclave", 32, true},
+        {"sgx", "mrsigner", 32, false},
+        {"sgx", "configid", 64, false},
+        {"cca", "rim", 0, true},
+        {"cca", "rem0", 0, false},
+        {"cca", "rem1", 0, false},
+        {"cca", "rem2", 0, false},
+        {"cca", "rem3", 0, false},
+        {"cca", "rpv", 64, false},
+        {"nitro", "pcr0", 48, true},
+        {"nitro", "pcr1", 48, false},
+        {"nitro", "pcr2", 48, false},
+        {"nitro", "pcr3", 48, false},
+        {"nitro", "pcr4", 48, false},
+        {"nitro", "pcr5", 48, false},
+        {"nitro", "pcr6", 48, false},
+        {"nitro", "pcr7", 48, false},
+        {"nitro", "pcr8", 48, false},
+        {"nitro", "pcr9", 48, false},
+        {"nitro", "pcr10", 48, false},
+        {"nitro", "pcr11", 48, false},
+        {"nitro", "pcr12", 48, false},
+        {"nitro", "pcr13", 48, false},
+        {"nitro", "pcr14", 48, false},
+        {"nitro", "pcr15", 48, false},
+        {"nitro", "pcr16", 48, false},
+        {"nitro", "pcr17", 48, false},
+        {"nitro", "pcr18", 48, false},
+        {"nitro", "pcr19", 48, false},
+        {"nitro", "pcr20", 48, false},
+        {"nitro", "pcr21", 48, false},
+        {"nitro", "pcr22", 48, false},
+        {"nitro", "pcr23", 48, false},
+        {"nitro", "pcr24", 48, false},
+        {"nitro", "pcr25", 48, false},
+        {"nitro", "pcr26", 48, false},
+        {"nitro", "pcr27", 48, false},
+        {"nitro", "pcr28", 48, false},
+        {"nitro", "pcr29", 48, false},
+        {"nitro", "pcr30", 48, false},
         {"nitro", "pcr31", 48, false},
 };
 
@@ -163,16 +192,21 @@ static struct measurements *add_tee(struct reading *r, const char *tee)
 	return &t->registers;
 }
 
-static const char *take_tee(struct reading *r, const char *tee, json_t *object)
+/* The platform's registers, but for those that out has already. */
+static const char *take_registers(struct reading *r, const char *tee, json_t *object,
+                                  struct measurements *out)
 {
-	struct measurements *out = add_tee(r, tee);
+	uint32_t before = out->n;
 	const char *why;
 
 	for (size_t i = 0; i < COUNT(statement_register); i++) {
 		const struct statement_register *is = &statement_register[i];
-		json_t *v = strcmp(is->tee, tee) ? NULL : json_object_get(object, is->name);
+		json_t *v;
 
-		if (!v && is->required && !strcmp(is->tee, tee)) {
+		if (strcmp(is->tee, tee) != 0 || measurement_find(out, is->name))
+			continue;
+		v = json_object_get(object, is->name);
+		if (!v && is->required) {
 			snprintf(r->why, sizeof(r->why), "%s has no %s", tee, is->name);
 			return r->why;
 		}
@@ -180,23 +214,36 @@ static const char *take_tee(struct reading *r, const char *tee, json_t *object)
 		if (why)
 			return why;
 	}
-	if (out->n != json_object_size(object))
-		snprintf(r->why, sizeof(r->why), "%s names what is no register", tee);
-	else if (!is_measured(out))
-		snprintf(r->why, sizeof(r->why), "%s.%s is zero", tee, out->v[0].name);
-	else
+	if (out->n - before == json_object_size(object))
 		return NULL;
+	snprintf(r->why, sizeof(r->why), "%s names what is no register", tee);
 	return r->why;
 }
 
-static const char *take_snp(struct reading *r, const json_t *v)
+static const char *take_tee(struct reading *r, const char *tee, json_t *object)
 {
-	struct measurements *out = add_tee(r, "snp");
+	struct measurements *out = add_tee(r, tee);
+	const char *why = take_registers(r, tee, object, out);
 
-	if (take_register(r, statement_register_find("snp", "measurement"), v, out) ||
+	if (!why && !is_measured(out)) {
+		snprintf(r->why, sizeof(r->why), "%s.%s is zero", tee, out->v[0].name);
+		why = r->why;
+	}
+	return why;
+}
+
+/* The launch measurement has a member of its own; more: the other registers, or NULL. */
+static const char *take_snp(struct reading *r, const json_t *launch, json_t *more)
+{
+	struct measurements *out;
+
+	if (!launch)
+		return more ? "snp is there without snp_measurement" : NULL;
+	out = add_tee(r, "snp");
+	if (take_register(r, statement_register_find("snp", "measurement"), launch, out) ||
 	    !is_measured(out))
 		return "snp_measurement is 96 lower-case hex digits and not zero";
-	return NULL;
+	return more ? take_registers(r, "snp", more, out) : NULL;
 }
 
 static const char *take_predicate(json_t *object, struct reading *r)
@@ -209,23 +256,23 @@ static const char *take_predicate(json_t *object, struct reading *r)
 	        {"cca", JSON_OBJECT, false, NULL},
 	        {"nitro", JSON_OBJECT, false, NULL},
 	        {"snp_measurement", JSON_STRING, false, NULL},
+	        {"snp", JSON_OBJECT, false, NULL},
 	};
-	enum { VERSION, NOT_AFTER, FIRST_TEE, SNP = COUNT(m) - 1 };
+	enum { VERSION, NOT_AFTER, FIRST_TEE, SNP_LAUNCH = COUNT(m) - 2, SNP };
 	struct statement *out = r->out;
-	const char *why = NULL;
+	const char *why;
 
 	if (!take_members(object, m, COUNT(m)))
-		return "the predicate holds version, not_after, snp_measurement, tdx, sgx, cca, nitro; "
-		       "no other";
+		return "the predicate holds version, not_after, snp_measurement, snp, tdx, sgx, cca, "
+		       "nitro; no other";
 	if (!take_text(m[VERSION].value, out->version, sizeof(out->version)))
 		return "version is 1 to 63 printable characters";
 	out->not_after =
 	        m[NOT_AFTER].value ? json_integer_value(m[NOT_AFTER].value) : VERDICT_FOREVER;
 	if (out->not_after <= 0)
 		return "not_after is in seconds since 1970";
-	if (m[SNP].value)
-		why = take_snp(r, m[SNP].value);
-	for (size_t i = FIRST_TEE; i < SNP && !why; i++)
+	why = take_snp(r, m[SNP_LAUNCH].value, m[SNP].value);
+	for (size_t i = FIRST_TEE; i < SNP_LAUNCH && !why; i++)
 		if (m[i].value)
 			why = take_tee(r, m[i].name, m[i].value);
 	if (!why && !out->tees)

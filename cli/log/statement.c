@@ -135,9 +135,10 @@ static int subject_digest(const struct statement_args *a, char out[static 2 * HA
 /* In lower case, however it was given. */
 static int put_register(json_t *predicate, const struct given *g)
 {
-	bool is_snp = !strcmp(g->is->tee, "snp");
-	const char *name = is_snp ? "snp_measurement" : g->is->name;
-	json_t *into = is_snp ? predicate : json_object_get(predicate, g->is->tee);
+	/* The one that has no platform around it. */
+	bool is_bare = g->is == statement_register_find("snp", "measurement");
+	const char *name = is_bare ? "snp_measurement" : g->is->name;
+	json_t *into = is_bare ? predicate : json_object_get(predicate, g->is->tee);
 	char hex[2 * MEASUREMENT_MAX + 1];
 
 	hex_encode((struct bytes){g->value, g->len}, hex);

@@ -103,6 +103,39 @@ static void claims_are_what_the_report_says(void **state)
 	assert_non_null(strstr(checks_find(&w.checks, "snp.chain")->detail, "given by the caller"));
 }
 
+static void an_id_block_is_in_registers(void **state)
+{
+	static const struct {
+		const char *name;
+		uint16_t off, len;
+	} rows[] = {
+	        {"family-id", SNP_OFF_FAMILY_ID, 16},
+	        {"image-id", SNP_OFF_IMAGE_ID, 16},
+	        {"id-key-digest", SNP_OFF_ID_KEY_DIGEST, 48},
+	        {"author-key-digest", SNP_OFF_AUTHOR_KEY_DIGEST, 48},
+	};
+	const struct measurements *all;
+	struct world w;
+	(void)state;
+
+	world_start(&w, "Milan", false, 3);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		memset(w.report + rows[i].off, (int)(0x80 + i), rows[i].len);
+	world_sign(&w);
+	world_judge(&w);
+	expect_pass(&w.checks);
+	all = &w.claims.measurements;
+	assert_int_equal(all->n, 5);
+	assert_string_equal(all->v[0].name, "measurement");
+	assert_int_equal(all->v[0].role, REGISTER_CODE);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_string_equal(all->v[i + 1].name, rows[i].name);
+		assert_int_equal(all->v[i + 1].role, REGISTER_CONFIG);
+		assert_int_equal(all->v[i + 1].len, rows[i].len);
+		assert_memory_equal(all->v[i + 1].value, w.report + rows[i].off, rows[i].len);
+	}
+}
+
 static void vlek_names_a_provider_and_no_chip(void **state)
 {
 	struct world w;
@@ -1183,6 +1216,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(passes_every_version_and_product),
 	        cmocka_unit_test(claims_are_what_the_report_says),
+	        cmocka_unit_test(an_id_block_is_in_registers),
 	        cmocka_unit_test(vlek_names_a_provider_and_no_chip),
 	        cmocka_unit_test(turin_tcb_has_five_parts),
 	        cmocka_unit_test(the_checks_always_come_in_one_order),

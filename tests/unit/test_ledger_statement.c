@@ -15,6 +15,7 @@
 #define SUBJECT "\"subject\":[{\"digest\":{\"sha256\":\"" H64 "\"},\"name\":\"image\"}]"
 #define PTYPE   "\"predicateType\":\"https://ledger.example/predicate/tee-measurement/v1\""
 #define SNP     "\"snp_measurement\":\"" H96 "\""
+#define SNP_ID  "\"id-key-digest\":\"" H96 "\",\"family-id\":\"0102030405060708090a0b0c0d0e0f10\""
 #define VERSION "\"version\":\"1.2.3\""
 #define TDX     "\"mrtd\":\"" H96 "\",\"rtmr1\":\"" H96 "\",\"rtmr2\":\"" Z96 "\""
 
@@ -147,14 +148,15 @@ static void every_register(void **state)
 	uint32_t n = 0;
 
 	(void)state;
-	buf_str(&b, "{" TYPE "," SUBJECT "," PTYPE ",\"predicate\":{" VERSION "," SNP);
+	buf_str(&b, "{" TYPE "," SUBJECT "," PTYPE ",\"predicate\":{" VERSION "," SNP ",");
 	for (size_t i = 0; i < statement_registers; i++) {
 		const struct statement_register *r = &statement_register[i];
 
-		if (!strcmp(r->tee, "snp"))
+		/* It stands outside. */
+		if (r == statement_register_find("snp", "measurement"))
 			continue;
 		if (strcmp(tee, r->tee) != 0)
-			buf_printf(&b, "%s,\"%s\":{", *tee ? "}" : "", r->tee);
+			buf_printf(&b, "%s\"%s\":{", *tee ? "}," : "", r->tee);
 		buf_printf(&b, "%s\"%s\":\"%0*d\"", strcmp(tee, r->tee) ? "" : ",", r->name,
 		           r->len ? 2 * r->len : 64, 1);
 		tee = r->tee;
@@ -206,6 +208,32 @@ static void other_platforms(void **state)
 	assert_int_equal(parse(PREDICATE("\"nitro\":{\"pcr0\":\"" Z96 "\"}," VERSION), &s, &c),
 	                 -EINVAL);
 	assert_string_equal(checks_find(&c, "ledger.statement")->detail, "nitro.pcr0 is zero");
+}
+
+/* Beside the measurement of SNP, which has a member of its own. */
+static void snp_id_block(void **state)
+{
+	const struct measurements *m;
+	struct statement s;
+	struct checks c;
+
+	(void)state;
+	assert_int_equal(parse(PREDICATE(SNP ",\"snp\":{" SNP_ID "}," VERSION), &s, &c), 0);
+	assert_overall("with an ID block", &c, CHECK_PASS);
+	m = statement_find(&s, "snp");
+	assert_int_equal(s.tees, 1);
+	assert_int_equal(m->n, 3);
+	assert_string_equal(m->v[0].name, "measurement");
+	assert_int_equal(measurement_find(m, "family-id")->len, 16);
+	assert_int_equal(measurement_find(m, "id-key-digest")->len, 48);
+	assert_int_equal(parse(PREDICATE("\"snp\":{" SNP_ID "}," VERSION), &s, &c), -EINVAL);
+	assert_string_equal(checks_find(&c, "ledger.statement")->detail,
+	                    "snp is there without snp_measurement");
+	assert_int_equal(
+	        parse(PREDICATE(SNP ",\"snp\":{\"measurement\":\"" H96 "\"}," VERSION), &s, &c),
+	        -EINVAL);
+	assert_string_equal(checks_find(&c, "ledger.statement")->detail,
+	                    "snp names what is no register");
 }
 
 static void expiry(void **state)
@@ -306,6 +334,13 @@ static void refused(void **state)
 	        PREDICATE("\"tdx\":{\"mrtd\":\"" Z96 "\",\"rtmr1\":\"" H96 "\",\"rtmr2\":\"" H96
 	                  "\"}," VERSION),
 	        PREDICATE("\"tdx\":[]," VERSION),
+	        PREDICATE("\"snp\":{}," VERSION),
+	        PREDICATE("\"snp\":{" SNP_ID "}," VERSION),
+	        PREDICATE("\"snp\":{\"measurement\":\"" H96 "\"}," VERSION),
+	        PREDICATE(SNP ",\"snp\":{\"measurement\":\"" H96 "\"}," VERSION),
+	        PREDICATE(SNP ",\"snp\":{\"host-data\":\"" H64 "\"}," VERSION),
+	        PREDICATE(SNP ",\"snp\":{\"family-id\":\"" H64 "\"}," VERSION),
+	        PREDICATE(SNP ",\"snp\":[]," VERSION),
 	        PREDICATE("\"sgx\":{}," VERSION),
 	        PREDICATE("\"sgx\":{\"mrenclave\":\"" H96 "\"}," VERSION),
 	        PREDICATE("\"sgx\":{\"mrenclave\":1}," VERSION),
@@ -376,7 +411,7 @@ int main(void)
 	        cmocka_unit_test(expiry),          cmocka_unit_test(refused),
 	        cmocka_unit_test(upper_case),      cmocka_unit_test(limits),
 	        cmocka_unit_test(table),           cmocka_unit_test(every_register),
-	        cmocka_unit_test(other_platforms),
+	        cmocka_unit_test(other_platforms), cmocka_unit_test(snp_id_block),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -214,7 +214,7 @@ static void all_holds(void **state)
 	memset(hex, '7', 64);
 	hex[64] = '\0';
 	assert_string_equal(w.v.server_key, hex);
-	assert_int_equal(w.v.measurements.n, 1);
+	assert_int_equal(w.v.measurements.n, 5);
 	assert_memory_equal(w.v.measurements.v[0].value, w.report + SNP_OFF_MEASUREMENT, 48);
 	/* The anchor is the one loosening of this world. */
 	assert_int_equal(w.v.loosenings, 1);
@@ -588,6 +588,68 @@ static void identity(void **state)
 	memset(w.report + SNP_OFF_CHIP_ID, 0, 64);
 	refused(&w, "ledger = acme chip-id = \"" CHIP_A CHIP_B "\"", "policy.chip", CHECK_FAIL,
 	        "names no machine, only its provider CN=cc-test");
+}
+
+/* The host chooses it: each of its registers is zero, pinned or logged. */
+static void id_block(void **state)
+{
+	static const struct {
+		const char *name;
+		uint16_t off, len;
+	} rows[] = {
+	        {"family-id", SNP_OFF_FAMILY_ID, 16},
+	        {"image-id", SNP_OFF_IMAGE_ID, 16},
+	        {"id-key-digest", SNP_OFF_ID_KEY_DIGEST, 48},
+	        {"author-key-digest", SNP_OFF_AUTHOR_KEY_DIGEST, 48},
+	};
+	char hex[97], other[97], text[256];
+	struct world w;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		world_start(&w);
+		w.report[rows[i].off + rows[i].len - 1] = 0x80;
+		hex_encode((struct bytes){w.report + rows[i].off, rows[i].len}, hex);
+		snprintf(other, sizeof(other), "%0*d", 2 * rows[i].len, 81);
+		/* Nobody answers for it: the refusal says what would. */
+		snprintf(text, sizeof(text), "register = \"%s=%s\"", rows[i].name, hex);
+		refused(&w, "", "policy.registers", CHECK_FAIL, text);
+
+		world_start(&w);
+		w.report[rows[i].off + rows[i].len - 1] = 0x80;
+		snprintf(text, sizeof(text), "ledger = acme register = \"snp.%s=%s\"", rows[i].name,
+		         hex);
+		passes(&w, text);
+		world_free(&w);
+		world_start(&w);
+		w.report[rows[i].off + rows[i].len - 1] = 0x80;
+		snprintf(text, sizeof(text), "ledger = acme register = \"%s=%s\"", rows[i].name,
+		         other);
+		refused(&w, text, "policy.registers", CHECK_FAIL, "is not what the policy pins");
+
+		world_start(&w);
+		w.report[rows[i].off + rows[i].len - 1] = 0x80;
+		snprintf(text, sizeof(text), ",\"snp\":{\"%s\":\"%s\"}", rows[i].name, hex);
+		make_leaf(&w, w.report + SNP_OFF_MEASUREMENT, text);
+		passes(&w, "");
+		world_free(&w);
+		world_start(&w);
+		w.report[rows[i].off + rows[i].len - 1] = 0x80;
+		snprintf(text, sizeof(text), ",\"snp\":{\"%s\":\"%s\"}", rows[i].name, other);
+		make_leaf(&w, w.report + SNP_OFF_MEASUREMENT, text);
+		world_policy(&w, "");
+		world_judge(&w);
+		assert_int_equal(checks_find(&w.v.checks, "policy.measurement")->status,
+		                 CHECK_FAIL);
+		world_free(&w);
+
+		world_start(&w);
+		w.report[rows[i].off + rows[i].len - 1] = 0x80;
+		snprintf(text, sizeof(text), "ledger = acme unpinned-register = %s", rows[i].name);
+		passes(&w, text);
+		assert_non_null(strstr(w.v.loosening[w.v.loosenings - 1], rows[i].name));
+		world_free(&w);
+	}
 }
 
 static void turin_chip(void **state)
@@ -1580,6 +1642,7 @@ int main(void)
 	        cmocka_unit_test(identity),
 	        cmocka_unit_test(turin_chip),
 	        cmocka_unit_test(host_data),
+	        cmocka_unit_test(id_block),
 	        cmocka_unit_test(platform),
 	        cmocka_unit_test(ledger_absent),
 	        cmocka_unit_test(ledger_refuses),
