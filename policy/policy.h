@@ -107,7 +107,7 @@ struct policy_register_name {
 struct policy_tcb_floor {
 	uint32_t tees; /* bit (1 << enum tee): the platforms that it is for */
 	char name[16]; /* as attest/'s tcb_component; or "guest-svn", "isvsvn" */
-	uint16_t svn;
+	uint32_t svn;
 };
 
 enum policy_denied_kind { DENIED_NOTHING = 0, DENIED_MEASUREMENT, DENIED_LEAF, DENIED_SUBJECT };

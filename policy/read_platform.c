@@ -76,7 +76,7 @@ void read_min_tcb(struct policy_reader *r, const struct policy_value *v)
 	struct policy_destination *d = r->d;
 	size_t n = strcspn(v->text, "=");
 	struct policy_tcb_floor *f;
-	uint64_t svn;
+	uint64_t svn, most;
 
 	if (d->tcb_floors == POLICY_FLOORS_MAX) {
 		policy_error(r, v->line, "min-tcb: more than %d in one destination",
@@ -87,7 +87,9 @@ void read_min_tcb(struct policy_reader *r, const struct policy_value *v)
 		return;
 	f = &d->tcb_floor[d->tcb_floors];
 	f->tees = policy_tcb_component(v->text, n, f->name);
-	if (!f->tees || !v->text[n] || decimal_u64(bytes_str(v->text + n + 1), 65535, &svn)) {
+	/* Of SNP's guest it has four bytes. */
+	most = f->tees && !strcmp(f->name, "guest-svn") ? UINT32_MAX : UINT16_MAX;
+	if (!f->tees || !v->text[n] || decimal_u64(bytes_str(v->text + n + 1), most, &svn)) {
 		policy_unexpected(r, v,
 		                  "component=version: bootloader, tee, snp, microcode, fmc, "
 		                  "guest-svn; pcesvn, sgx01 to sgx16, tdx00 to tdx15, isvsvn");
@@ -99,7 +101,7 @@ void read_min_tcb(struct policy_reader *r, const struct policy_value *v)
 			return;
 		}
 	}
-	f->svn = (uint16_t)svn;
+	f->svn = (uint32_t)svn;
 	d->tcb_floors++;
 	policy_of_tees(r, v, f->tees);
 }

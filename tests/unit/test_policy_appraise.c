@@ -707,6 +707,15 @@ static void platform(void **state)
 	put32(w.report + SNP_OFF_GUEST_SVN, 7);
 	passes(&w, "ledger = acme min-tcb = \"guest-svn=7\"");
 	world_free(&w);
+	/* All 32 bits of it. */
+	world_start(&w);
+	put32(w.report + SNP_OFF_GUEST_SVN, 0xfffffffe);
+	refused(&w, "ledger = acme min-tcb = \"guest-svn=4294967295\"", "policy.tcb-floor",
+	        CHECK_FAIL, "guest-svn is 4294967294, at least 4294967295");
+	world_start(&w);
+	put32(w.report + SNP_OFF_GUEST_SVN, 0xffffffff);
+	passes(&w, "ledger = acme min-tcb = \"guest-svn=4294967295\"");
+	world_free(&w);
 	world_start(&w);
 	passes(&w, "ledger = acme min-tcb = {\"snp=24\", \"microcode=219\", \"bootloader=4\"}");
 	assert_int_equal(checks_find(&w.v.checks, "policy.tcb-floor")->status, CHECK_PASS);
