@@ -80,6 +80,25 @@ static void print_names(const char *word, const json_t *names)
 	}
 }
 
+static void print_blocks(const json_t *blocks)
+{
+	const json_t *b;
+	size_t i;
+
+	json_array_foreach(blocks, i, b)
+	{
+		printf("%-8s %s %s\n", client_text(b, "change"), client_text(b, "kind"),
+		       client_text(b, "name"));
+	}
+}
+
+static void print_default(const json_t *change)
+{
+	if (json_is_object(change))
+		printf("default  %s (before: %s)\n", client_text(change, "after"),
+		       client_text(change, "before"));
+}
+
 static void print_ended(const json_t *sessions)
 {
 	const json_t *s;
@@ -102,9 +121,12 @@ int cmd_reload(int argc, char **argv)
 	if (!a)
 		return rc;
 	client_print_issues(json_object_get(a, "warnings"));
+	print_default(json_object_get(a, "default"));
+	print_blocks(json_object_get(a, "blocks"));
 	print_names("added", json_object_get(a, "added"));
 	print_names("changed", json_object_get(a, "changed"));
 	print_names("removed", json_object_get(a, "removed"));
+	print_names("moved", json_object_get(a, "moved"));
 	print_ended(json_object_get(a, "sessions"));
 	printf("generation %" JSON_INTEGER_FORMAT " is in force, %" JSON_INTEGER_FORMAT
 	       " sessions ended\n",

@@ -303,6 +303,13 @@ void policy_set_free(struct policy_set *s);
 int policy_set_index(struct policy_set *s);
 /* change.c: SHA-256 over everything that a destination's requirement is made of. */
 int policy_set_digest(const struct policy *p, uint32_t destination, uint8_t out[static 32]);
+/* The destination of this name; false: there is none. */
+bool policy_set_named(const struct policy_set *s, const char *name, uint32_t *at);
+/*
+ * What is another in the new policy, as "default", "added", "removed", "changed", "moved" and
+ * "blocks" of docs/json.md. NULL: out of memory.
+ */
+json_t *policy_set_changes(const struct policy_set *old, const struct policy_set *now);
 
 /* flow.c */
 void flow_from_relay(struct gate *g, const struct msg_head *head, int fd);

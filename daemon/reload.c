@@ -232,45 +232,6 @@ static void sweep_old_sockets(struct gate *g)
 
 /* ----------------------------------------------------------------- in force */
 
-/* The destination of this name; false: there is none. */
-static bool named(const struct policy_set *s, const char *name, uint32_t *at)
-{
-	uint32_t lo = 0, hi = s->policy ? s->policy->destinations : 0;
-
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-		int c = strcmp(s->policy->destination[s->by_name[mid]].name, name);
-
-		if (!c) {
-			*at = s->by_name[mid];
-			return true;
-		}
-		if (c < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return false;
-}
-
-/* Names of destinations in a that are not in b; or, with changed, in both but not alike. */
-static json_t *difference(const struct policy_set *a, const struct policy_set *b, bool changed)
-{
-	json_t *out = json_array();
-
-	for (uint32_t i = 0; out && a->policy && i < a->policy->destinations; i++) {
-		const char *name = a->policy->destination[i].name;
-		uint32_t k = 0;
-		bool both = named(b, name, &k);
-
-		if (changed ? !both || !memcmp(a->digest[i], b->digest[k], sizeof(a->digest[i]))
-		            : both)
-			continue;
-		(void)json_array_append_new(out, json_string(name));
-	}
-	return out;
-}
-
 /* Do both have the same collateral? */
 static bool same_collateral(const struct bundle *a, const struct bundle *b)
 {
@@ -297,7 +258,7 @@ static void forget_old_records(struct gate *g)
 
 	json_object_foreach_safe(g->last, next, name, record)
 	{
-		if (!named(&g->now, name, &at))
+		if (!policy_set_named(&g->now, name, &at))
 			(void)json_object_del(g->last, name);
 	}
 }
@@ -312,11 +273,29 @@ static void keep(struct gate *g)
 		           json_pack("{s:s}", "error", strerror(-ret)));
 }
 
+/* To who asked for the reload. Takes ended. */
+static json_t *what_changed(const struct gate *g, const struct policy_set *old, uint32_t cut,
+                            json_t *ended)
+{
+	json_t *changes = policy_set_changes(old, &g->now);
+	json_t *answer =
+	        json_pack("{s:b, s:I, s:I, s:o, s:o}", "ok", 1, "generation",
+	                  (json_int_t)g->now.generation, "sessions_cut", (json_int_t)cut,
+	                  "sessions", ended, "warnings", record_issues(g->now.issues, false));
+
+	if (answer && (!changes || json_object_update(answer, changes))) {
+		json_decref(answer);
+		answer = NULL;
+	}
+	json_decref(changes);
+	return answer;
+}
+
 static void in_force(struct gate *g)
 {
 	struct policy_set old = g->now;
 	uint64_t client = g->coming.client;
-	json_t *ended = json_array(), *answer;
+	json_t *ended = json_array();
 	uint32_t cut = 0;
 	int ret;
 
@@ -345,15 +324,10 @@ static void in_force(struct gate *g)
 	           json_pack("{s:I, s:I, s:I}", "generation", (json_int_t)g->now.generation,
 	                     "destinations", (json_int_t)g->now.policy->destinations, "prefixes",
 	                     (json_int_t)g->now.prefixes));
-	answer = json_pack("{s:b, s:I, s:o, s:o, s:o, s:I, s:o, s:o}", "ok", 1, "generation",
-	                   (json_int_t)g->now.generation, "added", difference(&g->now, &old, false),
-	                   "removed", difference(&old, &g->now, false), "changed",
-	                   difference(&g->now, &old, true), "sessions_cut", (json_int_t)cut,
-	                   "sessions", ended, "warnings", record_issues(g->now.issues, false));
-	if (client)
-		control_reply(g->control, client, answer);
+	if (client && old.policy)
+		control_reply(g->control, client, what_changed(g, &old, cut, ended));
 	else
-		json_decref(answer);
+		json_decref(ended);
 	if (!old.policy && (ret = gate_ready(g)))
 		gate_fatal(g, "the control socket can't be made: %s", strerror(-ret));
 	else

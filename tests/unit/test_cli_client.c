@@ -388,13 +388,16 @@ static void reload(void **state)
 	(void)state;
 	pid = serve("{\"verb\":\"reload\"}",
 	            "{\"ok\":true,\"generation\":5,\"added\":[\"a\"],\"removed\":[\"r\"],"
-	            "\"changed\":[\"c\"],\"sessions_cut\":2,\"sessions\":[{\"id\":7,"
+	            "\"changed\":[\"c\"],\"moved\":[\"m\"],\"default\":{\"before\":\"deny\","
+	            "\"after\":\"allow\"},\"blocks\":[{\"kind\":\"ledger\",\"name\":\"l\","
+	            "\"change\":\"changed\"}],\"sessions_cut\":2,\"sessions\":[{\"id\":7,"
 	            "\"destination\":\"d\",\"peer\":\"192.0.2.7:443\",\"why\":\"gone\"}],"
 	            "\"warnings\":[{\"error\":false,"
 	            "\"file\":\"f\",\"line\":3,\"text\":\"w\"}]}\n");
 	assert_int_equal(RUN(cmd_reload, "--socket", sock), CMD_YES);
 	served(pid);
-	is_answer("f:3: warning: w\nadded    a\nchanged  c\nremoved  r\n"
+	is_answer("f:3: warning: w\ndefault  allow (before: deny)\nchanged  ledger l\n"
+	          "added    a\nchanged  c\nremoved  r\nmoved    m\n"
 	          "ended    session 7 to d (192.0.2.7:443): gone\n"
 	          "generation 5 is in force, 2 sessions ended\n");
 	pid = serve(NULL,

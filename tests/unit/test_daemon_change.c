@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a reload takes for a change of what a destination demands: of every key of the table
- * (policy/keys.c), and of every file that one names, there is a case here. A new key fails the test
- * until it has one. Those that change nothing say why.
+ * What a reload takes for a change of what a destination demands, and what it says: of every key of
+ * the table (policy/keys.c), and of every file that one names, there is a case here. A new key
+ * fails the test until it has one. Those that change nothing that is demanded say why.
  */
 #include "policy_files.h"
 #include <openssl/pem.h>
@@ -376,48 +376,59 @@ static void put_policy(struct buf *out, const struct case_of *c, const char *lin
 	assert_false(out->bad);
 }
 
-static void digest_of(const char *text, enum which other, const char *path, uint8_t out[static 32])
+static void set_of(const char *text, enum which other, struct policy_set *out)
 {
-	struct policy_file in = {path, bytes_str(text)};
+	struct policy_file in = {FILE_A, bytes_str(text)};
 	struct policy_issues issues;
-	struct policy *p = NULL;
 
-	if (policy_parse(&in, 1, load, &other, TEST_NOW, &p, &issues)) {
+	memset(out, 0, sizeof(*out));
+	if (policy_parse(&in, 1, load, &other, TEST_NOW, &out->policy, &issues)) {
 		print_issues(&issues);
 		fail_msg("in:\n%s", text);
 	}
-	assert_int_equal(policy_set_digest(p, p->destinations - 1, out), 0);
-	policy_free(p);
+	assert_int_equal(policy_set_index(out), 0);
 }
 
-static void case_digest(const struct case_of *c, bool after, uint8_t out[static 32])
+static void set_of_case(const struct case_of *c, bool after, struct policy_set *out)
 {
 	struct buf text = buf_make(1 << 16);
 
 	put_policy(&text, c, after ? c->after : c->before);
-	digest_of((const char *)text.p, after ? c->other : NO_FILE, FILE_A, out);
+	set_of((const char *)text.p, after ? c->other : NO_FILE, out);
 	buf_free(&text);
 }
 
 /* ------------------------------------------------------------------------- tests */
 
+/* What is demanded, or another thing; and either is said. */
 static void each_case(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		const struct case_of *c = &cases[i];
-		uint8_t before[32], after[32];
+		struct policy_set before, after;
+		json_t *said;
 		bool same;
 
-		case_digest(c, false, before);
-		case_digest(c, true, after);
-		same = !memcmp(before, after, sizeof(before));
+		set_of_case(c, false, &before);
+		set_of_case(c, true, &after);
+		same = !memcmp(before.digest[0], after.digest[0], sizeof(before.digest[0]));
 		if (same != (c->why_not != NULL))
 			fail_msg("%s %s: \"%s\" to \"%s\"%s%s is %s",
 			         policy_sections[c->section].name, c->key, c->before, c->after,
 			         c->other ? ", with another " : "",
 			         c->other ? file[c->other].path : "",
 			         same ? "no change" : "a change");
+		said = policy_set_changes(&before, &after);
+		assert_non_null(said);
+		assert_int_equal(json_array_size(json_object_get(said, "changed")), !same);
+		if (same && json_is_null(json_object_get(said, "default")) &&
+		    json_array_size(json_object_get(said, "blocks")) != 1)
+			fail_msg("%s %s: \"%s\" to \"%s\" is not said",
+			         policy_sections[c->section].name, c->key, c->before, c->after);
+		json_decref(said);
+		policy_set_free(&before);
+		policy_set_free(&after);
 	}
 }
 
@@ -463,12 +474,84 @@ static void same_demands(void **state)
 	        "\tport = 443\n\taddress = 192.0.2.0/24\n\tbinder = connection\n}\n"
 	        "ledger other { policy = acme.policy }\n"
 	        "ledger acme { max-age = 24h policy = acme.policy }\n";
-	uint8_t a[32], b[32];
+	struct policy_set a, b;
 
 	(void)state;
-	digest_of(one, NO_FILE, FILE_A, a);
-	digest_of(two, NO_FILE, FILE_B, b);
-	assert_memory_equal(a, b, sizeof(a));
+	set_of(one, NO_FILE, &a);
+	set_of(two, NO_FILE, &b);
+	assert_memory_equal(a.digest[0], b.digest[1], sizeof(a.digest[0]));
+	policy_set_free(&a);
+	policy_set_free(&b);
+}
+
+#define DENY(name) \
+	"destination " name " { address = 192.0.2.1 action = deny port = 1 user = {" name "} }\n"
+#define LEDGER(name) "ledger " name " { policy = acme.policy }\n"
+
+/* As JSON, sorted, without what is empty. */
+static void says(const char *was, const char *is, const char *want)
+{
+	struct policy_set old, now;
+	json_t *said, *value;
+	const char *name;
+	void *next;
+	char *text;
+
+	set_of(was, NO_FILE, &old);
+	set_of(is, NO_FILE, &now);
+	said = policy_set_changes(&old, &now);
+	assert_int_equal(json_object_size(said), 6);
+	json_object_foreach_safe(said, next, name, value)
+	{
+		if (json_is_null(value) || (json_is_array(value) && !json_array_size(value)))
+			(void)json_object_del(said, name);
+	}
+	text = json_dumps(said, JSON_COMPACT | JSON_SORT_KEYS);
+	assert_string_equal(text, want);
+	free(text);
+	json_decref(said);
+	policy_set_free(&old);
+	policy_set_free(&now);
+}
+
+static void what_is_said(void **state)
+{
+	static const char allow[] = "default-action = allow\n", deny[] = "default-action = deny\n";
+	static const char *const rows[][3] = {
+	        {DENY("a") DENY("b") LEDGER("l"), DENY("a") DENY("b") LEDGER("l"), "{}"},
+	        {DENY("a"), DENY("a") DENY("b"), "{\"added\":[\"b\"]}"},
+	        {DENY("a") DENY("b"), DENY("b"), "{\"removed\":[\"a\"]}"},
+	        {DENY("a"), "destination a { address = 192.0.2.2 action = deny }",
+	         "{\"changed\":[\"a\"]}"},
+	        /* Which of two came later than the other can be told both ways; one is said. */
+	        {DENY("a") DENY("b"), DENY("b") DENY("a"), "{\"moved\":[\"b\"]}"},
+	        {DENY("a") DENY("b") DENY("c") DENY("d"), DENY("b") DENY("c") DENY("d") DENY("a"),
+	         "{\"moved\":[\"a\"]}"},
+	        {DENY("a") DENY("b") DENY("c") DENY("d"), DENY("d") DENY("x") DENY("a") DENY("b"),
+	         "{\"added\":[\"x\"],\"moved\":[\"d\"],\"removed\":[\"c\"]}"},
+	        {DENY("a") DENY("b") DENY("c") DENY("d") DENY("e"),
+	         DENY("d") DENY("a") DENY("e") DENY("c") DENY("b"),
+	         "{\"moved\":[\"d\",\"e\",\"c\"]}"},
+	        {LEDGER("l") LEDGER("m"),
+	         LEDGER("m") LEDGER("n") "ledger o { policy = acme.policy url "
+	                                 "= \"https://o.example/\" }\n",
+	         "{\"blocks\":[{\"change\":\"removed\",\"kind\":\"ledger\",\"name\":\"l\"},{"
+	         "\"change\":\"added\",\"kind\":\"ledger\",\"name\":\"n\"},{\"change\":\"added\","
+	         "\"kind\":\"ledger\",\"name\":\"o\"}]}"},
+	        {"collateral amd { url = \"https://a.example/\" }\n",
+	         "anchor amd { tee = snp file = lab.pem }\n",
+	         "{\"blocks\":[{\"change\":\"added\",\"kind\":\"anchor\",\"name\":\"amd\"},{"
+	         "\"change\":\"removed\",\"kind\":\"collateral\",\"name\":\"amd\"}]}"},
+	};
+	char was[2048], is[2048];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		snprintf(was, sizeof(was), "%s%s", allow, rows[i][0]);
+		snprintf(is, sizeof(is), "%s%s", allow, rows[i][1]);
+		says(was, is, rows[i][2]);
+	}
+	says(deny, allow, "{\"default\":{\"after\":\"allow\",\"before\":\"deny\"}}");
 }
 
 int main(void)
@@ -477,6 +560,7 @@ int main(void)
 	        cmocka_unit_test(each_case),
 	        cmocka_unit_test(each_key_has_a_case),
 	        cmocka_unit_test(same_demands),
+	        cmocka_unit_test(what_is_said),
 	};
 
 	return cmocka_run_group_tests(tests, make_files, free_files);

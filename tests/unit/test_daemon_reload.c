@@ -683,6 +683,47 @@ static void test_a_statement_is_taken_back(void **state)
 	own_free(&other);
 }
 
+#define AT(name, ports, more) \
+	"destination " name " { address = 192.0.2.0/24 port = " ports \
+	" action = gate tee = snp ledger = acme " more "}\n"
+#define LOW   AT("d", "400-443", "")
+#define HIGH  AT("e", "443-500", "vmpl = 1 ")
+#define APART "destination p { address = 198.51.100.0/24 action = deny }\n"
+
+/* The same blocks; but another is the first for it now, and demands what was not shown. */
+static void test_another_order(void **state)
+{
+	struct session *s;
+
+	(void)state;
+	put("policy.d/a.conf", GATE_HEAD LOW APART HIGH);
+	reload();
+	s = live_now(1);
+	put_lease(s);
+	put("policy.d/a.conf", GATE_HEAD APART LOW HIGH);
+	reload();
+	assert_int_equal(s->state, SESSION_LIVE);
+	assert_int_equal(s->destination, 1);
+	assert_non_null(lease_next(&g->leases, NULL));
+	put("policy.d/a.conf", GATE_HEAD HIGH APART LOW);
+	reload();
+	expect_taken_back(s);
+}
+
+/* No session rests on it. */
+static void test_another_default(void **state)
+{
+	struct session *s;
+
+	(void)state;
+	reload();
+	s = live_now(1);
+	put("policy.d/a.conf", "default-action = deny\nledger acme { policy = acme.policy }\n"
+	                       "destination d {\n" GATE_MUST "lease = 10m\n}\n");
+	reload();
+	assert_int_equal(s->state, SESSION_LIVE);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup_files, teardown_files)
@@ -691,6 +732,8 @@ int main(void)
 	        T(test_one_at_a_time),
 	        T(test_other_collateral_is_news),
 	        T(test_a_statement_is_taken_back),
+	        T(test_another_order),
+	        T(test_another_default),
 	        T(test_wrong_files_change_nothing),
 	        T(test_verify_refuses),
 	        T(test_the_kernel_refuses),
