@@ -11,10 +11,22 @@
 
 #include <linux/types.h>
 
-/* Bumped when a map's layout changes; an upgrade refuses to adopt pins of another version. */
-#define GATE_ABI 7
+/*
+ * Bumped when a map's layout changes. A keygated adopts the pins that bear its own number; beside
+ * any others it makes its own, and takes these away when its policy is in force. Of them it uses
+ * what has the same meaning in all versions: that a socket has an element in "kg_raw", and the keys
+ * of "kg_learned" with what ends its values, a struct gate_name.
+ */
+#ifndef GATE_ABI
+#define GATE_ABI 8
+#endif
 
-#define GATE_PIN_DIR "/sys/fs/bpf/keygate"
+#define GATE_TEXT_OF(x) #x
+#define GATE_TEXT(x)    GATE_TEXT_OF(x)
+
+#define GATE_PIN_DIR  "/sys/fs/bpf/keygate"
+#define GATE_PIN_MAP  "map" GATE_TEXT(GATE_ABI) "_"
+#define GATE_PIN_LINK "link" GATE_TEXT(GATE_ABI) "_"
 
 #define GATE_CONNS_MAX    65536
 #define GATE_SESSIONS_MAX 65536
@@ -170,7 +182,6 @@ enum gate_tables {
 
 /* Element 0 of the array map "kg_config". */
 struct gate_config {
-	__u32 abi;
 	__u16 armed;      /* 0: nothing is gated (keygate disarm); pins stay */
 	__u16 kernel_tls; /* there are rules by enum gate_kernel */
 	__u32 generation; /* of the policy in force; with one of applications never 0 */

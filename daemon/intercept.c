@@ -371,6 +371,8 @@ int intercept_names(struct intercept *i, const struct policy_name_rules *v, size
 	r = fill_names(i, table, v, n, generation);
 	if (!r)
 		r = bpf_map_update_elem(i->map.names, &zero, &table, BPF_ANY);
+	if (!r)
+		r = others_learned(i, table);
 	close(table); /* the slot holds it */
 	return r;
 }
@@ -409,7 +411,9 @@ int intercept_arm(struct intercept *i, bool armed)
 	if (armed && bpf_map_lookup_elem(i->map.policy, &slot, &table))
 		return -ENODATA;
 	cfg.armed = armed;
-	return config_set(i, &cfg);
+	r = config_set(i, &cfg);
+	/* From now on it is this one that counts. */
+	return r ? r : others_remove(i->dir);
 }
 
 bool intercept_armed(struct intercept *i)

@@ -20,16 +20,18 @@ struct intercept;
  * path); links and maps are pinned under GATE_PIN_DIR, or adopted from there (programs are replaced
  * atomically through the pinned links; maps of the same ABI are kept). Sessions, keys and intents
  * that a predecessor left are forgotten, which cuts what is still open of them; the policy, the
- * arming and the counters stay. The keyring watch (fentry) is optional: *watch tells whether it is
- * on; so are the namespace watch and the guard. On failure *step is static text. Nothing already
- * pinned is ever removed on failure.
+ * arming and the counters stay. What a predecessor of another ABI left stays in force beside this
+ * one, which is not armed then, until intercept_arm. The keyring watch (fentry) is optional: *watch
+ * tells whether it is on; so are the namespace watch and the guard. On failure *step is static
+ * text. Nothing already pinned is ever removed on failure.
  */
 int intercept_open(struct intercept **out, bool *watch, const char **step);
 /* NULL: the guard is on (bpf/guard.bpf.c). Else static text that says why it is off. */
 const char *intercept_guard_off(const struct intercept *i);
 /* Closes descriptors; pins stay, so the kernel goes on enforcing. */
 void intercept_close(struct intercept *i);
-/* Removes all pins and links: nothing is gated any more. Works without an open handle. */
+/* Removes all pins and links, of whatever ABI: nothing is gated any more. Works without an open
+ * handle. */
 int intercept_remove(void);
 /*
  * The same for other pins and another cgroup 2 directory than the root: tests gate a cgroup of
@@ -84,7 +86,11 @@ uint32_t intercept_generation(struct intercept *i);
 /* A descriptor of the root of cgroup 2, the caller's; -errno. */
 int intercept_cgroups(void);
 
-/* -ENODATA when there is no policy table yet: armed without one, the kernel refuses everything. */
+/*
+ * Either way it is from then on the only one: what is pinned of another ABI is removed. -ENODATA
+ * when there is no policy table yet: armed without one, the kernel refuses everything. On another
+ * -errno something of the others may still be in force, and a further call goes on.
+ */
 int intercept_arm(struct intercept *i, bool armed);
 bool intercept_armed(struct intercept *i);
 

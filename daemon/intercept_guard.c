@@ -5,7 +5,8 @@
  * what they decide.
  *
  * Every keygated brings a guard of its own, with maps of its own, and takes the pins of the one
- * before over: while both are there, both are asked. It comes before the gate, so that what the
+ * before over, or, where that is of another ABI, away when it is armed: while both are there, both
+ * are asked. It comes before the gate, so that what the
  * gate opens is guarded from its first moment; this process is marked before the first program is
  * asked.
  */
@@ -229,7 +230,7 @@ static int unpin(const struct guard_bpf *g, const char *path)
 void guard_links(const struct intercept *i, const char *dir)
 {
 	if (i->guard)
-		(void)each_link(i->guard, dir, LINK_PREFIX, guard_link);
+		(void)each_link(i->guard, dir, "link", guard_link); /* those of others, too */
 }
 
 /* -------------------------------------------------------------------------- open */
@@ -284,7 +285,7 @@ void guard_open(struct intercept *i, const char *dir)
 		return;
 	}
 	/* Half a guard would be called one; so would that of a predecessor. */
-	(void)each_link(g, dir, LINK_PREFIX "kg_guard_", unpin);
+	(void)each_link(g, dir, GATE_PIN_LINK "kg_guard_", unpin);
 	guard_bpf__destroy(g);
 }
 

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Loading the kernel half, and its life beyond the process: pins, adoption by the next keygated,
- * removal. Knows programs and maps by name only, not what they decide.
+ * Loading the kernel half, and its life beyond the process: pins, and their adoption by the next
+ * keygated. Knows programs and maps by name only, not what they decide.
  *
  * Essay: why an upgrade leaves no gap. Maps of the same ABI are taken over, so the new programs see
  * the old table, sessions and marks from their first packet on. A cgroup link is updated in place:
  * each hook has either the old program or the new one, both over the same maps. Tracing links can't
  * be updated; the new one is attached first and then renamed over the old one's pin. A failure in
- * the middle leaves a mixture of old and new programs, which is still a whole gate.
+ * the middle leaves a mixture of old and new programs, which is still a whole gate. What is there
+ * of another ABI is left alone by all of this: intercept_others.c.
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -39,7 +39,7 @@ _Static_assert(sizeof(struct gate_port) == 12, "map layout");
 _Static_assert(sizeof(struct gate_rules) == 8 + 12 * GATE_RULES_MAX, "map layout");
 _Static_assert(sizeof(struct gate_name) == 256, "map layout");
 _Static_assert(sizeof(struct gate_learned) == 256 + 8 + 12 * GATE_RULES_MAX, "map layout");
-_Static_assert(sizeof(struct gate_config) == 24, "map layout");
+_Static_assert(sizeof(struct gate_config) == 20, "map layout");
 _Static_assert(sizeof(struct gate_own) == 32, "map layout");
 _Static_assert(sizeof(struct gate_app_key) == 56, "map layout");
 _Static_assert(sizeof(struct gate_app) == 24, "map layout");
@@ -143,27 +143,6 @@ int intercept_cgroups(void)
 
 /* ------------------------------------------------------------------------ maps */
 
-/* Pins of another version are for the operator to remove: they may be what gates the host now. */
-static int check_abi(const char *dir)
-{
-	struct gate_config cfg = {0};
-	char path[PATH_MAX];
-	uint32_t zero = 0;
-	int fd, r;
-
-	r = pin_path(path, dir, MAP_PREFIX, "kg_config", "");
-	if (r)
-		return r;
-	fd = bpf_obj_get(path);
-	if (fd == -ENOENT)
-		return 0;
-	if (fd < 0)
-		return fd;
-	r = bpf_map_lookup_elem(fd, &zero, &cfg) || cfg.abi != GATE_ABI ? -EPROTO : 0;
-	close(fd);
-	return r;
-}
-
 static bool same_layout(const struct bpf_map *map, int fd)
 {
 	struct bpf_map_info info = {0};
@@ -176,17 +155,32 @@ static bool same_layout(const struct bpf_map *map, int fd)
 	       info.map_flags == bpf_map__map_flags(map);
 }
 
+/* Sockets that are marked as programs' are never made again: the mark is all there is to tell. */
+static int share_marks(struct bpf_map *map, const char *dir)
+{
+	int r, fd;
+
+	if (strcmp(bpf_map__name(map), "kg_raw"))
+		return 0;
+	fd = others_map(dir, "kg_raw");
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	r = same_layout(map, fd) ? bpf_map__reuse_fd(map, fd) : 0;
+	close(fd);
+	return r;
+}
+
 static int adopt_map(struct bpf_map *map, const char *dir)
 {
 	char path[PATH_MAX];
-	int fd, r = pin_path(path, dir, MAP_PREFIX, bpf_map__name(map), "");
+	int fd, r = pin_path(path, dir, GATE_PIN_MAP, bpf_map__name(map), "");
 
 	/* The compiler's: constants, which come with the programs. */
 	if (r || bpf_map__is_internal(map))
 		return r;
 	fd = bpf_obj_get(path);
 	if (fd == -ENOENT)
-		return 0;
+		return share_marks(map, dir);
 	if (fd < 0)
 		return fd;
 	r = same_layout(map, fd) ? bpf_map__reuse_fd(map, fd) : -EPROTO;
@@ -199,11 +193,7 @@ static int adopt_maps(struct gate_bpf *gate, const char *dir, const char **step)
 	struct bpf_map *map;
 	int r;
 
-	*step = "pinned maps are of another version: run keygated --disarm, which opens the host, "
-	        "and start again";
-	r = check_abi(dir);
-	if (r)
-		return r;
+	*step = "adopt the pinned maps (are they of a build with the same GATE_ABI and other maps?)";
 	bpf_object__for_each_map(map, gate->obj)
 	{
 		r = adopt_map(map, dir);
@@ -216,7 +206,7 @@ static int adopt_maps(struct gate_bpf *gate, const char *dir, const char **step)
 static int pin_map(struct bpf_map *map, const char *dir)
 {
 	char path[PATH_MAX];
-	int r = pin_path(path, dir, MAP_PREFIX, bpf_map__name(map), "");
+	int r = pin_path(path, dir, GATE_PIN_MAP, bpf_map__name(map), "");
 
 	if (r || bpf_map__is_internal(map))
 		return r;
@@ -226,20 +216,9 @@ static int pin_map(struct bpf_map *map, const char *dir)
 
 static int pin_maps(struct intercept *i, const char *dir, const char **step)
 {
-	struct gate_config cfg = {0};
 	struct bpf_map *map;
-	uint32_t zero = 0;
 	int r;
 
-	/* A pinned kg_config always says its version: it is written before the pin appears. */
-	*step = "write the version into kg_config";
-	r = bpf_map_lookup_elem(i->map.config, &zero, &cfg);
-	if (r)
-		return r;
-	cfg.abi = GATE_ABI;
-	r = bpf_map_update_elem(i->map.config, &zero, &cfg, BPF_ANY);
-	if (r)
-		return r;
 	*step = "pin the maps";
 	bpf_object__for_each_map(map, i->gate->obj)
 	{
@@ -273,7 +252,7 @@ static int attach_cgroup(const struct bpf_program *prog, const char *dir, int cg
 	int link, r, prog_fd = bpf_program__fd(prog);
 	char path[PATH_MAX];
 
-	r = pin_path(path, dir, LINK_PREFIX, bpf_program__name(prog), "");
+	r = pin_path(path, dir, GATE_PIN_LINK, bpf_program__name(prog), "");
 	if (r)
 		return r;
 	link = bpf_obj_get(path);
@@ -317,9 +296,9 @@ static int attach_trace(const struct bpf_program *prog, const char *dir)
 	char path[PATH_MAX], fresh[PATH_MAX];
 	int link, r;
 
-	r = pin_path(path, dir, LINK_PREFIX, bpf_program__name(prog), "");
+	r = pin_path(path, dir, GATE_PIN_LINK, bpf_program__name(prog), "");
 	if (!r)
-		r = pin_path(fresh, dir, LINK_PREFIX, bpf_program__name(prog), "_new");
+		r = pin_path(fresh, dir, GATE_PIN_LINK, bpf_program__name(prog), "_new");
 	if (r)
 		return r;
 	link = bpf_link_create(bpf_program__fd(prog), 0, bpf_program__expected_attach_type(prog),
@@ -536,8 +515,10 @@ int intercept_open_at(struct intercept **out, const char *pin_dir, const char *c
 		return cgroup_fd;
 	*step = "allocate";
 	i = calloc(1, sizeof(*i));
-	if (i)
+	if (i) {
+		snprintf(i->dir, sizeof(i->dir), "%s", pin_dir);
 		guard_open(i, pin_dir);
+	}
 	r = i ? load_gate(i, pin_dir, cgroup_fd, step) : -ENOMEM;
 	close(cgroup_fd);
 	if (r) {
@@ -569,62 +550,4 @@ void intercept_close(struct intercept *i)
 	gate_bpf__destroy(i->gate);
 	guard_close(i);
 	free(i);
-}
-
-/* ---------------------------------------------------------------------- remove */
-
-/* Detaching by hand makes it happen now; dropping the last pin does it some time later. */
-static int remove_pin(const char *dir, const char *name)
-{
-	char path[PATH_MAX];
-	int fd, r = pin_path(path, dir, "", name, "");
-
-	if (r)
-		return r;
-	if (!strncmp(name, LINK_PREFIX, strlen(LINK_PREFIX))) {
-		fd = bpf_obj_get(path);
-		if (fd >= 0) {
-			(void)bpf_link_detach(fd); /* tracing links can't: unlinking is enough */
-			close(fd);
-		}
-	}
-	return unlink(path) ? -errno : 0;
-}
-
-static int remove_pins(const char *dir, DIR *d, const char *prefix)
-{
-	struct dirent *e;
-	int r = 0, one;
-
-	rewinddir(d);
-	while ((e = readdir(d))) {
-		if (strncmp(e->d_name, prefix, strlen(prefix)))
-			continue;
-		one = remove_pin(dir, e->d_name);
-		if (one && !r)
-			r = one;
-	}
-	return r;
-}
-
-int intercept_remove_at(const char *pin_dir)
-{
-	DIR *d = opendir(pin_dir);
-	int r;
-
-	if (!d)
-		return errno == ENOENT ? 0 : -errno;
-	/* Links first: programs without their maps' pins would still be attached. */
-	r = remove_pins(pin_dir, d, LINK_PREFIX);
-	if (!r)
-		r = remove_pins(pin_dir, d, MAP_PREFIX);
-	closedir(d);
-	if (!r && rmdir(pin_dir))
-		r = -errno;
-	return r;
-}
-
-int intercept_remove(void)
-{
-	return intercept_remove_at(GATE_PIN_DIR);
 }

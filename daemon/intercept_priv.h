@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What intercept.c, intercept_pin.c and intercept_guard.c share: the open handle. For these alone.
+ * What the files of intercept.h share: the open handle. For these alone.
  */
 #ifndef KEYGATE_DAEMON_INTERCEPT_PRIV_H
 #define KEYGATE_DAEMON_INTERCEPT_PRIV_H
 
+#include <limits.h>
 #include "daemon/intercept.h"
-
-#define LINK_PREFIX "link_"
-#define MAP_PREFIX  "map_"
 
 struct bpf_object;
 struct gate_bpf;
@@ -24,6 +22,7 @@ struct intercept_maps {
 };
 
 struct intercept {
+	char dir[PATH_MAX]; /* of the pins */
 	struct gate_bpf *gate;
 	struct watch_bpf *watch; /* NULL: no keyring watch */
 	struct netns_bpf *netns; /* NULL: no namespace watch */
@@ -53,5 +52,15 @@ void guard_links(const struct intercept *i, const char *dir);
 /* What is guarded from now on: the maps and programs that there are. */
 void guard_renew(const struct intercept *i);
 void guard_close(struct intercept *i);
+
+/* intercept_others.c. A descriptor of a map of that name, the caller's; -ENOENT, -errno. */
+int others_map(const char *dir, const char *name);
+/*
+ * Puts what they learned of the names in this table (struct gate_name -> struct gate_rules) into
+ * kg_learned. After the table is in kg_names, so that nothing is missed in between.
+ */
+int others_learned(const struct intercept *i, int names);
+/* Detaches and unpins all of them. */
+int others_remove(const char *dir);
 
 #endif

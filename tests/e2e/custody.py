@@ -18,7 +18,7 @@ import time
 
 from suite import Skip, check, connect, once, test, unguarded
 from bytes_service import pattern
-from world import Failure, V4, inside, listening, out, run, tool, wait_for
+from world import Failure, V4, inside, listening, out, pin, run, tool, wait_for
 
 MIB = 1 << 20
 BYTES = 8456  # the attester of "bytes"
@@ -179,7 +179,7 @@ class KernelSession:
 
     def __init__(self, session):
         self.libc = ctypes.CDLL(None, use_errno=True)
-        path = ctypes.create_string_buffer(b"/sys/fs/bpf/keygate/map_kg_sessions")
+        path = ctypes.create_string_buffer(pin("kg_sessions").encode())
         self.fd = self.call(self.OBJ_GET, struct.pack("<QII", ctypes.addressof(path), 0, 0))
         check(self.fd >= 0, "no map of sessions")
         self.key, self.value = ctypes.create_string_buffer(8), ctypes.create_string_buffer(16)

@@ -14,9 +14,8 @@ import signal
 
 from custody import Download, roles
 from suite import check, passes, test, unguarded
-from world import V4, out, run, tool, wait_for
+from world import PINS, V4, out, pin, run, tool, wait_for
 
-PINS = "/sys/fs/bpf/keygate"
 PORT = 8443
 
 
@@ -72,11 +71,10 @@ def guarded_is_not_where_the_kernel_has_none(w):
 def guarded_maps_and_programs(w):
     before = pins()
     for name in before:
-        kind = name.split("_")[0]
-        argv = ["map", "dump", "pinned"] if kind == "map" else ["link", "detach", "pinned"]
+        argv = ["map", "dump", "pinned"] if name.startswith("map") else ["link", "detach", "pinned"]
         refused_as("Operation not permitted", "bpftool", *argv, os.path.join(PINS, name))
     refused_as("Operation not permitted", "bpftool", "map", "update", "pinned",
-               PINS + "/map_kg_config", "key", "0", "0", "0", "0", "value", *["0"] * 24)
+               pin("kg_config"), "key", "0", "0", "0", "0", "value", *["0"] * 20)
     maps, programs = numbers(w.daemon.pid, "map"), numbers(w.daemon.pid, "prog")
     check(len(maps) > 10 and len(programs) > 10, "of keygated's: %r, %r" % (maps, programs))
     for n in maps:
@@ -96,7 +94,7 @@ def guarded_pins(w):
     before = pins()
     refused_as("Operation not permitted", "rm", "-rf", PINS)
     refused_as("Operation not permitted", "mv", PINS, PINS + "-away")
-    refused_as("Operation not permitted", "mv", PINS + "/link_kg_connect4", "/sys/fs/bpf/mine")
+    refused_as("Operation not permitted", "mv", pin("kg_connect4"), "/sys/fs/bpf/mine")
     check(pins() == before, "pins are gone: %r" % (set(before) - set(pins())))
     passes(w, V4, PORT)
 
@@ -149,7 +147,7 @@ def guarded_while_keygated_is_dead(w):
     w.daemon.wait()
     before = pins()
     refused_as("Operation not permitted", "rm", "-rf", PINS)
-    refused_as("Operation not permitted", "bpftool", "map", "dump", "pinned", PINS + "/map_kg_config")
+    refused_as("Operation not permitted", "bpftool", "map", "dump", "pinned", pin("kg_config"))
     check(pins() == before, "pins are gone: %r" % (set(before) - set(pins())))
     w.gate()
     check(w.keygate("status")[1]["guard"]["on"], "off with the next keygated")

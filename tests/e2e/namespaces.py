@@ -14,7 +14,7 @@ import subprocess
 import time
 
 from suite import Skip, canary, check, test, unguarded, url
-from world import V4, V6, run, wait_for
+from world import PINS, V4, V6, run, wait_for
 
 port = None  # main.PORT
 numbers = itertools.count(1)
@@ -207,7 +207,7 @@ def namespaces_are_served_on_the_first_connect(w, rounds=20):
 def namespaces_are_served_without_the_watch(w, rounds=10):
     """As on a kernel that does not let it in: by mounts, by their first socket; at the latest the
     second time."""
-    for pin in glob.glob("/sys/fs/bpf/keygate/link_kg_netns_*"):
+    for pin in glob.glob(PINS + "/link*_kg_netns_*"):
         os.unlink(pin)
     first = {"ip netns": 0, "unshare": 0}
     try:

@@ -4,6 +4,7 @@ platform, a ledger with two witnesses, a capture of the wire, and keygated on th
 
 Knows how to make and break these; knows no test.
 """
+import glob
 import json
 import os
 import re
@@ -46,6 +47,17 @@ def tool(name):
 def made(name):
     """What tests/e2e/run made for the guests."""
     return os.path.join(os.environ["KEYGATE_E2E_MADE"], name)
+
+
+PINS = "/sys/fs/bpf/keygate"
+
+
+def pin(name):
+    """What is pinned under this name, whatever the version that pinned it."""
+    found = glob.glob("%s/*[0-9]_%s" % (PINS, name))
+    if len(found) != 1:
+        raise Failure("pinned as %s: %r" % (name, found))
+    return found[0]
 
 
 def wait_for(what, fn, seconds=20.0):

@@ -194,7 +194,7 @@ def links():
     of these bpftool asks for the program too, which the guard keeps from it."""
     d = "/sys/fs/bpf/keygate"
     shown = [run("bpftool", "-j", "link", "show", "pinned", os.path.join(d, n), ok=None)
-             for n in sorted(os.listdir(d)) if n.startswith("link_")]
+             for n in sorted(os.listdir(d)) if n.startswith("link")]
     found = [json.loads(p.stdout) for p in shown if p.returncode == 0]
     cgroup = [x["id"] for x in found if x["type"] == "cgroup"]
     check(len(cgroup) > 5, "links at the cgroup: %r" % cgroup)

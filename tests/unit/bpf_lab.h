@@ -8,8 +8,10 @@
 #define KEYGATE_TESTS_BPF_LAB_H
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/if.h>
 #include <linux/if_link.h>
 #include <linux/ipv6.h>
@@ -41,7 +43,9 @@
 #include <cmocka.h>
 #include "daemon/intercept.h"
 
-#define LAB_PINS "/sys/fs/bpf/keygate-test"
+#define LAB_PINS       "/sys/fs/bpf/keygate-test"
+#define LAB_MAP(name)  LAB_PINS "/" GATE_PIN_MAP name
+#define LAB_LINK(name) LAB_PINS "/" GATE_PIN_LINK name
 /* On the test's loopback device, so that servers can stand there. */
 #define GATED4  "203.0.113.7"
 #define MAPPED4 "::ffff:203.0.113.7"
@@ -430,6 +434,27 @@ static inline int lab_run(const struct CMUnitTest *tests, size_t n, const char *
 		waitpid(child, &status, 0);
 	rmdir(lab_cgroup);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+/* ----------------------------------------------------------------------- pins */
+
+/* Pins that begin so begin like that: another version's become this one's, or the other way round.
+ */
+static inline void lab_rename_pins(const char *from, const char *to)
+{
+	char old[PATH_MAX], fresh[PATH_MAX];
+	DIR *d = opendir(LAB_PINS);
+	struct dirent *e;
+
+	assert_non_null(d);
+	while ((e = readdir(d))) {
+		if (strncmp(e->d_name, from, strlen(from)))
+			continue;
+		snprintf(old, sizeof(old), LAB_PINS "/%s", e->d_name);
+		snprintf(fresh, sizeof(fresh), LAB_PINS "/%s%s", to, e->d_name + strlen(from));
+		assert_int_equal(rename(old, fresh), 0);
+	}
+	closedir(d);
 }
 
 /* ------------------------------------------------------------------- policies */

@@ -1052,7 +1052,7 @@ static void test_neighbours(void **state)
 /* Takes the mark from a program's raw socket: what is left is like one of the kernel's own. */
 static void as_the_kernels(int fd)
 {
-	int map = bpf_obj_get(LAB_PINS "/map_kg_raw");
+	int map = bpf_obj_get(LAB_MAP("kg_raw"));
 
 	assert_true(map >= 0);
 	assert_int_equal(bpf_map_delete_elem(map, &fd), 0);
@@ -1453,7 +1453,7 @@ static void mark_kernels(int fd, enum gate_kernel kernel, const char *ip)
 {
 	struct policy_prefix p = prefix(ip, 128);
 	struct gate_own own = {.kind = GATE_OWN_KERNEL, .dst_port = 443, .kernel = (__u16)kernel};
-	int map = bpf_obj_get(LAB_PINS "/map_kg_own");
+	int map = bpf_obj_get(LAB_MAP("kg_own"));
 
 	memcpy(own.dst, p.addr, sizeof(own.dst));
 	assert_true(map >= 0);
@@ -1697,7 +1697,7 @@ static bool is_empty(const char *map)
 /* As if there were a watch, which this kernel may not take. */
 static void put_key(uint64_t session, int32_t serial)
 {
-	int fd = bpf_obj_get(LAB_PINS "/map_kg_keys");
+	int fd = bpf_obj_get(LAB_MAP("kg_keys"));
 
 	assert_true(fd >= 0);
 	assert_int_equal(bpf_map_update_elem(fd, &serial, &session, BPF_ANY), 0);
@@ -1708,7 +1708,7 @@ static void test_keygated_gone_and_back(void **state)
 {
 	struct lab *l = *state;
 	int srv = server(GATED4, 443), app = new_socket(GATED4, SOCK_STREAM, 0), conn;
-	uint32_t before = program_of(LAB_PINS "/link_kg_connect4");
+	uint32_t before = program_of(LAB_LINK("kg_connect4"));
 	int up, up_conn, late = connected(GATED4, 443);
 	struct sockaddr_storage peer;
 	struct gate_intent in;
@@ -1717,8 +1717,8 @@ static void test_keygated_gone_and_back(void **state)
 	put_key(9, 12345);
 	conn = accepted(l->listener4, &peer, 2000);
 	close(conn);
-	assert_false(is_empty(LAB_PINS "/map_kg_keys"));
-	assert_false(is_empty(LAB_PINS "/map_kg_sessions"));
+	assert_false(is_empty(LAB_MAP("kg_keys")));
+	assert_false(is_empty(LAB_MAP("kg_sessions")));
 
 	intercept_close(l->i);
 	l->i = NULL;
@@ -1730,10 +1730,10 @@ static void test_keygated_gone_and_back(void **state)
 	assert_int_equal(datagram_errno(GATED4, 443, false), EPERM);
 	/* The next keygated brings its own programs, finds the gate closed, the table in force. */
 	open_gate(l);
-	assert_int_not_equal(program_of(LAB_PINS "/link_kg_connect4"), before);
+	assert_int_not_equal(program_of(LAB_LINK("kg_connect4")), before);
 	/* Of what was under way nothing goes on. */
-	assert_true(is_empty(LAB_PINS "/map_kg_keys"));
-	assert_true(is_empty(LAB_PINS "/map_kg_sessions"));
+	assert_true(is_empty(LAB_MAP("kg_keys")));
+	assert_true(is_empty(LAB_MAP("kg_sessions")));
 	assert_false(byte_passes(up, up_conn, QUIET_MS));
 	assert_int_equal(intercept_take(l->i, lab_netns, &peer, &in), -ENOENT);
 	assert_int_equal(intercept_session(l->i, 9, GATE_SESSION_LIVE, 1), 0);
@@ -1754,7 +1754,7 @@ static void test_keygated_gone_and_back(void **state)
 /* The pinned kg_config, written behind the daemon's back. */
 static void write_config(const struct gate_config *cfg)
 {
-	int fd = bpf_obj_get(LAB_PINS "/map_kg_config");
+	int fd = bpf_obj_get(LAB_MAP("kg_config"));
 	uint32_t zero = 0;
 
 	assert_true(fd >= 0);
@@ -1764,7 +1764,7 @@ static void write_config(const struct gate_config *cfg)
 
 static struct gate_config read_config(void)
 {
-	int fd = bpf_obj_get(LAB_PINS "/map_kg_config");
+	int fd = bpf_obj_get(LAB_MAP("kg_config"));
 	struct gate_config cfg;
 	uint32_t zero = 0;
 
@@ -1772,27 +1772,6 @@ static struct gate_config read_config(void)
 	assert_int_equal(bpf_map_lookup_elem(fd, &zero, &cfg), 0);
 	close(fd);
 	return cfg;
-}
-
-static void test_other_abi(void **state)
-{
-	struct gate_config cfg = read_config();
-	struct lab *l = *state;
-	const char *step = NULL;
-	struct intercept *second = NULL;
-	int srv = server(GATED4, 443);
-	bool watch;
-
-	cfg.abi = GATE_ABI + 1;
-	write_config(&cfg);
-	assert_int_equal(intercept_open_at(&second, LAB_PINS, lab_cgroup, &watch, &step), -EPROTO);
-	assert_null(second);
-	assert_non_null(strstr(step, "another version"));
-	/* Still gated. */
-	assert_int_equal(connect_errno(GATED4, 443), 0);
-	drain(l->listener4);
-	assert_false(ready(srv, POLLIN, 0));
-	close(srv);
 }
 
 static void test_refuses_foreign_places(void **state)
@@ -1821,7 +1800,7 @@ static void test_refuses_foreign_places(void **state)
 static void test_arm_needs_a_table(void **state)
 {
 	struct lab *l = *state;
-	struct gate_config cfg = {.abi = GATE_ABI, .armed = 1};
+	struct gate_config cfg = {.armed = 1};
 	int srv = server(OPEN4, 443);
 
 	intercept_close(l->i);
@@ -1842,7 +1821,7 @@ static void test_lost_hosts(void **state)
 {
 	struct gate_config cfg = read_config();
 	uint32_t slot = cfg.tables & GATE_TABLES_SLOT;
-	int fd = bpf_obj_get(LAB_PINS "/map_kg_hosts");
+	int fd = bpf_obj_get(LAB_MAP("kg_hosts"));
 
 	(void)state;
 	assert_true(fd >= 0);
@@ -1857,13 +1836,13 @@ static void test_lost_hosts(void **state)
 /* Of the policy before nothing is kept. */
 static void test_old_tables_go(void **state)
 {
-	int nets = bpf_obj_get(LAB_PINS "/map_kg_policy"), hosts;
+	int nets = bpf_obj_get(LAB_MAP("kg_policy")), hosts;
 	uint32_t slot, id, old;
 	struct lab *l = *state;
 	struct policy_lpm p[4];
 	size_t n = lab_policy(p);
 
-	hosts = bpf_obj_get(LAB_PINS "/map_kg_hosts");
+	hosts = bpf_obj_get(LAB_MAP("kg_hosts"));
 	for (uint32_t k = 0; k < 3; k++) {
 		old = read_config().tables & GATE_TABLES_SLOT;
 		put_policy(l, p, n, GENERATION + k);
@@ -1900,7 +1879,7 @@ static void test_intents_full_and_swept(void **state)
 	struct gate_conn_key key = {.netns = 1};
 	struct gate_intent in = {.at_ns = 1};
 	struct sockaddr_storage peer;
-	int fd = bpf_obj_get(LAB_PINS "/map_kg_conn"), conn, app;
+	int fd = bpf_obj_get(LAB_MAP("kg_conn")), conn, app;
 
 	assert_true(fd >= 0);
 	for (uint32_t k = 0; k < GATE_CONNS_MAX; k++) {
@@ -1986,7 +1965,6 @@ int main(void)
 	        T(test_large_reload_has_no_gap),
 	        T(test_policy_is_all_or_nothing),
 	        T(test_keygated_gone_and_back),
-	        T(test_other_abi),
 	        T(test_refuses_foreign_places),
 	        T(test_arm_needs_a_table),
 	        T(test_lost_hosts),

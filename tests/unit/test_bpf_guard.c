@@ -17,8 +17,8 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
-#define PIN_MAP  LAB_PINS "/map_kg_config"
-#define PIN_LINK LAB_PINS "/link_kg_connect4"
+#define PIN_MAP  LAB_MAP("kg_config")
+#define PIN_LINK LAB_LINK("kg_connect4")
 
 static struct intercept *gate;
 static char self[256]; /* this program's file */
@@ -152,7 +152,7 @@ static const char *usable(void)
 /* The kernel lets go of programs some time after their pins. */
 static void drop_guard(void)
 {
-	static const char prefix[] = "link_kg_guard_";
+	static const char prefix[] = GATE_PIN_LINK "kg_guard_";
 	char path[PATH_MAX];
 	struct dirent *e;
 	int dropped = 0;
@@ -324,7 +324,7 @@ static void test_update_link(void **state)
 static void test_guard_by_id(void **state)
 {
 	(void)state;
-	told->id = link_info(LAB_PINS "/link_kg_guard_unlink").id;
+	told->id = link_info(LAB_LINK("kg_guard_unlink")).id;
 	assert_int_equal(open_link_id(), 0);
 	assert_int_equal(by_other(open_link_id), ENOENT);
 }
@@ -345,7 +345,7 @@ static void put_policy(uint32_t generation)
 /* The table that is in force. */
 static uint32_t inner_id(void)
 {
-	int fd = bpf_obj_get(LAB_PINS "/map_kg_hosts");
+	int fd = bpf_obj_get(LAB_MAP("kg_hosts"));
 	uint32_t id = 0;
 
 	for (uint32_t slot = 0; slot < 2 && !id; slot++)
@@ -799,6 +799,33 @@ static void test_successor(void **state)
 	guarded(open_map_pin, EPERM, 0);
 }
 
+static int unlink_others_pin(void)
+{
+	return unlink(LAB_PINS "/map7_kg_config") ? errno : 0;
+}
+
+/* The same of another ABI: two guards, and never none. */
+static void test_successor_of_another_abi(void **state)
+{
+	struct intercept *before = gate;
+
+	(void)state;
+	lab_rename_pins(GATE_PIN_MAP, "map7_");
+	lab_rename_pins(GATE_PIN_LINK, "link7_");
+	assert_int_equal(by_other(unlink_others_pin), EPERM);
+	open_gate(&gate);
+	assert_null(intercept_guard_off(gate));
+	intercept_close(before);
+	assert_int_equal(by_other(unlink_others_pin), EPERM);
+	assert_int_equal(by_other(unlink_pin), EPERM);
+	assert_int_equal(by_other(run_self), 0);
+	put_policy(1);
+	assert_int_equal(intercept_arm(gate, true), 0);
+	assert_int_equal(by_other(unlink_others_pin), ENOENT);
+	assert_int_equal(by_other(run_self), 0);
+	guarded(unlink_pin, EPERM, 0);
+}
+
 /* ------------------------------------------------------------------------- keys */
 
 enum { ALL = 0x3f3f0000 };
@@ -946,6 +973,7 @@ int main(int argc, char **argv)
 	        GUARD_TEST(test_executes_another),
 	        GUARD_TEST(test_threads),
 	        GUARD_TEST(test_successor),
+	        GUARD_TEST(test_successor_of_another_abi),
 	        KEY_TEST(test_read_key),
 	        KEY_TEST(test_update_key),
 	        KEY_TEST(test_link_key),

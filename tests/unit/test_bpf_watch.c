@@ -54,7 +54,7 @@ static int teardown(void **state)
 
 static struct gate_session entry_of(uint64_t session)
 {
-	int fd = bpf_obj_get(LAB_PINS "/map_kg_sessions");
+	int fd = bpf_obj_get(LAB_MAP("kg_sessions"));
 	struct gate_session s = {0};
 
 	assert_true(fd >= 0);
@@ -140,7 +140,7 @@ static void test_invalidate(void **state)
 
 static bool known(key_serial_t k)
 {
-	int fd = bpf_obj_get(LAB_PINS "/map_kg_keys");
+	int fd = bpf_obj_get(LAB_MAP("kg_keys"));
 	uint64_t session;
 	bool found;
 
