@@ -17,9 +17,11 @@ import threading
 import time
 
 from suite import check, test, unguarded
-from world import BIN, Failure, V4, V6, inside, out, run, tool, wait_for
+from world import BIN, PINS, Failure, V4, V6, inside, out, pin, run, tool, wait_for
 
 WAYS = os.path.abspath(os.path.join(BIN, "../tests/ways"))
+# keygated with another GATE_ABI.
+OTHER = os.path.abspath(os.path.join(BIN, "../tests/keygated-abi"))
 
 # A frame that is written to the device passes no hook on sockets: docs/limits tells the
 # administrator to keep CAP_NET_RAW from what must not get past.
@@ -190,18 +192,52 @@ def bypass_while_it_is_killed(w):
     bypass_while(w, act, 3)
 
 
+def install(program):
+    """In the place of keygated's, as a package manager does it: what runs runs on."""
+    new = tool("keygated") + ".next"
+    shutil.copy(program, new)
+    os.rename(new, tool("keygated"))
+
+
 @test
 def bypass_while_it_is_upgraded(w):
-    """Another binary takes the pinned programs over, put in the place of the old one as a package
-    manager does it: that one runs on, stops, and the new one starts."""
-    new = tool("keygated") + ".next"
-
+    """Another binary takes the pinned programs over: the old one stops, and the new one starts."""
     def act():
-        shutil.copy(tool("keygated"), new)
-        os.rename(new, tool("keygated"))
+        install(tool("keygated"))
         w.stop(w.daemon)
         w.gate()
     bypass_while(w, act, 3)
+
+
+@test
+def bypass_while_it_is_upgraded_to_other_maps(w):
+    """One with another GATE_ABI, which can't have the pinned maps, and back again. Each is killed at a
+    random moment of its start and started once more, every other time with the one before."""
+    this, moments = w.path("keygated-this"), random.Random(7)
+    shutil.copy(tool("keygated"), this)
+    turns = itertools.cycle(((OTHER, OTHER), (this, OTHER), (this, this), (OTHER, this)))
+
+    def act():
+        first, second = next(turns)
+        install(first)
+        w.stop(w.daemon, moments.choice((signal.SIGTERM, signal.SIGKILL)))
+        w.gate_begins()
+        time.sleep(moments.uniform(0, 3))
+        w.stop(w.daemon, signal.SIGKILL)
+        install(second)
+        w.gate()
+        kinds = {p.split("_")[0] for p in os.listdir(PINS)}
+        check(len(kinds) == 2, "pins of more than one: %r" % kinds)
+    try:
+        with Load() as load:
+            bypass_while(w, act, 4)
+            served = load.served
+            wait_for("a connection that is served", lambda: load.served > served, 60)
+        check(b"chaos-load" not in w.wire(), "the word is on the wire in clear")
+    finally:
+        install(this)
+        w.stop(w.daemon)
+        w.gate()
 
 
 @test
@@ -393,7 +429,7 @@ CHAOS = int(os.environ.get("KEYGATE_E2E_CHAOS", "12"))
 
 def entries(name):
     """How many there are; those of kg_keys that are 0 are rings, which outlive their sessions."""
-    p = run("bpftool", "-j", "map", "dump", "pinned", "/sys/fs/bpf/keygate/map_" + name)
+    p = run("bpftool", "-j", "map", "dump", "pinned", pin(name))
     rings = 8 * ["0x00"] if name == "kg_keys" else None
     return sum(e["value"] != rings for e in json.loads(p.stdout))
 
@@ -472,7 +508,7 @@ def standing(w):
     with open("/proc/keys") as f:
         keys = sum("keygate:" in line and " keyring " not in line for line in f)
     return {
-        "pins": sorted(os.listdir("/sys/fs/bpf/keygate")),
+        "pins": sorted(os.listdir(PINS)),
         "programs": count("prog", "show"), "maps": count("map", "show"),
         "links": count("link", "show"), "keys of sessions": keys,
         "processes": len(out("pgrep", "-x", "keygated").split()),
