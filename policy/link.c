@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What holds between blocks, once all files are read: names that refer to blocks, blocks that
- * nobody refers to, destinations that others hide, and prefixes at which too many ports meet.
+ * nobody refers to, and prefixes at which too many ports meet. What hides what is in hidden.c.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include "policy/app.h"
 #include "policy/prefix.h"
 #include "policy/read.h"
 
@@ -303,144 +302,7 @@ out:
 	free(anchor);
 }
 
-/* ---------------------------------------------------------------------- hidden */
-
-/* What one destination looks like to the ones before it. */
-struct hidden {
-	uint32_t ranges; /* port ranges at some address or name ... */
-	uint32_t taken;  /* ... and how many of them never get here */
-	uint32_t by;     /* a destination that took the first */
-	char at[POLICY_NAME_MAX + 254];
-	struct policy_port port;
-};
-
-/* True if every application that d is for is one of the other's. */
-static bool app_taken(const struct policy *p, uint32_t other, uint32_t d)
-{
-	uint32_t outer = p->destination[other].app, inner = p->destination[d].app;
-
-	return !outer || (inner && app_covers(&p->app[outer - 1], &p->app[inner - 1]));
-}
-
-/* True if the destinations in hit (below d) take every port of the range. */
-static bool range_taken(const struct policy *p, const uint32_t *hit, uint32_t hits, uint32_t d,
-                        struct policy_port range, uint32_t *by)
-{
-	uint32_t at = range.lo;
-
-	while (at <= range.hi) {
-		uint32_t next = at;
-
-		for (uint32_t h = 0; h < hits && hit[h] < d && next == at; h++) {
-			struct port_ranges r;
-
-			if (!app_taken(p, hit[h], d))
-				continue;
-			port_ranges_of(&p->destination[hit[h]], &r);
-			for (uint32_t i = 0; i < r.n && next == at; i++)
-				if (at >= r.v[i].lo && at <= r.v[i].hi)
-					next = r.v[i].hi + 1u;
-			if (next != at)
-				*by = hit[h];
-		}
-		if (next == at)
-			return false;
-		at = next;
-	}
-	return true;
-}
-
-/* At a prefix, or at a host. */
-static void look_at(const struct policy *p, const uint32_t *hit, uint32_t hits, uint32_t d,
-                    const struct policy_prefix *x, const char *host, struct hidden *out)
-{
-	struct port_ranges ranges;
-	uint32_t by = 0;
-
-	port_ranges_of(&p->destination[d], &ranges);
-	for (uint32_t i = 0; i < ranges.n; i++) {
-		out->ranges++;
-		if (!range_taken(p, hit, hits, d, ranges.v[i], &by))
-			continue;
-		if (out->taken++)
-			continue;
-		out->by = by;
-		out->port = ranges.v[i];
-		if (x)
-			policy_prefix_text(x, out->at);
-		else
-			snprintf(out->at, sizeof(out->at), "%s", host);
-	}
-}
-
-/* The destinations before d that hold the same host name. */
-static uint32_t same_host(const struct hosts *h, uint32_t d, const char *host, uint32_t *hit)
-{
-	uint32_t n = 0;
-
-	for (size_t i = hosts_find(h, host); i < h->n && !strcmp(h->v[i].host, host); i++)
-		if (h->v[i].destination < d && (!n || hit[n - 1] != h->v[i].destination))
-			hit[n++] = h->v[i].destination;
-	return n;
-}
-
-static void report_hidden(struct policy_reader *r, uint32_t d, const struct hidden *h)
-{
-	const struct policy_destination *mine = &r->p->destination[d];
-	const struct policy_destination *other = &r->p->destination[h->by];
-	char port[32];
-
-	if (!h->taken)
-		return;
-	if (h->taken == h->ranges) {
-		policy_issue(
-		        r->issues, true, &mine->where,
-		        "destination \"%s\" is never reached: \"%s\" at %s:%" PRIu32
-		        " comes first and matches all of it; move this one before it or remove it",
-		        mine->name, other->name, other->where.file, other->where.line);
-		return;
-	}
-	if (h->port.lo == 0)
-		port[0] = '\0';
-	else if (h->port.lo == h->port.hi)
-		snprintf(port, sizeof(port), " port %u", h->port.lo);
-	else
-		snprintf(port, sizeof(port), " ports %u-%u", h->port.lo, h->port.hi);
-	policy_issue(r->issues, false, &mine->where,
-	             "destination \"%s\" never sees %.64s%s: \"%s\" at %.64s:%" PRIu32
-	             " comes first; remove it here, or move this one before it",
-	             mine->name, h->at, port, other->name, other->where.file, other->where.line);
-}
-
-static void look_at_all(const struct policy *p, uint32_t d, struct cover *c,
-                        const struct hosts *hosts, struct hidden *out)
-{
-	const struct policy_destination *x = &p->destination[d];
-
-	for (uint32_t i = 0; i < x->prefixes; i++) {
-		cover_find(c, &x->prefix[i]);
-		look_at(p, c->hit, c->hits, d, &x->prefix[i], NULL, out);
-	}
-	for (uint32_t i = 0; i < x->hosts; i++) {
-		c->hits = same_host(hosts, d, x->host[i], c->hit);
-		look_at(p, c->hit, c->hits, d, NULL, x->host[i], out);
-	}
-}
-
-static void check_hidden(struct policy_reader *r)
-{
-	struct hosts hosts = {0};
-
-	if (hosts_of(r->p, &hosts))
-		r->no_memory = true;
-	for (uint32_t d = 0; d < r->p->destinations && !r->no_memory; d++) {
-		struct hidden h = {0};
-
-		look_at_all(r->p, d, r->p->index, &hosts, &h);
-		report_hidden(r, d, &h);
-	}
-	free(hosts.v);
-}
+/* --------------------------------------------------------------------- compile */
 
 /* rc: of compiling what meets at a prefix or name. */
 static void report_compile(struct policy_reader *r, int rc, const struct compile_trouble *trouble,
@@ -455,21 +317,23 @@ static void report_compile(struct policy_reader *r, int rc, const struct compile
 		             POLICY_PORTS_MAX, where);
 }
 
-static void check_compiles(struct policy_reader *r)
+/* False: they don't, or there is no memory to tell. */
+static bool check_compiles(struct policy_reader *r)
 {
 	struct compile_trouble trouble = {.host = ""};
 	struct policy_name_rules *names = NULL;
 	struct policy_lpm *lpm = NULL;
 	char text[80];
 	size_t n;
-	int rc = policy_compile_with(r->p, NULL, 0, &lpm, &n, &trouble);
+	int rc = policy_compile_with(r->p, NULL, 0, &lpm, &n, &trouble), names_rc;
 
 	free(lpm);
 	policy_prefix_text(&trouble.prefix, text);
 	report_compile(r, rc, &trouble, text);
-	rc = policy_compile_names_with(r->p, &names, &n, &trouble);
+	names_rc = policy_compile_names_with(r->p, &names, &n, &trouble);
 	free(names);
-	report_compile(r, rc, &trouble, trouble.host);
+	report_compile(r, names_rc, &trouble, trouble.host);
+	return !rc && !names_rc;
 }
 
 /* Under a default of deny, an address that is not known yet is refused; else it is open. */
@@ -497,7 +361,8 @@ void policy_link(struct policy_reader *r)
 	}
 	link_names(r);
 	check_watched(r);
-	check_hidden(r);
-	check_compiles(r);
+	/* What is hidden can be told in good time where not too much meets. */
+	if (check_compiles(r))
+		policy_check_hidden(r);
 	check_names_suffice(r);
 }

@@ -104,6 +104,8 @@ bool policy_syntax(struct policy_reader *r, struct bytes text, const struct poli
 void policy_check_names(struct policy_reader *r);
 /* References and coverage between blocks, once all files are read (link.c). */
 void policy_link(struct policy_reader *r);
+/* Destinations that those before them hide (hidden.c). */
+void policy_check_hidden(struct policy_reader *r);
 
 /* Makes room for element n, and zeroes it. False when out of memory (noted in the reader). */
 bool policy_grow(struct policy_reader *r, void *array, uint32_t n, uint32_t *cap, size_t size);
