@@ -9,6 +9,7 @@ import glob
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -343,8 +344,9 @@ class Podman:
 
 
 def podman(w):
-    if run("sh", "-c", "command -v podman && command -v crun", ok=None).returncode:
-        raise Skip("no podman")
+    lacking = [x for x in ("podman", "crun") if not shutil.which(x)]
+    if lacking:
+        raise Skip("%s is not installed" % " and ".join(lacking))
     if not hasattr(w, "podman"):
         run("sysctl", "-qw", "net.ipv4.ip_forward=1")
         w.podman = Podman(w)
