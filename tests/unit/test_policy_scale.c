@@ -8,7 +8,7 @@
 #include <time.h>
 #include "policy_files.h"
 
-enum { FEW = 5000, MANY = 4 * FEW, ATTEMPTS = 3 };
+enum { FEW = 5000, MANY = 4 * FEW, FEW_LEAVES = 2048, ATTEMPTS = 3 };
 
 /* Between 4, with some logarithm, and 16. */
 #define RATIO_MAX 8.0
@@ -35,6 +35,27 @@ static char *text_of(uint32_t n)
 		else
 			buf_printf(&b, "name = h%u.example }\n", i / 4);
 	}
+	buf_u8(&b, 0);
+	assert_false(b.bad);
+	return (char *)b.p;
+}
+
+/*
+ * Prefixes within prefixes down to single addresses, the narrow ones first, each split whole among
+ * those in it, and each hidden on one of its two ports.
+ */
+static char *nested_text(uint32_t leaves)
+{
+	struct buf b = buf_make(4 << 20);
+
+	buf_str(&b, "default-action = allow\n");
+	for (uint32_t level = 0; leaves >> level; level++)
+		for (uint32_t i = 0; i < leaves >> level; i++)
+			buf_printf(&b,
+			           "destination d%u-%u { action = deny port = {%u, 99} "
+			           "address = 10.0.%u.%u/%u }\n",
+			           level, i, 1 + level, i << level >> 8, i << level & 255,
+			           32 - level);
 	buf_u8(&b, 0);
 	assert_false(b.bad);
 	return (char *)b.p;
@@ -87,7 +108,7 @@ static void once(const char *text, uint32_t n, struct times *best)
 static void grows(const char *what, double few, double many)
 {
 	if (many > RATIO_MAX * few)
-		fail_msg("%s: %d blocks take %.1f ms, %d take %.1f ms", what, FEW, few * 1e3, MANY,
+		fail_msg("%s: %.1f ms, and %.1f ms of four times as many", what, few * 1e3,
 		         many * 1e3);
 }
 
@@ -109,10 +130,38 @@ static void with_the_number_of_blocks(void **state)
 	free(many);
 }
 
+static void parse_again(const char *text, double *best)
+{
+	struct policy_file file = {"/etc/keygate/policy.d/a.conf", bytes_str(text)};
+	static struct policy_issues issues;
+	struct policy *p = NULL;
+	double t = cpu();
+
+	assert_int_equal(policy_parse(&file, 1, NULL, NULL, 0, &p, &issues), 0);
+	shorter(best, &t);
+	policy_free(p);
+}
+
+static void with_the_number_of_nested_prefixes(void **state)
+{
+	char *few = nested_text(FEW_LEAVES), *many = nested_text(4 * FEW_LEAVES);
+	double a = 0, b = 0;
+
+	(void)state;
+	for (int i = 0; i < ATTEMPTS; i++) {
+		parse_again(few, &a);
+		parse_again(many, &b);
+	}
+	grows("parse of nested prefixes", a, b);
+	free(few);
+	free(many);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(with_the_number_of_blocks),
+	        cmocka_unit_test(with_the_number_of_nested_prefixes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
