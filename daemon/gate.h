@@ -293,6 +293,8 @@ void gate_watch_verify(struct gate *g);
 int reload_begin(struct gate *g, uint64_t client, json_t **error);
 void reload_policy_done(struct gate *g, const struct msg_policy_done *m);
 void reload_resolved(struct gate *g, uint64_t request, const struct msg_resolved *m);
+/* Destroys sockets from before, to what is gated or denied now. */
+void reload_sweep(struct gate *g);
 /* Takes up what the kernel learned from answers that applications got. */
 void reload_learned(struct gate *g);
 /* Looks whether executables that the policy names are other files now. */

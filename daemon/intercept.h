@@ -156,6 +156,7 @@ int sockdiag_destroy(int fd);
 struct sockdiag_socket {
 	uint8_t dst[16];
 	uint16_t port;
+	uint8_t proto; /* IPPROTO_TCP, IPPROTO_UDP */
 	uint64_t cookie;
 	uint32_t uid;    /* of who made it, as is the next */
 	uint64_t cgroup; /* id; 0: not known */
@@ -166,9 +167,10 @@ struct sockdiag_match {
 	bool (*fn)(void *ctx, const struct sockdiag_socket *s);
 	void *ctx;
 	bool held; /* ask only about those that a process holds */
+	bool udp;  /* ask about connected UDP sockets as well */
 };
-/* Destroys all TCP sockets of this namespace that match (states but LISTEN and TIME_WAIT). Count or
- * -errno. */
+/* Destroys all TCP sockets of this namespace that match (states but LISTEN and TIME_WAIT), and UDP
+ * ones that do. Count or -errno. */
 int sockdiag_sweep(const struct sockdiag_match *m);
 
 #endif

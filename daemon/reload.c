@@ -210,19 +210,22 @@ static bool is_stray(void *ctx, const struct sockdiag_socket *sock)
 	enum policy_fit fit = FIT_NO;
 	int at = policy_next(p, s->names, s->n, sock->dst, sock->port, &who, -1, &fit);
 
-	return at >= 0 && fit == FIT_YES && !policy_passes(p->destination[at].action) &&
+	/* Of TCP, it may be a local server's: those may answer where only the default speaks. */
+	if (at < 0)
+		return sock->proto == IPPROTO_UDP && !policy_passes(policy_default(p, sock->dst));
+	return fit == FIT_YES && !policy_passes(p->destination[at].action) &&
 	       !flow_owns(s->g, sock->cookie);
 }
 
-static void sweep_old_sockets(struct gate *g)
+void reload_sweep(struct gate *g)
 {
 	struct sweep s = {.g = g};
-	const struct sockdiag_match m = {.fn = is_stray, .ctx = &s};
+	const struct sockdiag_match m = {.fn = is_stray, .ctx = &s, .udp = true};
 	int ret = names_resolved(&g->now.names, g->now.policy, &s.names, &s.n);
 
 	if (!ret)
 		ret = spaces_sweep_all(g, &m);
-	/* What is left can't send: the packet hook drops it. */
+	/* What is left can't send by itself: the packet hook drops it. */
 	if (ret)
 		audit_emit(g->audit, "swept",
 		           ret > 0 ? json_pack("{s:I}", "sockets", (json_int_t)ret)
@@ -316,7 +319,7 @@ static void in_force(struct gate *g)
 	 * packets are dropped where it is not known whose they are: no harm if this fails. */
 	if (g->now.policy->apps)
 		(void)apps_install(g->apps, g->ic, g->now.policy, g->now.generation);
-	sweep_old_sockets(g);
+	reload_sweep(g);
 	forget_old_records(g);
 	(void)names_save(&g->now.names, g->names_path);
 	keep(g);
@@ -446,7 +449,7 @@ static void name_changed(struct gate *g, const struct name *name, bool changed)
 	if (ret)
 		return;
 	(void)names_save(&g->now.names, g->names_path);
-	sweep_old_sockets(g);
+	reload_sweep(g);
 }
 
 /* Which addresses of the answer there was no room for; others each time, so it is always said. */

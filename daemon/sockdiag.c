@@ -20,6 +20,7 @@
 enum {
 	DUMP_TRIES = 16,  /* restarts of a dump that was interrupted */
 	SWEEP_PASSES = 8, /* sockets that appear while older ones are destroyed */
+	SWEEP_ROUNDS = 16,
 	SWEEP_MAX = 1 << 20,
 	TLS_INFO_LAST = TLS_INFO_RXCONF,
 };
@@ -31,6 +32,8 @@ enum {
 	 (1u << TCP_FIN_WAIT1) | (1u << TCP_FIN_WAIT2) | (1u << TCP_CLOSE) | \
 	 (1u << TCP_CLOSE_WAIT) | (1u << TCP_LAST_ACK) | (1u << TCP_CLOSING) | \
 	 (1u << STATE_NEW_SYN_RECV))
+/* A UDP socket that is connected has the state of a connection. */
+#define STATES_SWEPT_UDP (1u << TCP_ESTABLISHED)
 
 struct diag {
 	struct mnl_socket *sock;
@@ -254,6 +257,7 @@ int sockdiag_destroy(int fd)
 /* Destroying while a dump is under way would make it skip sockets, so it is done afterwards. */
 struct found {
 	const struct sockdiag_match *match;
+	uint8_t proto; /* of those that are being asked about */
 	struct inet_diag_req_v2 *v;
 	size_t n, cap;
 };
@@ -285,7 +289,7 @@ static int keep(struct found *f, const struct inet_diag_msg *m)
 	}
 	f->v[f->n++] = (struct inet_diag_req_v2){
 	        .sdiag_family = m->idiag_family,
-	        .sdiag_protocol = IPPROTO_TCP,
+	        .sdiag_protocol = f->proto,
 	        .idiag_states = UINT32_MAX,
 	        .id = m->id,
 	};
@@ -320,6 +324,7 @@ static int on_socket(const struct nlmsghdr *h, void *ctx)
 	s.cookie = m.id.idiag_cookie[0] | (uint64_t)m.id.idiag_cookie[1] << 32;
 	s.port = ntohs(m.id.idiag_dport);
 	s.uid = m.idiag_uid;
+	s.proto = f->proto;
 	mapped_dst(&m, s.dst);
 	if (mnl_attr_parse(h, sizeof(m), on_cgroup_attr, &s) < 0)
 		return MNL_CB_ERROR;
@@ -341,8 +346,8 @@ static int dump_family(uint8_t family, struct found *f)
 			return r;
 		*diag_request(&d, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP) = (struct inet_diag_req_v2){
 		        .sdiag_family = family,
-		        .sdiag_protocol = IPPROTO_TCP,
-		        .idiag_states = STATES_SWEPT,
+		        .sdiag_protocol = f->proto,
+		        .idiag_states = f->proto == IPPROTO_UDP ? STATES_SWEPT_UDP : STATES_SWEPT,
 		};
 		r = diag_talk(&d, true, on_socket, f);
 		/* What an interrupted dump still sends goes with its socket. */
@@ -351,29 +356,52 @@ static int dump_family(uint8_t family, struct found *f)
 	return r;
 }
 
-/* How many were destroyed; what is gone already does not count, and is no error. */
-static int destroy_all(const struct found *f)
+/* How many; those are taken off the list. */
+static int destroy_round(struct diag *d, struct found *f, bool backwards, int *err)
 {
-	int gone = 0, err = 0, r;
+	int gone = 0, r;
+
+	for (size_t k = 0; k < f->n; k++) {
+		struct inet_diag_req_v2 *which = &f->v[backwards ? f->n - 1 - k : k];
+
+		if (which->sdiag_family == AF_UNSPEC)
+			continue;
+		r = destroy(d, which);
+		if (!r) {
+			which->sdiag_family = AF_UNSPEC;
+			gone++;
+		} else if (r != -ENOENT && !*err) {
+			*err = r;
+		}
+	}
+	return gone;
+}
+
+/*
+ * How many were destroyed; what is gone already does not count, and is no error. UDP sockets may
+ * have all addresses and ports in common. The kernel looks for one of these, and only then at the
+ * cookie: which one depends on an order of its own, so the list is gone through from both ends, as
+ * long as that helps.
+ */
+static int destroy_all(struct found *f)
+{
+	int gone = 0, err = 0, r, round = 0;
 	struct diag d;
 
 	r = diag_open(&d);
 	if (r)
 		return r;
-	for (size_t k = 0; k < f->n; k++) {
-		r = destroy(&d, &f->v[k]);
-		if (!r)
-			gone++;
-		else if (r != -ENOENT && !err)
-			err = r;
-	}
+	do {
+		r = destroy_round(&d, f, round & 1, &err);
+		gone += r;
+	} while (r > 0 && ++round < SWEEP_ROUNDS);
 	mnl_socket_close(d.sock);
 	return err ? err : gone;
 }
 
-static int sweep_once(const struct sockdiag_match *m)
+static int sweep_once(const struct sockdiag_match *m, uint8_t proto)
 {
-	struct found f = {.match = m};
+	struct found f = {.match = m, .proto = proto};
 	int r = dump_family(AF_INET, &f);
 
 	if (!r)
@@ -384,14 +412,24 @@ static int sweep_once(const struct sockdiag_match *m)
 	return r;
 }
 
-int sockdiag_sweep(const struct sockdiag_match *m)
+static int sweep_proto(const struct sockdiag_match *m, uint8_t proto)
 {
 	int total = 0, r = 1;
 
 	for (int pass = 0; r > 0 && pass < SWEEP_PASSES; pass++) {
-		r = sweep_once(m);
+		r = sweep_once(m, proto);
 		if (r > 0)
 			total += r;
 	}
 	return r < 0 ? r : total;
+}
+
+int sockdiag_sweep(const struct sockdiag_match *m)
+{
+	int tcp = sweep_proto(m, IPPROTO_TCP);
+	int udp = m->udp ? sweep_proto(m, IPPROTO_UDP) : 0;
+
+	if (tcp < 0)
+		return tcp;
+	return udp < 0 ? udp : tcp + udp;
 }

@@ -450,6 +450,8 @@ static json_t *set_armed(struct gate *g, bool armed)
 		return control_error(CONTROL_UNAVAILABLE, "the kernel half can't be told: %s",
 		                     strerror(-ret));
 	audit_emit(g->audit, armed ? "armed" : "disarmed", NULL);
+	if (armed)
+		reload_sweep(g);
 	return json_pack("{s:b, s:b}", "ok", 1, "armed", armed);
 }
 

@@ -37,7 +37,9 @@ static struct {
 	bool astray; /* the peer is not where the socket was meant to go */
 	struct gate_intent intent;
 	unsigned swept, destroyed;
-	unsigned listeners; /* marked */
+	struct sockdiag_socket other; /* one that there is, if it has a protocol */
+	bool other_goes;              /* as the last sweep had it */
+	unsigned listeners;           /* marked */
 	uint64_t known; /* the last namespace that it was told of, and the last that it was to */
 	uint64_t forgotten; /* forget */
 	int policy;
@@ -315,6 +317,8 @@ int sockdiag_sweep(const struct sockdiag_match *m)
 		s.cookie = g->sessions.slot[i]->cookie;
 		kernel.destroyed += m->fn(m->ctx, &s);
 	}
+	if (kernel.other.proto == IPPROTO_TCP || (kernel.other.proto && m->udp))
+		kernel.other_goes = m->fn(m->ctx, &kernel.other);
 	kernel.swept++;
 	return 0;
 }

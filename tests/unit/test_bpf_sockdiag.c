@@ -189,12 +189,80 @@ static void test_sweep_many(void **state)
 	close(srv);
 }
 
+/* Connected from this port, or from any (0), which others may have as well. */
+static int udp_to(const char *ip, uint16_t from)
+{
+	struct sockaddr_storage to = at(ip, 443),
+	                        any = at(strchr(ip, ':') ? "::" : "0.0.0.0", from);
+	int one = 1, fd = new_socket(ip, SOCK_DGRAM, 0);
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&any, at_len(&any)), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, at_len(&to)), 0);
+	return fd;
+}
+
+static int send_errno(int fd)
+{
+	return send(fd, "x", 1, MSG_NOSIGNAL) == 1 ? 0 : errno;
+}
+
+static void test_sweep_udp(void **state)
+{
+	static const char *const ip[] = {GATED4, GATED6, MAPPED4};
+	struct sweep s = {.cgroup = cgroup_id()};
+	struct sockdiag_match m = {.fn = to_gated, .ctx = &s};
+	int srv[2] = {bound(GATED4, 443, SOCK_DGRAM), bound(GATED6, 443, SOCK_DGRAM)},
+	    open = udp_to(OPEN4, 0), nowhere = bound("0.0.0.0", 4000, SOCK_DGRAM), gone[3];
+
+	(void)state;
+	for (size_t k = 0; k < 3; k++)
+		gone[k] = udp_to(ip[k], 0);
+	assert_int_equal(sockdiag_sweep(&m), 0);
+	assert_int_equal(send_errno(gone[0]), 0);
+	m.udp = true;
+	assert_int_equal(sockdiag_sweep(&m), 3);
+	for (size_t k = 0; k < 3; k++) {
+		assert_int_equal(send_errno(gone[k]), EDESTADDRREQ);
+		assert_int_equal(error_of(gone[k]), ECONNABORTED);
+		close(gone[k]);
+	}
+	assert_int_equal(send_errno(open), 0);
+	assert_int_equal(sockdiag_sweep(&m), 0);
+	close(open), close(nowhere), close(srv[0]), close(srv[1]);
+}
+
+/* Of sockets with the same addresses and ports the kernel finds one at a time. */
+static void test_sweep_udp_alike(void **state)
+{
+	enum { ALIKE = 100 };
+	struct sweep s = {.cgroup = cgroup_id()};
+	struct sockdiag_match m = {.fn = to_gated, .ctx = &s, .udp = true};
+	int srv[2] = {bound(GATED4, 443, SOCK_DGRAM), bound(GATED6, 443, SOCK_DGRAM)}, v4[ALIKE],
+	    v6[ALIKE];
+
+	(void)state;
+	for (int k = 0; k < ALIKE; k++) {
+		v4[k] = udp_to(GATED4, 5000);
+		v6[k] = udp_to(GATED6, 5000);
+	}
+	assert_int_equal(sockdiag_sweep(&m), 2 * ALIKE);
+	for (int k = 0; k < ALIKE; k++) {
+		assert_int_equal(send_errno(v4[k]), EDESTADDRREQ);
+		assert_int_equal(send_errno(v6[k]), EDESTADDRREQ);
+		close(v4[k]);
+		close(v6[k]);
+	}
+	close(srv[0]), close(srv[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest all[] = {
-	        cmocka_unit_test(test_no_tls),     cmocka_unit_test(test_tls),
-	        cmocka_unit_test(test_destroy),    cmocka_unit_test(test_sweep),
-	        cmocka_unit_test(test_sweep_many),
+	        cmocka_unit_test(test_no_tls),          cmocka_unit_test(test_tls),
+	        cmocka_unit_test(test_destroy),         cmocka_unit_test(test_sweep),
+	        cmocka_unit_test(test_sweep_many),      cmocka_unit_test(test_sweep_udp),
+	        cmocka_unit_test(test_sweep_udp_alike),
 	};
 
 	return lab_run(all, sizeof(all) / sizeof(all[0]), "test_bpf_sockdiag", NULL);

@@ -538,11 +538,38 @@ static void test_arm(void **state)
 	(void)state;
 	assert_true(json_is_true(json_object_get(a, "armed")));
 	assert_true(kernel.armed);
+	/* What was connected while it was disarmed. */
+	assert_int_equal(kernel.swept, 1);
 	json_decref(a);
 	a = ask("{\"verb\":\"disarm\"}");
 	assert_true(json_is_false(json_object_get(a, "armed")));
 	assert_false(kernel.armed);
+	assert_int_equal(kernel.swept, 1);
 	json_decref(a);
+}
+
+static bool is_swept(uint8_t proto, const char *ip, uint16_t port)
+{
+	kernel.other = (struct sockdiag_socket){.cookie = 1, .proto = proto, .port = port};
+	kernel.other_goes = false;
+	assert_true(names_address_parse(ip, kernel.other.dst));
+	reload_sweep(g);
+	return kernel.other_goes;
+}
+
+static void test_old_sockets(void **state)
+{
+	(void)state;
+	assert_true(is_swept(IPPROTO_TCP, "192.0.2.7", 443));
+	assert_true(is_swept(IPPROTO_UDP, "192.0.2.7", 443));
+	assert_false(is_swept(IPPROTO_TCP, "192.0.2.7", 444));
+	assert_false(is_swept(IPPROTO_UDP, "192.0.2.7", 444));
+	assert_false(is_swept(IPPROTO_UDP, "198.51.100.8", 443));
+	g->now.policy->default_action = POLICY_DENY;
+	/* It may be a client of a server here; of UDP these have no exemption. */
+	assert_false(is_swept(IPPROTO_TCP, "198.51.100.8", 443));
+	assert_true(is_swept(IPPROTO_UDP, "198.51.100.8", 443));
+	assert_false(is_swept(IPPROTO_UDP, "127.0.0.1", 443));
 }
 
 static int teardown_files(void **state)
@@ -753,6 +780,7 @@ int main(void)
 	        T(test_sessions),
 	        T(test_revoke),
 	        T(test_arm),
+	        T(test_old_sockets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
