@@ -380,7 +380,7 @@ static void test_a_change_of_release_shows(void **state)
 	                        r->identity.repository,
 	                        r->identity.ref,
 	                        r->identity.predicate_type,
-	                        (char *)r->root_hash.v};
+	                        (char *)r->trusted.v};
 	size_t n = 0;
 
 	(void)state;
