@@ -113,7 +113,8 @@ struct claims {
 	uint32_t vmpl;
 	uint32_t guest_svn;  /* SNP guest SVN, SGX ISV SVN */
 	char tcb_status[40]; /* "UpToDate" ... where the platform has such a notion; else empty */
-	int64_t tcb_date;    /* of the TCB level that matched, POSIX seconds; 0 if there is none */
+	/* Of the oldest level that a part of the TCB has, POSIX seconds; 0 if there is none. */
+	int64_t tcb_date;
 	/* The vendor's advisories that the matched level is open to, e.g. "INTEL-SA-00615". */
 	char advisory[ADVISORIES_MAX][ADVISORY_MAX];
 	uint32_t advisories;

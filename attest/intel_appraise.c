@@ -448,6 +448,23 @@ static bool claim_rated(struct appraisal *a, const struct rated *r)
 	       claim_advisories(a->claims, r->module);
 }
 
+/*
+ * The status is that of all parts together, and so is its date: the oldest of those that a part's
+ * level has. A part that is up to date has the date of the vendor's newest level.
+ */
+static int64_t oldest(const struct rated *launch, const struct rated *now,
+                      const struct intel_rating *qe)
+{
+	const struct intel_rating *const parts[] = {&launch->level->rating, launch->module,
+	                                            &now->level->rating, now->module};
+	int64_t date = qe->date;
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (parts[i] && parts[i]->date < date)
+			date = parts[i]->date;
+	return date;
+}
+
 static void say_tcb(struct appraisal *a, enum intel_status status)
 {
 	const struct claims *c = a->claims;
@@ -495,7 +512,7 @@ static void check_tcb(struct appraisal *a)
 	}
 	snprintf(a->claims->tcb_status, sizeof(a->claims->tcb_status), "%s",
 	         attest_intel_status_name(status));
-	a->claims->tcb_date = launch.level->rating.date;
+	a->claims->tcb_date = oldest(&launch, &now, a->qe_rating);
 	say_tcb(a, status);
 }
 

@@ -358,11 +358,13 @@ static const struct policy_key destination_keys[] = {
         {"tcb-grace", KEY_JUDGE, "duration, 1h to 1095d", "none", "\"30d\"",
          "How long a platform is still accepted that the vendor rates `OutOfDate` or "
          "`OutOfDateConfigurationNeeded`, counted from the date of the TCB level that it has "
-         "(`tcb_date`). The verdict ends with the grace. A loosening where it is used.",
+         "(`tcb_date`): of platform, quoting enclave and TDX module, the oldest. The verdict ends "
+         "with the grace. A loosening where it is used.",
          read_tcb_grace},
         {"min-tcb-date", KEY_JUDGE, "day", "none", "\"2025-05-01\"",
          "The oldest date that the platform's TCB level may have, on platforms whose vendor dates "
-         "them (`tdx`, `sgx`), whatever its status.",
+         "them (`tdx`, `sgx`), whatever its status. The levels of the quoting enclave and of the TDX "
+         "module must not be older either.",
          read_min_tcb_date},
         {"vmpl", KEY_JUDGE, "0 to 3", "`0`", "0",
          "The privilege level of the `snp` guest's software that asked for the report. Anything but 0 "

@@ -1237,6 +1237,56 @@ static void each_component_takes_it_to_the_next_level(void **state)
 		}
 }
 
+static void qe_dated(struct world *w, const char *date)
+{
+	set_text(qe_level(w, 0), "tcbDate", date);
+}
+
+static void platform_dated(struct world *w, const char *date)
+{
+	set_text(tcb_level(w, 0), "tcbDate", date);
+}
+
+static void module_dated(struct world *w, const char *date)
+{
+	if (w->kind->tee == TEE_TDX)
+		set_text(module_level(w, 1, 0), "tcbDate", date);
+}
+
+/* Whichever part it is, up to date or not: platform, quoting enclave, TDX module. */
+static void the_oldest_part_dates_the_tcb(void **state)
+{
+	static void (*const dated[])(struct world * w, const char *date) = {platform_dated,
+	                                                                    qe_dated, module_dated};
+
+	(void)state;
+	for (size_t k = 0; k < KINDS; k++)
+		for (size_t i = 0; i < sizeof(dated) / sizeof(dated[0]); i++)
+			for (int older = 0; older < 2; older++) {
+				bool counts = older && (dated[i] != module_dated ||
+				                        kinds[k]->tee == TEE_TDX);
+				int64_t day = counts ? SIM_AT - 777 * (int64_t)SIM_DAY
+				                     : SIM_AT - 90 * (int64_t)SIM_DAY;
+				char text[21];
+				struct world w;
+
+				world_start(&w, kinds[k]);
+				sim_intel_date(older ? SIM_AT - 777 * (int64_t)SIM_DAY : SIM_AT,
+				               text);
+				dated[i](&w, text);
+				world_finish(&w);
+				world_judge(&w);
+				expect_pass(&w.checks);
+				assert_int_equal(w.claims.tcb_date, day);
+				sim_intel_date(day, text);
+				text[10] = '\0';
+				assert_non_null(strstr(
+				        checks_find(&w.checks, check_id(kinds[k], "tcb"))->detail,
+				        text));
+				world_end(&w);
+			}
+}
+
 /* The certificate's word counts, not the report's. */
 static void the_reports_own_cpusvn_does_not_count(void **state)
 {
@@ -1549,6 +1599,7 @@ int main(void)
 	        cmocka_unit_test(missing_pieces_are_unavailable),
 	        cmocka_unit_test(each_flaw_of_the_tcb),
 	        cmocka_unit_test(each_component_takes_it_to_the_next_level),
+	        cmocka_unit_test(the_oldest_part_dates_the_tcb),
 	        cmocka_unit_test(the_reports_own_cpusvn_does_not_count),
 	        cmocka_unit_test(levels_may_come_in_any_order),
 	        cmocka_unit_test(debug_is_refused_unless_allowed),

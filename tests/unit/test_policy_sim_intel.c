@@ -283,6 +283,42 @@ static void rating(void **state)
 	refused(&w, "min-tcb-date = 2025-03-18", "policy.tcb-date", "2025-03-17");
 }
 
+/* The platform is of 90 days ago, the enclave that signs its quotes of 400. */
+static void old_qe(struct world *w)
+{
+	world_start(w);
+	w->p.qe_report[SGX_OFF_ISVSVN] = 2;
+}
+
+static void old_module(struct world *w)
+{
+	world_start(w);
+	w->p.body[TDX_OFF_TEE_TCB_SVN] = 2;
+}
+
+/* Grace and floor go by what is out of date, which need not be the platform. */
+static void rating_of_the_parts(void **state)
+{
+	static void (*const behind[])(struct world * w) = {old_qe, old_module};
+	struct world w;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(behind) / sizeof(behind[0]); i++) {
+		behind[i](&w);
+		refused(&w, "tcb-grace = 100d", "policy.tcb-status", "the grace ended on 2024-");
+		behind[i](&w);
+		passes(&w, "tcb-grace = 401d", "tcb-grace", BY_LEASE);
+		behind[i](&w);
+		passes(&w, "tcb-grace = 576001m", "tcb-grace", SIM_AT + 60);
+		behind[i](&w);
+		refused(&w, "accept-tcb = OutOfDate min-tcb-date = 2025-03-17", "policy.tcb-date",
+		        "2024-05-11, at least 2025-03-17");
+		behind[i](&w);
+		passes(&w, "accept-tcb = OutOfDate min-tcb-date = 2024-05-11", "OutOfDate",
+		       BY_LEASE);
+	}
+}
+
 static void machine(void **state)
 {
 	char hex[33], key[64];
@@ -343,9 +379,13 @@ static void enclave(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(registers),  cmocka_unit_test(statement),
-	        cmocka_unit_test(attributes), cmocka_unit_test(rating),
-	        cmocka_unit_test(machine),    cmocka_unit_test(enclave),
+	        cmocka_unit_test(registers),
+	        cmocka_unit_test(statement),
+	        cmocka_unit_test(attributes),
+	        cmocka_unit_test(rating),
+	        cmocka_unit_test(rating_of_the_parts),
+	        cmocka_unit_test(machine),
+	        cmocka_unit_test(enclave),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
