@@ -82,6 +82,8 @@ struct attest_input {
 	uint8_t report_data[64]; /* compared only if check_report_data */
 	bool allow_debug;        /* debug guests pass, with a loosening named by the caller */
 	bool require_crl;        /* absent CRL is then UNAVAILABLE instead of SKIP */
+	/* The caller judges every register. Else one that weakens the platform must be zero. */
+	bool judges_registers;
 };
 
 /* One comparable TCB component, e.g. {"microcode", 219}. */

@@ -543,7 +543,7 @@ static void check_module(struct appraisal *a)
 
 static void check_guest(struct appraisal *a)
 {
-	const char *wrong = a->p->attributes(&a->quote);
+	const char *wrong = a->p->attributes(&a->quote, a->in->judges_registers);
 
 	if (!a->p->debug(&a->quote))
 		say(a, INTEL_CHECK_DEBUG, CHECK_PASS, "the host may not debug the %s", a->p->guest);

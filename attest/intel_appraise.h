@@ -202,8 +202,8 @@ struct intel_platform {
 	void (*claim)(const struct intel_quote *q, struct claims *claims);
 	size_t report_data; /* offset in the body */
 	bool (*debug)(const struct intel_quote *q);
-	/* What is wrong, or NULL; debug aside. */
-	const char *(*attributes)(const struct intel_quote *q);
+	/* What is wrong, or NULL; debug aside, and registers if the caller judges them. */
+	const char *(*attributes)(const struct intel_quote *q, bool judges_registers);
 };
 
 void attest_intel_appraise(const struct intel_platform *p, const struct attest_input *in,

@@ -43,10 +43,11 @@ static bool debug(const struct intel_quote *q)
 	return flags_of(q) & SGX_FLAG_DEBUG;
 }
 
-static const char *attributes(const struct intel_quote *q)
+static const char *attributes(const struct intel_quote *q, bool judges_registers)
 {
 	uint64_t flags = flags_of(q);
 
+	(void)judges_registers;
 	/* INIT is not looked at: only an enclave that was initialised can make a report, and
 	 * Intel's own sample of a quote that holds has the bit clear. */
 	if (flags & SGX_FLAG_PROVISION_KEY)

@@ -49,7 +49,7 @@ static bool debug(const struct intel_quote *q)
 	return field(q, TDX_OFF_TDATTRIBUTES) & TDX_ATTR_DEBUG;
 }
 
-static const char *attributes(const struct intel_quote *q)
+static const char *attributes(const struct intel_quote *q, bool judges_registers)
 {
 	uint64_t attributes = field(q, TDX_OFF_TDATTRIBUTES);
 	uint64_t xfam = field(q, TDX_OFF_XFAM);
@@ -70,7 +70,7 @@ static const char *attributes(const struct intel_quote *q)
 		return "the TDX module has attributes";
 	if ((xfam & TDX_XFAM_REQUIRED) != TDX_XFAM_REQUIRED || (xfam & ~TDX_XFAM_ALLOWED))
 		return "XFAM without x87 and SSE, or with an unknown feature";
-	if (q->kind == INTEL_BODY_TD15 &&
+	if (q->kind == INTEL_BODY_TD15 && !judges_registers &&
 	    !bytes_all_zero(q->body.p + TDX_OFF_MRSERVICETD, TDX_HASH_LEN))
 		return "a service TD is bound to it (MRSERVICETD)";
 	return NULL;

@@ -112,6 +112,7 @@ static void fill_input(struct appraisal *a, struct attest_input *in)
 	memcpy(in->report_data, a->shown->report_data, sizeof(in->report_data));
 	in->allow_debug = a->d->allow_debug;
 	in->require_crl = a->d->require_crl;
+	in->judges_registers = true; /* policy.registers */
 	in->only_anchors = a->d->no_built_in;
 	in->collateral = find_collateral;
 	in->collateral_ctx = a;

@@ -309,7 +309,7 @@ static const struct policy_key destination_keys[] = {
          "Registers that may have any value although they can carry code or configuration, at most "
          "16. A verdict that met such a value names the registers (a loosening). A ledger match is "
          "worth little if what they hold changes what the code does: pin them with `register` where "
-         "you can.",
+         "you can. `mrservicetd` can't be one of them.",
          read_unpinned_register},
         {"server-name", KEY_JUDGE, "host name", "the `name`, when there is exactly one",
          "\"api.example.com\"",

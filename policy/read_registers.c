@@ -246,6 +246,13 @@ void read_unpinned_register(struct policy_reader *r, const struct policy_value *
 		             is.name);
 		return;
 	}
+	if (!strcmp(is.name, "mrservicetd")) {
+		policy_error(
+		        r, v->line,
+		        "unpinned-register: mrservicetd says which other TD may reach into this "
+		        "one; pin it with register, or let the ledger name it");
+		return;
+	}
 	if (!policy_append(r, &d->unpinned, d->unpinneds, sizeof(*d->unpinned)))
 		return;
 	out = &d->unpinned[d->unpinneds];

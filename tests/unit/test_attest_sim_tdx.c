@@ -136,6 +136,33 @@ static void a_service_td_is_refused(void **state)
 	RUN_ROWS(&tdx_v5, rows);
 }
 
+/* Then it is a register like the others; what else weakens the TD is refused as ever. */
+static void a_service_td_is_left_to_who_judges_registers(void **state)
+{
+	const struct measurement *m;
+	struct world w;
+
+	(void)state;
+	world_start(&w, &tdx_v5);
+	service_td_last(&w);
+	world_finish(&w);
+	w.in.judges_registers = true;
+	world_judge(&w);
+	expect_pass(&w.checks);
+	m = measurement_find(&w.claims.measurements, "mrservicetd");
+	assert_non_null(m);
+	assert_int_equal(m->role, REGISTER_CODE);
+	assert_memory_equal(m->value, w.p.body + TDX_OFF_MRSERVICETD, TDX_HASH_LEN);
+	world_end(&w);
+	world_start(&w, &tdx_v5);
+	flip_attribute(&w, TDX_OFF_TDATTRIBUTES, 29); /* MIGRATABLE */
+	world_finish(&w);
+	w.in.judges_registers = true;
+	world_judge(&w);
+	expect_only(&w.checks, "tdx.attributes", CHECK_FAIL);
+	world_end(&w);
+}
+
 /* --------------------------------------------------------------------- module */
 
 BEND(another_signer)
@@ -418,6 +445,7 @@ int main(void)
 	        cmocka_unit_test(each_attribute_of_the_td),
 	        cmocka_unit_test(each_bit_of_xfam),
 	        cmocka_unit_test(a_service_td_is_refused),
+	        cmocka_unit_test(a_service_td_is_left_to_who_judges_registers),
 	        cmocka_unit_test(each_flaw_of_the_module),
 	        cmocka_unit_test(a_module_that_is_not_intels_is_refused_twice),
 	        cmocka_unit_test(each_flaw_of_tdx_in_the_tcb_info),

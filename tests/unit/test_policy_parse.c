@@ -1006,6 +1006,9 @@ static void wrong_register(void **state)
 	            "unpinned-register = {rtmr0,rtmr0,rtmr0,rtmr0,rtmr0,rtmr0,rtmr0,rtmr0,rtmr0,"
 	            "rtmr0,rtmr0,rtmr0,rtmr0,rtmr0,rtmr0,rtmr0,\nrtmr0}\n"),
 	         "a.conf:7: error: unpinned-register: more than 16 in one destination\n"},
+	        {ON("tdx", "unpinned-register = mrservicetd\n"),
+	         "a.conf:6: error: unpinned-register: mrservicetd says which other TD may reach into "
+	         "this one; pin it with register, or let the ledger name it\n"},
 	        {ON("tdx", "unpinned-register = mrtd\n"),
 	         "a.conf:6: error: unpinned-register: mrtd is the launch measurement, which a ledger "
 	         "or a measurement list has to name\n"},

@@ -45,15 +45,12 @@ struct world {
 	struct policy_head_update head;
 };
 
-static void start(struct world *w, enum tee tee, const char *predicate)
+static void start(struct world *w, enum tee tee, uint16_t version, uint16_t body,
+                  const char *predicate)
 {
-	uint16_t version = tee == TEE_TDX ? INTEL_V4 : INTEL_V3;
-
 	memset(w, 0, sizeof(*w));
 	w->quote = buf_make(SIM_INTEL_QUOTE_MAX);
-	assert_int_equal(sim_intel_begin(&w->p, tee, version,
-	                                 tee == TEE_TDX ? INTEL_BODY_TD10 : INTEL_BODY_SGX, SIM_AT),
-	                 0);
+	assert_int_equal(sim_intel_begin(&w->p, tee, version, body, SIM_AT), 0);
 	logbook_start(&w->log, SIM_AT);
 	make_statement(&w->log, predicate);
 	w->shown.binder = BINDER_CONNECTION;
@@ -65,12 +62,12 @@ static void start(struct world *w, enum tee tee, const char *predicate)
 
 static void world_start(struct world *w)
 {
-	start(w, TEE_TDX, "\"tdx\":{" RELEASE REST "}");
+	start(w, TEE_TDX, INTEL_V4, INTEL_BODY_TD10, "\"tdx\":{" RELEASE REST "}");
 }
 
 static void enclave_start(struct world *w)
 {
-	start(w, TEE_SGX, "\"sgx\":{\"mrenclave\":\"" E11 "\"}");
+	start(w, TEE_SGX, INTEL_V3, INTEL_BODY_SGX, "\"sgx\":{\"mrenclave\":\"" E11 "\"}");
 }
 
 static void world_end(struct world *w)
@@ -228,6 +225,38 @@ static void statement(void **state)
 	        "rtmr1 is not what the policy pins");
 }
 
+/* A TD 1.5 with this in each byte of MRSERVICETD. */
+static void service_start(struct world *w, uint8_t fill)
+{
+	start(w, TEE_TDX, INTEL_V5, INTEL_BODY_TD15, "\"tdx\":{" RELEASE REST "}");
+	set_register(w, TDX_OFF_MRSERVICETD, fill);
+}
+
+static void service_td(void **state)
+{
+	struct world w;
+
+	(void)state;
+	service_start(&w, 0);
+	passes(&w, "", NULL, BY_LEASE);
+	service_start(&w, 0x11);
+	refused(&w, "", "policy.registers", "mrservicetd=" H11);
+	service_start(&w, 0x11);
+	passes(&w, "register = \"mrservicetd=" H11 "\"", NULL, BY_LEASE);
+	service_start(&w, 0x11);
+	refused(&w, "register = \"mrservicetd=" H22 "\"", "policy.registers",
+	        "mrservicetd is not what the policy pins");
+	service_start(&w, 0);
+	refused(&w, "register = \"mrservicetd=" H22 "\"", "policy.registers",
+	        "mrservicetd is not what the policy pins");
+	service_start(&w, 0x11);
+	make_statement(&w.log, "\"tdx\":{" RELEASE REST ",\"mrservicetd\":\"" H11 "\"}");
+	passes(&w, "", NULL, BY_LEASE);
+	service_start(&w, 0x11);
+	make_statement(&w.log, "\"tdx\":{" RELEASE REST ",\"mrservicetd\":\"" H22 "\"}");
+	refused(&w, "", "policy.measurement", "not what the logged statement says");
+}
+
 static void attributes(void **state)
 {
 	struct world w;
@@ -379,13 +408,10 @@ static void enclave(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(registers),
-	        cmocka_unit_test(statement),
-	        cmocka_unit_test(attributes),
-	        cmocka_unit_test(rating),
-	        cmocka_unit_test(rating_of_the_parts),
-	        cmocka_unit_test(machine),
-	        cmocka_unit_test(enclave),
+	        cmocka_unit_test(service_td), cmocka_unit_test(registers),
+	        cmocka_unit_test(statement),  cmocka_unit_test(attributes),
+	        cmocka_unit_test(rating),     cmocka_unit_test(rating_of_the_parts),
+	        cmocka_unit_test(machine),    cmocka_unit_test(enclave),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
