@@ -67,10 +67,17 @@ static bool is_waived(const struct policy_destination *d, enum tee tee, const ch
 	return false;
 }
 
+static bool is_answered(const struct policy_destination *d, const struct claims *c,
+                        const struct measurements *logged, const char *name)
+{
+	return (logged && measurement_find(logged, name)) || is_pinned(d, c->tee, name);
+}
+
 /* Whether somebody answers for the value: nobody has to for zero, or where it can carry nothing. */
 static bool is_settled(const struct policy_destination *d, const struct claims *c,
                        const struct measurements *logged, const struct measurement *m)
 {
+	const char *signer = policy_register_signer(c->tee, m->name);
 	struct register_name launch;
 
 	if (bytes_all_zero(m->value, m->len))
@@ -90,7 +97,7 @@ static bool is_settled(const struct policy_destination *d, const struct claims *
 	if (policy_launch_register(c->tee, &launch) && !strcmp(launch.name, m->name) &&
 	    (d->measurements || !logged))
 		return true;
-	return (logged && measurement_find(logged, m->name)) || is_pinned(d, c->tee, m->name);
+	return is_answered(d, c, logged, m->name) || (signer && is_answered(d, c, logged, signer));
 }
 
 void policy_check_registers(const struct policy_destination *d, const struct claims *c,

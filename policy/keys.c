@@ -299,8 +299,9 @@ static const struct policy_key destination_keys[] = {
          "register that can carry code or configuration and is not zero must be pinned here or named "
          "by the logged statement. `snp`: `family-id`, `image-id`, `id-key-digest`, "
          "`author-key-digest`, which an ID block brings. `tdx`: `rtmr0` to `rtmr3`, `mrconfigid`, `mrowner`, "
-         "`mrownerconfig`, `mrservicetd`, `mrseam`. `sgx`: `mrsigner`, `configid`, `isvextprodid`, "
-         "`isvfamilyid`, `isvprodid` (two bytes as the quote has them: `0300` is 3). `cca`: `rem0` to "
+         "`mrownerconfig`, `mrservicetd`, `mrseam`. `sgx`: `mrsigner`, `configid`, `configsvn`, "
+         "`isvextprodid`, `isvfamilyid` (these two only where nobody names `mrsigner`), `isvprodid` "
+         "(two bytes as the quote has them, as `configsvn`: `0300` is 3). `cca`: `rem0` to "
          "`rem3`, `rpv`, and SHA-256 of what the platform says of itself, `platform-sw` and "
          "`platform-config`. `nitro`: `pcr1` to `pcr31`. The platform before the name can be left "
          "out.",

@@ -16,9 +16,10 @@
 
 /* What is below the guest, and whose the enclave is: no statement speaks of them. */
 static const struct register_name more_registers[] = {
-        {"mrseam", TEE_TDX, 48},       {"isvprodid", TEE_SGX, 2},
-        {"isvextprodid", TEE_SGX, 16}, {"isvfamilyid", TEE_SGX, 16},
-        {"platform-sw", TEE_CCA, 32},  {"platform-config", TEE_CCA, 32},
+        {"mrseam", TEE_TDX, 48},          {"isvprodid", TEE_SGX, 2},
+        {"configsvn", TEE_SGX, 2},        {"isvextprodid", TEE_SGX, 16},
+        {"isvfamilyid", TEE_SGX, 16},     {"platform-sw", TEE_CCA, 32},
+        {"platform-config", TEE_CCA, 32},
 };
 
 enum { ALL_REGISTERS_MAX = 64 };
@@ -66,6 +67,13 @@ bool policy_launch_register(enum tee t, struct register_name *out)
 		return true;
 	}
 	return false;
+}
+
+const char *policy_register_signer(enum tee t, const char *name)
+{
+	if (t == TEE_SGX && (!strcmp(name, "isvextprodid") || !strcmp(name, "isvfamilyid")))
+		return "mrsigner";
+	return NULL;
 }
 
 void policy_register_digits(const struct register_name *r, char out[static 16])

@@ -25,6 +25,11 @@ struct register_name {
 bool policy_register(const char *text, size_t n, struct register_name *out);
 /* The register that holds the launch measurement. False for TEE_NONE. */
 bool policy_launch_register(enum tee t, struct register_name *out);
+/*
+ * The register that says who chose this one's value, by signing the guest; NULL: no signer did. Who
+ * answers for the signer answers for the value.
+ */
+const char *policy_register_signer(enum tee t, const char *name);
 /* How many hexadecimal digits a value of it has: "96", "64, 96 or 128". */
 void policy_register_digits(const struct register_name *r, char out[static 16]);
 /* The name that is nearest to what was typed (without a platform), or NULL. */

@@ -470,6 +470,16 @@ BEND(ca_early)
 	w->p.cert[SIM_INTEL_CA].from = SIM_AT + 1;
 }
 
+BEND(root_expired)
+{
+	w->p.cert[SIM_INTEL_ROOT].to = SIM_AT - 1;
+}
+
+BEND(root_early)
+{
+	w->p.cert[SIM_INTEL_ROOT].from = SIM_AT + 1;
+}
+
 BEND(pck_revoked)
 {
 	w->p.pck_crl.revoked[0] = 7;
@@ -542,6 +552,8 @@ static void each_flaw_of_time_and_revocation(void **state)
 	        {"PCK early", BEFORE, pck_early, "cert-time", CHECK_FAIL},
 	        {"CA expired", BEFORE, ca_expired, "cert-time", CHECK_FAIL},
 	        {"CA early", BEFORE, ca_early, "cert-time", CHECK_FAIL},
+	        {"root expired", BEFORE, root_expired, "cert-time", CHECK_FAIL},
+	        {"root early", BEFORE, root_early, "cert-time", CHECK_FAIL},
 	        {"PCK revoked", BEFORE, pck_revoked, "revocation", CHECK_FAIL},
 	        {"CA revoked", BEFORE, ca_revoked, "revocation", CHECK_FAIL},
 	        {"CA revoked beside an old list", BEFORE, ca_revoked_beside_an_old_list,

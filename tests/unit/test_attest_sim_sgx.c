@@ -12,6 +12,10 @@ static void registers_are_those_of_the_body(void **state)
 	        {"mrenclave", SGX_OFF_MRENCLAVE, 32, REGISTER_CODE},
 	        {"mrsigner", SGX_OFF_MRSIGNER, 32, REGISTER_IDENTITY},
 	        {"configid", SGX_OFF_CONFIGID, 64, REGISTER_CONFIG},
+	        {"configsvn", SGX_OFF_CONFIGSVN, 2, REGISTER_CONFIG},
+	        {"isvprodid", SGX_OFF_ISVPRODID, 2, REGISTER_IDENTITY},
+	        {"isvextprodid", SGX_OFF_ISVEXTPRODID, 16, REGISTER_CONFIG},
+	        {"isvfamilyid", SGX_OFF_ISVFAMILYID, 16, REGISTER_CONFIG},
 	};
 	struct world w;
 

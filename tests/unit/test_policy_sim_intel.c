@@ -405,13 +405,91 @@ static void enclave(void **state)
 	refused(&w, "", "policy.measurement", "not what the logged statement says");
 }
 
+/* The same MRENCLAVE, and other bytes beside it that the code can read. */
+static void same_enclave(struct world *w, size_t off, size_t n)
+{
+	enclave_start(w);
+	w->p.body[SGX_OFF_FLAGS] |= SGX_FLAG_KSS;
+	memset(w->p.body + off, 0x11, n);
+}
+
+#define E11_16 "11111111111111111111111111111111"
+#define SIGNED "\"sgx\":{\"mrenclave\":\"" E11 "\",\"mrsigner\":\"" E22 "\"}"
+
+/* Who signed the enclave chose these two: whoever names the signer answers for them. */
+static void enclave_signed_anew(void **state)
+{
+	static const struct {
+		const char *name;
+		size_t off;
+	} ids[] = {{"isvextprodid", SGX_OFF_ISVEXTPRODID}, {"isvfamilyid", SGX_OFF_ISVFAMILYID}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		char text[128];
+		struct world w;
+
+		snprintf(text, sizeof(text), "%s=" E11_16, ids[i].name);
+		same_enclave(&w, ids[i].off, 16);
+		refused(&w, "", "policy.registers", text);
+		/* One byte of it is enough, wherever it is. */
+		same_enclave(&w, ids[i].off + 15, 1);
+		refused(&w, "", "policy.registers", "00000000000011");
+		snprintf(text, sizeof(text), "register = \"%s=" E11_16 "\"", ids[i].name);
+		same_enclave(&w, ids[i].off, 16);
+		passes(&w, text, NULL, BY_LEASE);
+		same_enclave(&w, ids[i].off, 16);
+		passes(&w, "register = \"mrsigner=" E22 "\"", NULL, BY_LEASE);
+		same_enclave(&w, ids[i].off, 16);
+		refused(&w, "register = \"mrsigner=" E11 "\"", "policy.registers",
+		        "mrsigner is not what the policy pins");
+		same_enclave(&w, ids[i].off, 16);
+		make_statement(&w.log, SIGNED);
+		passes(&w, "", NULL, BY_LEASE);
+		same_enclave(&w, ids[i].off, 16);
+		memset(w.p.body + SGX_OFF_MRSIGNER, 0x33, 32);
+		make_statement(&w.log, SIGNED);
+		refused(&w, "", "policy.measurement", "not what the logged statement says");
+	}
+}
+
+/* What the host chose at launch is nobody's word, whoever signed the enclave. */
+static void enclave_configured(void **state)
+{
+	struct world w;
+
+	(void)state;
+	same_enclave(&w, SGX_OFF_CONFIGSVN, 2);
+	refused(&w, "", "policy.registers", "configsvn=1111");
+	same_enclave(&w, SGX_OFF_CONFIGSVN + 1, 1);
+	refused(&w, "", "policy.registers", "configsvn=0011");
+	same_enclave(&w, SGX_OFF_CONFIGSVN, 2);
+	refused(&w, "register = \"mrsigner=" E22 "\"", "policy.registers", "configsvn=1111");
+	same_enclave(&w, SGX_OFF_CONFIGSVN, 2);
+	passes(&w, "register = \"sgx.configsvn=1111\"", NULL, BY_LEASE);
+	same_enclave(&w, SGX_OFF_CONFIGSVN, 2);
+	refused(&w, "register = \"configsvn=1112\"", "policy.registers",
+	        "configsvn is not what the policy pins: 1111");
+	same_enclave(&w, SGX_OFF_CONFIGSVN, 2);
+	passes(&w, "unpinned-register = configsvn", "neither pinned nor zero: configsvn", BY_LEASE);
+	/* A product number is the policy's to ask for. */
+	same_enclave(&w, SGX_OFF_ISVPRODID, 2);
+	passes(&w, "", NULL, BY_LEASE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(service_td), cmocka_unit_test(registers),
-	        cmocka_unit_test(statement),  cmocka_unit_test(attributes),
-	        cmocka_unit_test(rating),     cmocka_unit_test(rating_of_the_parts),
-	        cmocka_unit_test(machine),    cmocka_unit_test(enclave),
+	        cmocka_unit_test(service_td),
+	        cmocka_unit_test(registers),
+	        cmocka_unit_test(statement),
+	        cmocka_unit_test(attributes),
+	        cmocka_unit_test(rating),
+	        cmocka_unit_test(rating_of_the_parts),
+	        cmocka_unit_test(machine),
+	        cmocka_unit_test(enclave),
+	        cmocka_unit_test(enclave_signed_anew),
+	        cmocka_unit_test(enclave_configured),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
