@@ -178,6 +178,7 @@ static void read_document(struct bytes data, struct collateral_info *out)
 	else
 		return;
 	limit(out, d.issued, d.ends);
+	out->evaluation = d.evaluation;
 	attest_intel_document_free(&d);
 }
 
@@ -207,6 +208,7 @@ int attest_collateral_read(struct bytes piece, struct collateral_info *out)
 struct piece {
 	struct bytes content; /* owned */
 	int64_t from;
+	uint32_t evaluation;
 	unsigned refs; /* of shelves, and of whoever is adding it */
 };
 
@@ -330,7 +332,8 @@ static bool have(const struct collateral_store *s, const struct collateral_info 
 	return false;
 }
 
-static struct piece *piece_make(struct collateral_store *s, struct bytes content, int64_t from)
+static struct piece *piece_make(struct collateral_store *s, struct bytes content,
+                                const struct collateral_info *is)
 {
 	struct piece *p = calloc(1, sizeof(*p));
 	uint8_t *copy = malloc(content.n);
@@ -341,7 +344,10 @@ static struct piece *piece_make(struct collateral_store *s, struct bytes content
 		return NULL;
 	}
 	memcpy(copy, content.p, content.n);
-	*p = (struct piece){.content = {copy, content.n}, .from = from, .refs = 1};
+	*p = (struct piece){.content = {copy, content.n},
+	                    .from = is->from,
+	                    .evaluation = is->evaluation,
+	                    .refs = 1};
 	s->bytes += content.n;
 	s->pieces++;
 	return p;
@@ -361,7 +367,7 @@ int collateral_store_add(struct collateral_store *s, struct bytes piece,
 		return -EEXIST;
 	if (piece.n > s->max - s->bytes)
 		return -ENOSPC;
-	p = piece_make(s, piece, is->from);
+	p = piece_make(s, piece, is);
 	if (!p)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < is->names && rc != -ENOMEM; i++) {
@@ -378,11 +384,18 @@ size_t collateral_store_find(void *store, const struct collateral_name *name, in
                              struct bytes *out, size_t cap)
 {
 	const struct shelf *e = shelf_of(store, name);
+	uint32_t highest = 0;
 	size_t n = 0;
 
-	for (uint32_t i = 0; e && i < e->n && n < cap; i++)
-		if (e->piece[i]->from <= at)
-			out[n++] = e->piece[i]->content;
+	for (uint32_t i = 0; e && i < e->n; i++) {
+		const struct piece *p = e->piece[i];
+
+		if (p->from > at || (n == cap && (cap < 2 || p->evaluation <= highest)))
+			continue;
+		/* What is known of a higher number counts, although it is older than the others. */
+		out[n < cap ? n++ : cap - 1] = p->content;
+		highest = p->evaluation > highest ? p->evaluation : highest;
+	}
 	return n;
 }
 

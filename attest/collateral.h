@@ -24,6 +24,7 @@ struct collateral_info {
 	uint32_t names;
 	/* From when to when it may be used, by its own word; INT64_MAX: it names no end. */
 	int64_t from, until;
+	uint32_t evaluation; /* tcbEvaluationDataNumber; 0: it has none */
 };
 
 /*
@@ -48,7 +49,10 @@ enum { COLLATERAL_KEPT_MAX = 64 };
  */
 int collateral_store_add(struct collateral_store *s, struct bytes piece,
                          struct collateral_info *info);
-/* An attest_collateral_fn; ctx is the store. Views stay good until the next change. */
+/*
+ * An attest_collateral_fn; ctx is the store. The last of several is the one of the highest
+ * evaluation number, where none of the newest has it. Views stay good until the next change.
+ */
 size_t collateral_store_find(void *store, const struct collateral_name *name, int64_t at,
                              struct bytes *out, size_t cap);
 size_t collateral_store_pieces(const struct collateral_store *s);

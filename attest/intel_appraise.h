@@ -143,8 +143,9 @@ struct intel_wanted {
 void attest_intel_signers(struct intel_chain *chain, int64_t at);
 /*
  * Picks the newest wanted document that is signed by a TCB signer of the chain's root and valid at
- * in->at, out of the chain's bag and of stored. Status and words as attest_intel_chain. *limit is
- * lowered to the end of document and signer. On PASS the caller frees *out.
+ * in->at, out of the chain's bag and of stored. Beside one of a higher evaluation number that is no
+ * more valid, none is. Status and words as attest_intel_chain. *limit is lowered to the end of
+ * document and signer. On PASS the caller frees *out.
  */
 enum check_status attest_intel_collateral(const struct attest_input *in, struct intel_chain *chain,
                                           const struct intel_wanted *wanted,

@@ -475,6 +475,8 @@ struct search {
 	int64_t ended;     /* the latest end of one that is signed and past it; INT64_MIN: none */
 	bool early;        /* one is not valid yet */
 	bool signer_ended; /* of one, all certificates of its signer are past their time */
+	/* The highest evaluation number of those that are signed and may not be used any more. */
+	uint32_t seen;
 };
 
 void attest_intel_signers(struct intel_chain *chain, int64_t at)
@@ -536,6 +538,24 @@ static bool is_newer(const struct intel_document *a, const struct intel_document
 	                                      : a->issued > b->issued;
 }
 
+/* Why a signed document can't be used at this time; false: it can. */
+static bool untimely(struct search *s, const struct intel_document *d,
+                     const struct intel_signer *signer)
+{
+	if (s->in->at < d->issued) {
+		s->early = true;
+		return true;
+	}
+	if (s->in->at <= d->ends && signer->valid)
+		return false;
+	if (s->in->at > d->ends)
+		s->ended = d->ends > s->ended ? d->ends : s->ended;
+	else
+		s->signer_ended = true;
+	s->seen = d->evaluation > s->seen ? d->evaluation : s->seen;
+	return true;
+}
+
 static void look_at(struct search *s, struct bytes data)
 {
 	size_t n = strlen(s->wanted->prefix);
@@ -563,13 +583,7 @@ static void look_at(struct search *s, struct bytes data)
 		keep(s->in->cache, sha256, &d);
 	if (!signer) {
 		s->wrong = "no TCB signer under this root, or only a revoked one, signed it";
-	} else if (s->in->at < d.issued) {
-		s->early = true;
-	} else if (s->in->at > d.ends) {
-		s->ended = d.ends > s->ended ? d.ends : s->ended;
-	} else if (!signer->valid) {
-		s->signer_ended = true;
-	} else {
+	} else if (!untimely(s, &d, signer)) {
 		attest_intel_document_free(&s->best);
 		s->best = d;
 		s->best_signer = signer->cert;
@@ -626,6 +640,15 @@ enum check_status attest_intel_collateral(const struct attest_input *in, struct 
 		look_at(&s, stored[i]);
 	if (!s.best.body)
 		return nothing(&s, any, why);
+	/* Who knows of a later evaluation is not to be satisfied with an earlier one. */
+	if (s.best.evaluation < s.seen) {
+		snprintf(
+		        why, CHECK_DETAIL_MAX,
+		        "%s of evaluation number %u is behind: one of %u, which has ended, is known",
+		        wanted->what, s.best.evaluation, s.seen);
+		attest_intel_document_free(&s.best);
+		return CHECK_UNAVAILABLE;
+	}
 	*limit = s.best.ends < *limit ? s.best.ends : *limit;
 	if (!pki_time(X509_get0_notAfter(s.best_signer), &end) && end < *limit)
 		*limit = end;

@@ -138,17 +138,22 @@ static void what_no_vendor_serves_is_refused(void **state)
 
 /* A document of this day in January 2025, as Intel forms it; nobody signed it. */
 /* Issued n minutes into the year. */
-static struct bytes document(const char *fmspc, int n, char out[static 600])
+static struct bytes numbered(const char *fmspc, int n, int evaluation, char out[static 600])
 {
 	int len = snprintf(out, 600,
 	                   "{\"tcbInfo\":{\"id\":\"TDX\",\"version\":3,"
 	                   "\"issueDate\":\"2025-01-01T%02d:%02d:00Z\","
 	                   "\"nextUpdate\":\"2025-03-01T00:00:00Z\",\"fmspc\":\"%s\","
-	                   "\"pceId\":\"0000\",\"tcbType\":0,\"tcbEvaluationDataNumber\":17,"
+	                   "\"pceId\":\"0000\",\"tcbType\":0,\"tcbEvaluationDataNumber\":%d,"
 	                   "\"tcbLevels\":[]},\"signature\":\"%0128d\"}",
-	                   n / 60, n % 60, fmspc, 0);
+	                   n / 60, n % 60, fmspc, evaluation, 0);
 
 	return (struct bytes){(const uint8_t *)out, (size_t)len};
+}
+
+static struct bytes document(const char *fmspc, int n, char out[static 600])
+{
+	return numbered(fmspc, n, 17, out);
 }
 
 enum { YEAR = 1735689600, LATER = YEAR + 86400 }; /* 2025 */
@@ -179,6 +184,36 @@ static void the_newest_comes_first(void **state)
 	        collateral_store_find(s, &of_one, YEAR + 2 * 60, found, COLLATERAL_SAME_MAX), 2);
 	assert_true(bytes_equal(found[0], document("00806F050000", 2, want)));
 	assert_int_equal(collateral_store_find(s, &of_one, YEAR, found, COLLATERAL_SAME_MAX), 0);
+	collateral_store_free(s);
+}
+
+/* So that whoever serves lower numbers from now on does not make a higher one forgotten. */
+static void the_highest_number_is_always_there(void **state)
+{
+	struct collateral_store *s = collateral_store_new(1 << 20);
+	struct bytes found[COLLATERAL_SAME_MAX];
+	struct collateral_info is;
+	char text[600], want[600];
+
+	(void)state;
+	assert_int_equal(collateral_store_add(s, numbered("00806F050000", 2, 18, text), &is), 0);
+	assert_int_equal(is.evaluation, 18);
+	for (int i = 1; i <= 9; i++)
+		assert_int_equal(collateral_store_add(
+		                         s, numbered("00806F050000", 2 * i + 1, 17, text), NULL),
+		                 0);
+	/* Of the same number the newer one. */
+	assert_int_equal(collateral_store_add(s, numbered("00806F050000", 4, 18, text), NULL), 0);
+	assert_int_equal(collateral_store_find(s, &of_one, LATER, found, COLLATERAL_SAME_MAX), 4);
+	for (int i = 0; i < 3; i++)
+		assert_true(bytes_equal(found[i], document("00806F050000", 19 - 2 * i, want)));
+	assert_true(bytes_equal(found[3], numbered("00806F050000", 4, 18, want)));
+	/* One alone is the newest, and what is among the newest is there once. */
+	assert_int_equal(collateral_store_find(s, &of_one, LATER, found, 1), 1);
+	assert_true(bytes_equal(found[0], document("00806F050000", 19, want)));
+	assert_int_equal(collateral_store_find(s, &of_one, YEAR + 5 * 60, found, 2), 2);
+	assert_true(bytes_equal(found[0], document("00806F050000", 5, want)));
+	assert_true(bytes_equal(found[1], numbered("00806F050000", 4, 18, want)));
 	collateral_store_free(s);
 }
 
@@ -387,6 +422,7 @@ int main(void)
 	        cmocka_unit_test(lists_in_hex_are_read),
 	        cmocka_unit_test(what_no_vendor_serves_is_refused),
 	        cmocka_unit_test(the_newest_comes_first),
+	        cmocka_unit_test(the_highest_number_is_always_there),
 	        cmocka_unit_test(the_oldest_falls_off),
 	        cmocka_unit_test(it_is_bounded_and_tells_vendors_apart),
 	        cmocka_unit_test(many_names_are_found),

@@ -1056,6 +1056,20 @@ static void put_second(struct world *w, json_t *second, EVP_PKEY *key, bool befo
 	json_decref(second);
 }
 
+static void put_second_of(struct world *w, const char *member, json_t *second, bool before)
+{
+	enum piece which = strcmp(member, "tcbInfo") ? QE_IDENTITY : TCB_INFO;
+
+	assert_int_equal(
+	        sim_intel_sign_json(member, second, w->p.cert[SIM_INTEL_TCB].key, &w->more), 0);
+	world_add(w, &w->more);
+	if (before) {
+		w->in.endorsements[w->in.endorsements_n - 1] = w->in.endorsements[which];
+		w->in.endorsements[which] = buf_view(&w->more);
+	}
+	json_decref(second);
+}
+
 /* By a copy that says something else, which of the two was taken. */
 static json_t *second_tcb_info(struct world *w, int evaluation, int64_t from, int64_t to)
 {
@@ -1081,9 +1095,11 @@ static void the_newest_valid_one_counts(void **state)
 	        {18, SIM_AT - 9 * SIM_DAY, SIM_AT + 100, false, "SWHardeningNeeded"},
 	        {16, SIM_AT - 100, SIM_AT + 100, false, "UpToDate"},
 	        {17, SIM_AT - 9 * SIM_DAY, SIM_AT + 100, false, "UpToDate"},
-	        {18, SIM_AT - 100, SIM_AT - 1, false, "UpToDate"},
+	        {17, SIM_AT - 100, SIM_AT - 1, false, "UpToDate"},
+	        {16, SIM_AT - 100, SIM_AT - 1, false, "UpToDate"},
 	        {18, SIM_AT + 1, SIM_AT + 100, false, "UpToDate"},
 	        {18, SIM_AT - 100, SIM_AT + 100, true, "UpToDate"},
+	        {18, SIM_AT - 100, SIM_AT - 1, true, "UpToDate"},
 	};
 
 	(void)state;
@@ -1100,6 +1116,36 @@ static void the_newest_valid_one_counts(void **state)
 			world_judge(&w);
 			expect_pass(&w.checks);
 			assert_string_equal(w.claims.tcb_status, rows[i / 2].want);
+			world_end(&w);
+		}
+}
+
+/* Once a higher number was seen, genuine, a lower one is not used: in any order, of either. */
+static void a_higher_number_that_ended_is_not_forgotten(void **state)
+{
+	(void)state;
+	for (size_t k = 0; k < KINDS; k++)
+		for (int i = 0; i < 4; i++) {
+			const char *check = check_id(kinds[k], i & 2 ? "qe-identity" : "tcb-info");
+			const char *member = i & 2 ? "enclaveIdentity" : "tcbInfo";
+			const struct check *found;
+			struct world w;
+			json_t *second;
+
+			world_good(&w, kinds[k]);
+			second = json_deep_copy(i & 2 ? w.p.qe_identity : w.p.tcb_info);
+			set_number(second, "tcbEvaluationDataNumber", 18);
+			set_dates(second, SIM_AT - 9 * (int64_t)SIM_DAY, SIM_AT - 1);
+			put_second_of(&w, member, second, i & 1);
+			world_judge(&w);
+			expect_only(&w.checks, check, CHECK_UNAVAILABLE);
+			found = checks_find(&w.checks, check);
+			assert_non_null(strstr(found->detail, "number 17 is behind: one of 18"));
+			/* It, and nothing else, has to be looked for. */
+			for (uint32_t n = 0; n < w.claims.wants; n++)
+				assert_int_equal(w.claims.want_needed[n],
+				                 strstr(w.claims.want[n].path,
+				                        i & 2 ? "/qe/identity" : "/tcb?") != NULL);
 			world_end(&w);
 		}
 }
@@ -1607,6 +1653,7 @@ int main(void)
 	        cmocka_unit_test(each_flaw_of_the_signer),
 	        cmocka_unit_test(a_renewed_signer_is_found),
 	        cmocka_unit_test(the_newest_valid_one_counts),
+	        cmocka_unit_test(a_higher_number_that_ended_is_not_forgotten),
 	        cmocka_unit_test(what_was_not_sent_is_looked_up),
 	        cmocka_unit_test(missing_pieces_are_unavailable),
 	        cmocka_unit_test(each_flaw_of_the_tcb),
