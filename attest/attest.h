@@ -117,6 +117,8 @@ struct claims {
 	char tcb_status[40]; /* "UpToDate" ... where the platform has such a notion; else empty */
 	/* Of the oldest level that a part of the TCB has, POSIX seconds; 0 if there is none. */
 	int64_t tcb_date;
+	/* tcbEvaluationDataNumber of what rated it, the lowest of several; 0 as tcb_date. */
+	uint32_t tcb_evaluation;
 	/* The vendor's advisories that the matched level is open to, e.g. "INTEL-SA-00615". */
 	char advisory[ADVISORIES_MAX][ADVISORY_MAX];
 	uint32_t advisories;

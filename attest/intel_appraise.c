@@ -513,6 +513,9 @@ static void check_tcb(struct appraisal *a)
 	snprintf(a->claims->tcb_status, sizeof(a->claims->tcb_status), "%s",
 	         attest_intel_status_name(status));
 	a->claims->tcb_date = oldest(&launch, &now, a->qe_rating);
+	a->claims->tcb_evaluation = a->info_document.evaluation < a->qe_document.evaluation
+	                                    ? a->info_document.evaluation
+	                                    : a->qe_document.evaluation;
 	say_tcb(a, status);
 }
 

@@ -5,6 +5,7 @@
  */
 #include "cli/claims.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include "attest/collateral.h"
@@ -100,6 +101,8 @@ static void put_held(json_t **j, const struct claims *c)
 	claims_put_member(j, "tcb_status", text_json(c->tcb_status));
 	claims_put_member(j, "tcb_date",
 	                  c->tcb_date ? json_integer((json_int_t)c->tcb_date) : json_null());
+	claims_put_member(j, "tcb_evaluation",
+	                  c->tcb_evaluation ? json_integer(c->tcb_evaluation) : json_null());
 	claims_put_member(j, "advisories", advisories_json(c));
 	claims_put_member(j, "extra_anchor", json_boolean(c->extra_anchor));
 	claims_put_member(j, "valid_until", json_integer((json_int_t)c->valid_until));
@@ -108,10 +111,11 @@ static void put_held(json_t **j, const struct claims *c)
 void claims_put(json_t **object, const struct claims *c, bool hold)
 {
 	static const char *const unsaid[] = {
-	        "product",       "measurement", "roles",        "report_data", "host_data",
-	        "chip_id",       "csp",         "signer",       "debug",       "policy",
-	        "platform_info", "vmpl",        "guest_svn",    "tcb",         "tcb_status",
-	        "tcb_date",      "advisories",  "extra_anchor", "valid_until",
+	        "product",        "measurement", "roles",         "report_data",
+	        "host_data",      "chip_id",     "csp",           "signer",
+	        "debug",          "policy",      "platform_info", "vmpl",
+	        "guest_svn",      "tcb",         "tcb_status",    "tcb_date",
+	        "tcb_evaluation", "advisories",  "extra_anchor",  "valid_until",
 	};
 
 	claims_put_member(object, "tee",
@@ -156,6 +160,8 @@ static void print_tcb(const struct claims *c, struct buf *out)
 		cmd_time_text(c->tcb_date, when);
 		buf_printf(out, ", a level of %.10s", when);
 	}
+	if (c->tcb_evaluation)
+		buf_printf(out, ", by evaluation %" PRIu32, c->tcb_evaluation);
 	for (uint32_t i = 0; i < c->advisories; i++)
 		buf_printf(out, "%s%s", i ? ", " : "; open to ", c->advisory[i]);
 	buf_str(out, "\n");

@@ -20,10 +20,10 @@
  * JSON: {"verdict": "pass"|"fail"|"unavailable", "tee", "product", "measurement": {name: hex},
  * "report_data": hex, "host_data": hex, "chip_id": hex, "csp", "signer", "debug": bool,
  * "policy": int, "platform_info": int, "vmpl": int, "guest_svn": int, "tcb": {name: int},
- * "tcb_status", "tcb_date": unix, "advisories": [text], "extra_anchor": bool,
- * "valid_until": unix, "missing": [{"vendor","path","url"}],
- * "carrier": {"scheme","binder","server_key"}|null, "checks": [{"id","status","detail"}]}. Anything
- * but verdict, tee, missing, carrier and checks is null unless the verdict is pass.
+ * "tcb_status", "tcb_date": unix, "tcb_evaluation": number, "advisories": [text], "extra_anchor":
+ * bool, "valid_until": unix, "missing": [{"vendor","path","url"}], "carrier":
+ * {"scheme","binder","server_key"}|null, "checks": [{"id","status","detail"}]}. Anything but
+ * verdict, tee, missing, carrier and checks is null unless the verdict is pass.
  */
 #include <getopt.h>
 #include <jansson.h>

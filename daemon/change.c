@@ -207,6 +207,7 @@ static void add_tcb(struct sum *s, const struct policy_destination *d)
 		add_text(s, d->accept_advisory[i], sizeof(d->accept_advisory[i]));
 	ADD(s, d->tcb_grace);
 	ADD(s, d->min_tcb_date);
+	ADD(s, d->min_tcb_evaluation);
 }
 
 static void add_rules(struct sum *s, const struct policy_destination *d)

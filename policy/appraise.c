@@ -339,9 +339,9 @@ static void check_snp(struct appraisal *a)
 static void skip_identity(struct appraisal *a, const char *why)
 {
 	static const char *const ids[] = {
-	        "policy.tee",          "policy.chip",      "policy.tcb-floor", "policy.tcb-status",
-	        "policy.tcb-date",     "policy.host-data", "policy.vmpl",      "policy.platform",
-	        "policy.guest-policy", "policy.attributes"};
+	        "policy.tee",      "policy.chip",           "policy.tcb-floor", "policy.tcb-status",
+	        "policy.tcb-date", "policy.tcb-evaluation", "policy.host-data", "policy.vmpl",
+	        "policy.platform", "policy.guest-policy",   "policy.attributes"};
 
 	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
 		skip(a, ids[i], why);
@@ -362,6 +362,7 @@ static void check_identity(struct appraisal *a)
 	policy_check_tcb_floor(d, c, a->v);
 	policy_check_tcb_status(d, c, a->at, a->v);
 	policy_check_tcb_date(d, c, a->v);
+	policy_check_tcb_evaluation(d, c, a->v);
 	check_snp(a);
 	check_bits(a, "policy.attributes", c->policy, d->attributes_required[c->tee],
 	           d->attributes_forbidden[c->tee]);

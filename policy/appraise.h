@@ -23,6 +23,10 @@ void policy_check_tcb_status(const struct policy_destination *d, const struct cl
 void policy_check_tcb_date(const struct policy_destination *d, const struct claims *c,
                            struct verdict *v);
 
+/* policy.tcb-evaluation: the vendor's number of the evaluation by which it was rated. */
+void policy_check_tcb_evaluation(const struct policy_destination *d, const struct claims *c,
+                                 struct verdict *v);
+
 /*
  * policy.registers: what the policy pins has that value; what can carry code or configuration is
  * zero, pinned, or named by the ledger's statement, whose values policy.measurement compares.

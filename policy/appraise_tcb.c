@@ -193,3 +193,22 @@ void policy_check_tcb_date(const struct policy_destination *d, const struct clai
 		          c->tcb_date >= d->min_tcb_date ? CHECK_PASS : CHECK_FAIL,
 		          "%s, at least %s is demanded", is, must);
 }
+
+/* ------------------------------------------------------------------ evaluation */
+
+void policy_check_tcb_evaluation(const struct policy_destination *d, const struct claims *c,
+                                 struct verdict *v)
+{
+	if (!d->min_tcb_evaluation)
+		check_add(&v->checks, "policy.tcb-evaluation", CHECK_SKIP,
+		          "the policy demands no evaluation number");
+	else if (!c->tcb_status[0])
+		check_add(&v->checks, "policy.tcb-evaluation", CHECK_SKIP,
+		          "the platform's vendor rates no TCB");
+	else
+		check_add(&v->checks, "policy.tcb-evaluation",
+		          c->tcb_evaluation >= d->min_tcb_evaluation ? CHECK_PASS : CHECK_FAIL,
+		          "rated by evaluation number %" PRIu32 ", at least %" PRIu32
+		          " is demanded",
+		          c->tcb_evaluation, d->min_tcb_evaluation);
+}

@@ -273,6 +273,9 @@ static void explain_rating(const struct policy_destination *d, struct buf *out)
 		policy_date_text(d->min_tcb_date, day);
 		buf_printf(out, "date of that rating's level: %s or later\n", day);
 	}
+	if (d->min_tcb_evaluation)
+		buf_printf(out, "evaluation number of that rating: %" PRIu32 " or higher\n",
+		           d->min_tcb_evaluation);
 }
 
 static void explain_snp(const struct policy_destination *d, struct buf *out)

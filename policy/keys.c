@@ -367,6 +367,13 @@ static const struct policy_key destination_keys[] = {
          "them (`tdx`, `sgx`), whatever its status. The levels of the quoting enclave and of the TDX "
          "module must not be older either.",
          read_min_tcb_date},
+        {"min-tcb-evaluation", KEY_JUDGE, "number", "none", "17",
+         "The lowest evaluation number (`tcbEvaluationDataNumber`) that what rates a `tdx` or `sgx` "
+         "platform may have: its TCB info, with the TDX modules in it, and the identity of its "
+         "quoting enclave, each of them. Intel goes on signing its former evaluation for about a year "
+         "after an incident, so without this the peer may staple the one that does not know of it "
+         "(docs/collateral.md). `keygate verify evidence` prints the number.",
+         read_min_tcb_evaluation},
         {"vmpl", KEY_JUDGE, "0 to 3", "`0`", "0",
          "The privilege level of the `snp` guest's software that asked for the report. Anything but 0 "
          "trusts software that the most privileged level can change (a loosening).",

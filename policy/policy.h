@@ -236,6 +236,7 @@ struct policy_destination {
 	uint32_t accept_advisories;  /* 0: any, where the status is accepted */
 	int64_t tcb_grace;           /* seconds for what is out of date: a loosening; 0: none */
 	int64_t min_tcb_date;        /* POSIX seconds; 0: none is demanded */
+	uint32_t min_tcb_evaluation; /* 0: none is demanded */
 	uint32_t vmpl;               /* default 0 */
 	uint64_t platform_required;  /* SNP platform info bits that must be set ... */
 	uint64_t platform_forbidden; /* ... and that must be clear */
@@ -471,8 +472,8 @@ struct policy_head_update {
  * Appends to v (initialised by the caller; transport checks may already be in it) the checks of
  * attest/, of ledger/ and policy/'s own (policy.binder, policy.server-key, policy.tee,
  * policy.chip, policy.host-data, policy.tcb-floor, policy.tcb-status, policy.tcb-date,
- * policy.vmpl, policy.platform, policy.guest-policy, policy.attributes, policy.ledger,
- * policy.release, policy.denied, policy.version, policy.renewed, policy.measurement,
+ * policy.tcb-evaluation, policy.vmpl, policy.platform, policy.guest-policy, policy.attributes,
+ * policy.ledger, policy.release, policy.denied, policy.version, policy.renewed, policy.measurement,
  * policy.registers), then seals it. last is the last-seen head of the destination's ledger for the
  * checkpoint's origin, looked up through `last`.
  */

@@ -223,6 +223,7 @@ void read_accept_tcb(struct policy_reader *r, const struct policy_value *v);
 void read_accept_advisory(struct policy_reader *r, const struct policy_value *v);
 void read_tcb_grace(struct policy_reader *r, const struct policy_value *v);
 void read_min_tcb_date(struct policy_reader *r, const struct policy_value *v);
+void read_min_tcb_evaluation(struct policy_reader *r, const struct policy_value *v);
 void read_vmpl(struct policy_reader *r, const struct policy_value *v);
 void read_require_platform(struct policy_reader *r, const struct policy_value *v);
 void read_require_guest_policy(struct policy_reader *r, const struct policy_value *v);

@@ -178,6 +178,17 @@ void read_min_tcb_date(struct policy_reader *r, const struct policy_value *v)
 	policy_of_tees(r, v, RATED);
 }
 
+void read_min_tcb_evaluation(struct policy_reader *r, const struct policy_value *v)
+{
+	uint64_t number;
+
+	if (decimal_u64(bytes_str(v->text), 65535, &number) || !number)
+		policy_unexpected(r, v, "an evaluation number, 1 to 65535");
+	else
+		r->d->min_tcb_evaluation = (uint32_t)number;
+	policy_of_tees(r, v, RATED);
+}
+
 void read_vmpl(struct policy_reader *r, const struct policy_value *v)
 {
 	uint64_t level;

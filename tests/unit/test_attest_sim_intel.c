@@ -38,6 +38,7 @@ static void every_form_of_quote_passes(void **state)
 		assert_true(w.claims.extra_anchor);
 		assert_false(w.claims.debug);
 		assert_int_equal(w.claims.tcb_date, SIM_AT - 90 * SIM_DAY);
+		assert_int_equal(w.claims.tcb_evaluation, 17);
 		assert_int_equal(w.claims.chip_id_len, 16);
 		assert_memory_equal(w.claims.chip_id, w.p.machine.instance, 16);
 		assert_int_equal(w.claims.valid_until, SIM_AT + 29 * (int64_t)SIM_DAY);

@@ -431,6 +431,8 @@ static void test_a_change_of_platform_keys_shows(void **state)
 	        TDX("accept-tcb = OutOfDate tcb-grace = 30d"),
 	        TDX("tcb-grace = 30d"),
 	        TDX("min-tcb-date = 2024-03-13"),
+	        TDX("min-tcb-evaluation = 17"),
+	        TDX("min-tcb-evaluation = 18"),
 	        TDX("require-attribute = tdx.pks"),
 	        TDX("forbid-attribute = tdx.pks"),
 	        TDX("require-attribute = sgx.kss"),

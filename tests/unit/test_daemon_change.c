@@ -307,6 +307,7 @@ static const struct case_of cases[] = {
              "tcb-grace = 30d\naccept-advisory = \"INTEL-SA-00615\""),
         DEST("tcb-grace", "", "tcb-grace = 30d"),
         DEST("min-tcb-date", "", "min-tcb-date = \"2025-05-01\""),
+        DEST("min-tcb-evaluation", "", "min-tcb-evaluation = 17"),
         DEST("vmpl", "", "vmpl = 1"),
         DEST("require-platform", "", "require-platform = ecc"),
         DEST("require-platform", "", "require-platform = rapl-disabled"),

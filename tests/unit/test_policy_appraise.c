@@ -188,13 +188,13 @@ static void all_holds(void **state)
 {
 	/* In this order, each of them once; the platform's and the ledger's own come between. */
 	static const char *const order[] = {
-	        "policy.binder",     "snp.format",       "policy.server-key",
-	        "policy.tee",        "policy.chip",      "policy.tcb-floor",
-	        "policy.tcb-status", "policy.tcb-date",  "policy.host-data",
-	        "policy.vmpl",       "policy.platform",  "policy.guest-policy",
-	        "policy.attributes", "policy.ledger",    "ledger.quorum",
-	        "ledger.first-use",  "ledger.statement", "policy.measurement",
-	        "policy.registers"};
+	        "policy.binder",       "snp.format",        "policy.server-key",
+	        "policy.tee",          "policy.chip",       "policy.tcb-floor",
+	        "policy.tcb-status",   "policy.tcb-date",   "policy.tcb-evaluation",
+	        "policy.host-data",    "policy.vmpl",       "policy.platform",
+	        "policy.guest-policy", "policy.attributes", "policy.ledger",
+	        "ledger.quorum",       "ledger.first-use",  "ledger.statement",
+	        "policy.measurement",  "policy.registers"};
 	const struct check *before = NULL;
 	char hex[65];
 	struct world w;
@@ -1296,6 +1296,35 @@ static void tcb_date(void **state)
 	}
 }
 
+static void tcb_evaluation(void **state)
+{
+	static const struct {
+		const char *more, *status;
+		uint32_t number;
+		enum check_status want;
+		const char *detail;
+	} t[] = {
+	        {"", "UpToDate", 1, CHECK_SKIP, "demands no evaluation number"},
+	        {"min-tcb-evaluation = 17", "UpToDate", 17, CHECK_PASS, "17"},
+	        {"min-tcb-evaluation = 17", "UpToDate", 18, CHECK_PASS, "18"},
+	        {"min-tcb-evaluation = 17", "UpToDate", 16, CHECK_FAIL,
+	         "number 16, at least 17 is demanded"},
+	        {"min-tcb-evaluation = 17", "OutOfDate", 0, CHECK_FAIL, "number 0, at least 17"},
+	        {"min-tcb-evaluation = 17", "", 0, CHECK_SKIP, "rates no TCB"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct scene s;
+
+		scene_start(&s, t[i].more);
+		strcpy(s.claims.tcb_status, t[i].status);
+		s.claims.tcb_evaluation = t[i].number;
+		policy_check_tcb_evaluation(s.d, &s.claims, &s.v);
+		expect(&s, "policy.tcb-evaluation", t[i].want, t[i].detail, NULL);
+	}
+}
+
 /* A component counts for the platforms that have it. */
 static void tcb_floor(void **state)
 {
@@ -1595,7 +1624,7 @@ static void words_of_ratings(void **state)
 	                " register = \"rtmr3=" H48_33 "\" unpinned-register = rtmr0"
 	                " accept-tcb = {OutOfDate, SWHardeningNeeded} tcb-grace = 30d"
 	                " accept-advisory = {INTEL-SA-00615, INTEL-SA-00657}"
-	                " min-tcb-date = 2024-03-13 min-tcb = \"pcesvn=13\""
+	                " min-tcb-date = 2024-03-13 min-tcb-evaluation = 17 min-tcb = \"pcesvn=13\""
 	                " chip-id = 000102030405060708090a0b0c0d0e0f"
 	                " require-attribute = tdx.pks forbid-attribute = sgx.kss kernel-tls = nfs");
 	policy_explain(s.p, 0, &out);
@@ -1619,6 +1648,7 @@ static void words_of_ratings(void **state)
 	        "OutOfDate (loosening) or out of date for at most 30 days (loosening), if open to no "
 	        "more than INTEL-SA-00615, INTEL-SA-00657\n"
 	        "date of that rating's level: 2024-03-13 or later\n"
+	        "evaluation number of that rating: 17 or higher\n"
 	        "attribute: tdx.pks set\n"
 	        "attribute: sgx.kss clear\n"
 	        "debug guests: refused\n"
@@ -1667,6 +1697,7 @@ int main(void)
 	        cmocka_unit_test(tcb_advisories),
 	        cmocka_unit_test(tcb_grace),
 	        cmocka_unit_test(tcb_date),
+	        cmocka_unit_test(tcb_evaluation),
 	        cmocka_unit_test(tcb_floor),
 	        cmocka_unit_test(registers),
 	        cmocka_unit_test(registers_pinned),

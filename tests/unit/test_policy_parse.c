@@ -49,6 +49,7 @@ static void everything(void **state)
 	        "\taccept-advisory = {\"INTEL-SA-00615\"}\n"
 	        "\ttcb-grace = 30d\n"
 	        "\tmin-tcb-date = 2024-02-29\n"
+	        "\tmin-tcb-evaluation = 17\n"
 	        "\tvmpl = 2\n"
 	        "\trequire-platform = {alias-check, smt-disabled}\n"
 	        "\trequire-guest-policy = {no-smt, single-socket}\n"
@@ -157,6 +158,7 @@ static void everything(void **state)
 	assert_string_equal(d->accept_advisory[0], "INTEL-SA-00615");
 	assert_int_equal(d->tcb_grace, 30 * 86400);
 	assert_int_equal(d->min_tcb_date, 1709164800);
+	assert_int_equal(d->min_tcb_evaluation, 17);
 	assert_int_equal(d->attributes_required[TEE_TDX], 1 << 30 | 1 << 27);
 	assert_true(d->attributes_forbidden[TEE_TDX] == UINT64_C(1) << 31);
 	assert_int_equal(d->attributes_required[TEE_SGX], 0);
@@ -201,6 +203,7 @@ static void defaults(void **state)
 	assert_int_equal(d->accept_tcb, 0);
 	assert_int_equal(d->tcb_grace, 0);
 	assert_int_equal(d->min_tcb_date, 0);
+	assert_int_equal(d->min_tcb_evaluation, 0);
 	assert_int_equal(d->anchors, 0);
 	assert_int_equal(d->lease, 3600);
 	assert_string_equal(d->server_name, "");
@@ -1088,6 +1091,14 @@ static void wrong_tcb(void **state)
 	        {ON("tdx", "min-tcb-date = 2025-13-01\n"),
 	         "a.conf:6: error: min-tcb-date: \"2025-13-01\" is not a day; write it like "
 	         "2025-05-01\n"},
+	        {ON("tdx", "min-tcb-evaluation = 0\n"),
+	         "a.conf:6: error: min-tcb-evaluation: \"0\" is not an evaluation number, 1 to 65535\n"},
+	        {ON("tdx", "min-tcb-evaluation = 65536\n"),
+	         "a.conf:6: error: min-tcb-evaluation: \"65536\" is not an evaluation number, 1 to "
+	         "65535\n"},
+	        {ON("snp", "min-tcb-evaluation = 17\n"),
+	         "a.conf:6: error: min-tcb-evaluation: \"17\" is of tdx or sgx, which the tee of "
+	         "destination \"d\" does not name; add it there or remove this\n"},
 	        /* TEST_NOW is 2025-06-15. */
 	        {ON("tdx", "min-tcb-date = 2025-06-16\n"),
 	         "a.conf:6: error: min-tcb-date: 2025-06-16 is not yet; no platform can have a TCB "

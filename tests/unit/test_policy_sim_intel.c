@@ -312,6 +312,37 @@ static void rating(void **state)
 	refused(&w, "min-tcb-date = 2025-03-18", "policy.tcb-date", "2025-03-17");
 }
 
+static void set_evaluation(json_t *document, int number)
+{
+	assert_int_equal(
+	        json_object_set_new(document, "tcbEvaluationDataNumber", json_integer(number)), 0);
+}
+
+/* TCB info and QE identity, both of 17, each alone of another. */
+static void evaluation(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_start(&w);
+	passes(&w, "min-tcb-evaluation = 17", NULL, BY_LEASE);
+	world_start(&w);
+	refused(&w, "min-tcb-evaluation = 18", "policy.tcb-evaluation", "number 17, at least 18");
+	world_start(&w);
+	set_evaluation(w.p.tcb_info, 16);
+	refused(&w, "min-tcb-evaluation = 17", "policy.tcb-evaluation", "number 16, at least 17");
+	world_start(&w);
+	set_evaluation(w.p.qe_identity, 16);
+	refused(&w, "min-tcb-evaluation = 17", "policy.tcb-evaluation", "number 16, at least 17");
+	enclave_start(&w);
+	set_evaluation(w.p.qe_identity, 16);
+	refused(&w, "min-tcb-evaluation = 17", "policy.tcb-evaluation", "number 16, at least 17");
+	world_start(&w);
+	set_evaluation(w.p.qe_identity, 18);
+	set_evaluation(w.p.tcb_info, 18);
+	passes(&w, "min-tcb-evaluation = 18", NULL, BY_LEASE);
+}
+
 /* The platform is of 90 days ago, the enclave that signs its quotes of 400. */
 static void old_qe(struct world *w)
 {
@@ -481,6 +512,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(service_td),
+	        cmocka_unit_test(evaluation),
 	        cmocka_unit_test(registers),
 	        cmocka_unit_test(statement),
 	        cmocka_unit_test(attributes),
