@@ -633,6 +633,20 @@ static void anchors_are_told_apart(void **state)
 
 /* ---------------------------------------------------------- nothing can be altered */
 
+/* True if these are still two tokens, and that in which this byte is, by the key that signed it. */
+static bool still_signed(const struct world *w, size_t byte)
+{
+	struct cca_token t;
+	const char *why;
+
+	if (attest_cca_parse(buf_view(&w->token), &t, &why) != 0)
+		return false;
+	/* The realm's is behind the platform's. */
+	return w->token.p + byte < t.realm.protected_header.p
+	               ? cose_sign1_verify(&t.platform, w->p.cpak)
+	               : cose_sign1_verify(&t.realm, w->p.rak);
+}
+
 static void no_bit_can_be_flipped(void **state)
 {
 	struct world w;
@@ -640,14 +654,17 @@ static void no_bit_can_be_flipped(void **state)
 
 	good(&w);
 	expect_pass(&w.checks);
-	for (size_t i = 0; i < w.token.n; i++) {
-		uint8_t bit = (uint8_t)(1u << i % 8);
-
-		w.token.p[i] ^= bit;
-		judge(&w);
-		if (checks_overall(&w.checks) == CHECK_PASS)
-			fail_msg("byte %zu", i);
-		w.token.p[i] ^= bit;
+	assert_true(still_signed(&w, 0) && still_signed(&w, w.token.n - 1));
+	/* The whole appraisal, which takes longer, with one of every byte. */
+	for (size_t i = 0; i < 8 * w.token.n; i++) {
+		w.token.p[i / 8] ^= (uint8_t)(1u << i % 8);
+		if (still_signed(&w, i / 8))
+			fail_msg("bit %zu", i);
+		if (i % 8 == i / 8 % 8) {
+			judge(&w);
+			assert_int_not_equal(checks_overall(&w.checks), CHECK_PASS);
+		}
+		w.token.p[i / 8] ^= (uint8_t)(1u << i % 8);
 	}
 	end(&w);
 }
