@@ -42,6 +42,7 @@
 #define ERRNO_MAX        4095
 #define TCP_OFFSET_AT    12 /* in the header: data offset, then flags */
 #define TCP_SYN          0x02
+#define DNS_PORT         53
 #define LOOPBACK_IFINDEX 1          /* of lo, in every network namespace */
 #define KERNEL_THREAD    0x00200000 /* PF_KTHREAD */
 
@@ -106,6 +107,33 @@ struct {
 	__uint(key_size, 16);
 	__uint(value_size, sizeof(struct gate_learned));
 } kg_learned SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, GATE_TOLD_MAX);
+	__uint(value_size, sizeof(struct gate_told));
+} kg_told SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct gate_teller);
+} kg_tellers SEC(".maps");
+
+/* On sockets that ask name servers: where they are, and who asks. */
+struct asks {
+	__u64 netns; /* cookie */
+	__u32 uid;
+	__u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct asks);
+} kg_asks SEC(".maps");
 
 /* Cloned into what a marked listener accepts, so that ingress knows these sockets too. */
 struct {
@@ -665,7 +693,18 @@ static __always_inline void take(struct hit *hit, const struct gate_port *p, boo
 	hit->generation = generation;
 }
 
-/* The earlier rule decides. Where the tables are of two policies no order is known: the strict one.
+/* Of two rules the earlier decides. Where they are of two policies no order is known: the strict.
+ */
+static __always_inline bool comes_first(const struct gate_port *p, __u32 generation,
+                                        const struct hit *hit)
+{
+	return generation != hit->generation || p->rule < hit->rule;
+}
+
+/*
+ * Answers can be forged: what was learned from them closes what the table leaves open, and nothing
+ * else. It opens nothing, and what the table gates stays with the rule that gates it there, unless
+ * it is to be denied.
  */
 static __always_inline void match_learned(const union addr *dst, __u16 port, struct asker *who,
                                           bool here, struct hit *hit)
@@ -674,9 +713,9 @@ static __always_inline void match_learned(const union addr *dst, __u16 port, str
 	bool sure = true;
 	struct gate_port *p = l ? match_for(&l->rules, port, who, here, &sure) : NULL;
 
-	if (!p)
+	if (!p || passes(p->action) || !comes_first(p, l->rules.generation, hit))
 		return;
-	if (hit->generation == l->rules.generation ? p->rule < hit->rule : !passes(p->action))
+	if (passes(hit->action) || (hit->action == GATE_GATE && p->action == GATE_DENY))
 		take(hit, p, sure, l->rules.generation);
 }
 
@@ -1012,6 +1051,20 @@ static __always_inline void note(struct bpf_sock *sk, struct asker *who)
 		*kept = who->actor;
 }
 
+/* For the answer. Where it can't be kept, the answer counts as nobody's. */
+static __always_inline void note_question(struct bpf_sock_addr *ctx, const struct target *t)
+{
+	struct asks *asks;
+
+	if (ctx->protocol != PROTO_UDP || t->port != DNS_PORT)
+		return;
+	asks = bpf_sk_storage_get(&kg_asks, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!asks)
+		return;
+	asks->netns = bpf_get_netns_cookie(ctx);
+	asks->uid = (__u32)bpf_get_current_uid_gid();
+}
+
 static __always_inline enum steer steer(struct bpf_sock_addr *ctx, struct target *t,
                                         const struct gate_config *cfg)
 {
@@ -1027,6 +1080,7 @@ static __always_inline enum steer steer(struct bpf_sock_addr *ctx, struct target
 	if (own)
 		return steer_own(own, t);
 	forget_kernels(ctx->sk);
+	note_question(ctx, t);
 	if (!cfg->armed)
 		return STEER_PASS;
 	addr_any_is_loopback(&t->dst);
@@ -1114,6 +1168,7 @@ static __always_inline int datagram(struct bpf_sock_addr *ctx, struct target *t)
 
 	if (!cfg)
 		return 0;
+	note_question(ctx, t);
 	if (!cfg->armed)
 		return 1;
 	addr_any_is_loopback(&t->dst);
@@ -1672,12 +1727,12 @@ static __always_inline bool may_receive(struct __sk_buff *skb, struct bpf_sock *
 /* ------------------------------------------------------------------- answers */
 
 /*
- * What a name server says of a name that the policy gates is learned before the application reads
- * it, so that no connect can be faster. An answer that can't be read to its end is dropped. Only
- * plain DNS over UDP is seen: docs/policy.md says what that leaves open.
+ * What a name server says of a name that the policy gates or denies is learned before the
+ * application reads it, so that no connect can be faster. An answer that can't be learned from is
+ * dropped, unless all that it says is in force already. Only plain DNS over UDP is seen:
+ * docs/policy.md says what that leaves open.
  */
 enum {
-	DNS_PORT = 53,
 	DNS_HEADER = 12,
 	DNS_RECORD = 10, /* of a record behind its name: type, class, time to live, length */
 	DNS_LABEL_MAX = 63,
@@ -1694,6 +1749,7 @@ struct scratch {
 	__u32 pad;
 	struct gate_name name;
 	struct gate_learned learned;
+	struct gate_told told;
 };
 
 struct {
@@ -1712,6 +1768,7 @@ struct answer {
 	bool whole;  /* the name has ended */
 	bool inside; /* of a record's name */
 	bool failed;
+	bool believed;
 };
 
 /* Both steps return constants: the verifier does not believe that a stored bool is 0 or 1. */
@@ -1740,35 +1797,86 @@ static long question_step(__u32 i, struct answer *a)
 	return 1;
 }
 
-/* Of the name, or that it is said twice with different names meanwhile. */
-static __always_inline bool same_name(const struct gate_name *a, const struct gate_name *b)
+/* True if nothing is left to this rule: it is there, or an earlier one takes all that it would. */
+static __always_inline bool covers(const struct gate_port *have, const struct gate_port *want)
 {
-	const __u64 *x = (const void *)a, *y = (const void *)b;
+	if (have->rule == want->rule && have->lo == want->lo && have->hi == want->hi)
+		return true;
+	return have->rule <= want->rule && !have->app && have->lo <= want->lo &&
+	       have->hi >= want->hi;
+}
 
-	for (int i = 0; i < (int)(sizeof(*a) / sizeof(*x)); i++)
-		if (x[i] != y[i])
-			return false;
+/* True if these rules say already what a name's would close. */
+__noinline int holds(struct gate_rules *have, struct gate_rules *want)
+{
+	if (!have || !want || have->generation != want->generation)
+		return 0;
+	for (__u32 i = 0; i < GATE_RULES_MAX; i++) {
+		__u32 k = 0;
+
+		if (i >= want->n)
+			return 1;
+		if (passes(want->port[i].action))
+			continue;
+		while (k < GATE_RULES_MAX && k < have->n && !covers(&have->port[k], &want->port[i]))
+			k++;
+		if (k >= GATE_RULES_MAX || k >= have->n)
+			return 0;
+	}
+	return 1;
+}
+
+/* So that nobody takes all the room. Which of two at a time counts does not matter. */
+static __always_inline bool may_tell(__u32 uid, __u64 now)
+{
+	struct gate_teller *t = bpf_map_lookup_elem(&kg_tellers, &uid);
+	struct gate_teller fresh = {.since_ns = now, .n = 1};
+
+	if (!t || now - t->since_ns >= GATE_LEARNED_USER_NS)
+		return !bpf_map_update_elem(&kg_tellers, &uid, &fresh, BPF_ANY);
+	if (t->n >= GATE_LEARNED_USER_MAX)
+		return false;
+	__sync_fetch_and_add(&t->n, 1);
 	return true;
 }
 
-/* False: it can't be kept. What another name has is taken up by user space before this one's. */
-static __always_inline bool learn(struct scratch *s, const union addr *addr)
+/*
+ * False: the application must not hear of it. What another name has too is put together by user
+ * space, before the question is asked again.
+ */
+static __always_inline bool learn(struct answer *a, const union addr *addr)
 {
-	struct gate_learned *known = bpf_map_lookup_elem(&kg_learned, addr->b);
+	struct scratch *s = a->s;
+	struct gate_learned *known;
 	struct gate_event *e;
+	__u64 now;
+	bool lost;
 
-	if (known)
-		return same_name(&known->name, &s->learned.name);
-	if (bpf_map_update_elem(&kg_learned, addr->b, &s->learned, BPF_NOEXIST)) {
+	if (holds(rules_of(addr, &lost), &s->learned.rules))
+		return true;
+	now = bpf_ktime_get_boot_ns();
+	known = bpf_map_lookup_elem(&kg_learned, addr->b);
+	if (known && holds(&known->rules, &s->learned.rules)) {
+		if (a->believed)
+			known->seen_ns = now;
+		return true;
+	}
+	if (!a->believed || !may_tell(s->learned.uid, now))
+		return false;
+	s->learned.seen_ns = now;
+	if (!known && bpf_map_update_elem(&kg_learned, addr->b, &s->learned, BPF_NOEXIST)) {
 		count(GATE_STAT_MAP_FULL);
 		return false;
 	}
+	__builtin_memcpy(s->told.addr, addr->b, sizeof(s->told.addr));
+	/* What there is no room for, user space finds in kg_learned a while later. */
+	(void)bpf_map_push_elem(&kg_told, &s->told, 0);
 	e = event_begin(GATE_EVENT_LEARNED);
-	if (!e)
-		return true;
-	__builtin_memcpy(e->dst, addr->b, sizeof(e->dst));
-	bpf_ringbuf_submit(e, 0);
-	return true;
+	if (e) {
+		__builtin_memcpy(e->dst, addr->b, sizeof(e->dst));
+		bpf_ringbuf_submit(e, 0);
+	}
+	return !known;
 }
 
 /* One label or pointer of a record's name. */
@@ -1806,10 +1914,10 @@ static __always_inline bool record(struct answer *a)
 		if (bpf_skb_load_bytes(a->skb, at, &v4, sizeof(v4)))
 			return false;
 		addr_v4(&addr, v4);
-		return learn(a->s, &addr);
+		return learn(a, &addr);
 	}
 	if (r.type == bpf_htons(DNS_AAAA) && r.len == bpf_htons(16))
-		return !bpf_skb_load_bytes(a->skb, at, &addr, sizeof(addr)) && learn(a->s, &addr);
+		return !bpf_skb_load_bytes(a->skb, at, &addr, sizeof(addr)) && learn(a, &addr);
 	return true;
 }
 
@@ -1838,14 +1946,28 @@ static __always_inline struct gate_rules *rules_of_question(struct answer *a)
 	return a->whole ? bpf_map_lookup_elem(table, &a->s->name) : NULL;
 }
 
-static __always_inline bool learn_all(struct answer *a, __u32 records)
+/* Of who asked, where root made the namespace; else by nobody. */
+static __always_inline void judge_by(struct answer *a, const struct asks *asks)
+{
+	struct gate_net *net = NULL;
+
+	if (asks)
+		net = bpf_map_lookup_elem(&kg_nets, &asks->netns);
+	a->believed = net && net->believed;
+	a->s->learned.uid = asks ? asks->uid : 0;
+	a->s->told.uid = a->s->learned.uid;
+}
+
+static __always_inline bool learn_all(struct answer *a, __u32 records, const struct asks *asks)
 {
 	struct gate_rules *rules = rules_of_question(a);
 
 	if (!rules)
 		return true;
+	judge_by(a, asks);
 	a->s->learned.rules = *rules;
 	a->s->learned.name = a->s->name;
+	a->s->told.name = a->s->name;
 	a->off += a->n + 4; /* type and class of the question */
 	a->left = records;
 	a->inside = true;
@@ -1854,7 +1976,8 @@ static __always_inline bool learn_all(struct answer *a, __u32 records)
 }
 
 /* False: an answer about a name of ours that can't be learned from. */
-static __always_inline bool learn_from(struct __sk_buff *skb, const struct packet *p)
+static __always_inline bool learn_from(struct __sk_buff *skb, const struct packet *p,
+                                       const struct asks *asks)
 {
 	struct {
 		__u16 id;
@@ -1873,7 +1996,7 @@ static __always_inline bool learn_from(struct __sk_buff *skb, const struct packe
 	a.s = bpf_map_lookup_elem(&kg_scratch, &zero);
 	if (!a.s || __sync_lock_test_and_set(&a.s->busy, 1))
 		return false;
-	done = learn_all(&a, bpf_ntohs(h.answers));
+	done = learn_all(&a, bpf_ntohs(h.answers), asks);
 	a.s->busy = 0;
 	return done;
 }
@@ -1883,6 +2006,18 @@ static __always_inline bool is_answer(struct __sk_buff *skb, const struct bpf_so
 {
 	return sk->protocol == PROTO_UDP && parse(skb, p) && p->proto == PROTO_UDP &&
 	       p->grasp == GRASP_PORTS && p->sport == DNS_PORT;
+}
+
+/* False: it is kept from the application. What keygated resolves itself goes into the table. */
+static __always_inline bool answer_passes(struct __sk_buff *skb, struct bpf_sock *sk,
+                                          const struct packet *p, const struct gate_config *cfg)
+{
+	struct asks *asks = bpf_sk_storage_get(&kg_asks, sk, NULL, 0);
+
+	if (asks && cfg->resolver && asks->uid == cfg->resolver - 1)
+		return true;
+	/* Disarmed, what is missed is missed. */
+	return learn_from(skb, p, asks) || !cfg->armed;
 }
 
 SEC("cgroup_skb/ingress")
@@ -1905,8 +2040,7 @@ int kg_ingress(struct __sk_buff *skb)
 		count(GATE_STAT_CUT);
 		return 0;
 	}
-	/* Disarmed, what is missed is missed. */
-	if (is_answer(skb, sk, &p) && !learn_from(skb, &p) && cfg->armed) {
+	if (is_answer(skb, sk, &p) && !answer_passes(skb, sk, &p, cfg)) {
 		count(GATE_STAT_ANSWER);
 		/* Who answered says more than which socket of ours it was for. */
 		p.dst = p.src;

@@ -18,7 +18,7 @@
  * of "kg_learned" with what ends its values, a struct gate_name.
  */
 #ifndef GATE_ABI
-#define GATE_ABI 8
+#define GATE_ABI 9
 #endif
 
 #define GATE_TEXT_OF(x) #x
@@ -155,15 +155,38 @@ struct gate_name {
 };
 
 #define GATE_LEARNED_MAX 4096
+#define GATE_TOLD_MAX    1024
+
+/* What one user's sockets may have learned anew in a while. */
+#define GATE_LEARNED_USER_MAX 512
+#define GATE_LEARNED_USER_NS  (600 * 1000000000ull)
 
 /*
  * "kg_names", element 0: struct gate_name -> struct gate_rules, what the policy says of the
- * addresses of that name. "kg_learned": address -> what an answer said of it, until user space has
- * put it into the policy table.
+ * addresses of that name. "kg_learned": address -> what answers said of it. Whoever can send a
+ * packet here may have said so: these rules only ever close what the policy table leaves open. The
+ * kernel half adds entries; user space puts all names of an address into one, and takes them out.
  */
 struct gate_learned {
 	struct gate_rules rules;
+	__u64 seen_ns; /* CLOCK_BOOTTIME; when an answer last said so */
+	__u32 uid;     /* of who asked */
+	__u32 pad;
+	struct gate_name name; /* the first that it was learned of */
+};
+
+/* "kg_told", a queue: what is new in kg_learned, and what else was said of an address there. */
+struct gate_told {
+	__u8 addr[16];
 	struct gate_name name;
+	__u32 uid;
+	__u32 pad;
+};
+
+/* "kg_tellers": user id -> how much was learned from answers to that user, since when. */
+struct gate_teller {
+	__u64 since_ns; /* CLOCK_BOOTTIME */
+	__u64 n;
 };
 
 struct gate_lpm_key {
@@ -190,7 +213,8 @@ struct gate_config {
 	/* 0: no rule asks for the application, so nobody notes it; else another one with each table
 	 * that kg_apps gets. */
 	__u32 apps;
-	__u32 tables; /* enum gate_tables */
+	__u32 tables;   /* enum gate_tables */
+	__u32 resolver; /* user id of keygated's own resolver and one; 0: there is none */
 };
 
 /* What marks a socket as keygated's own, in socket-local storage "kg_own": only a holder of the map
@@ -263,15 +287,15 @@ struct gate_session {
 
 /*
  * "kg_nets": netns cookie -> struct gate_net, the network namespaces that user space has made up
- * its mind about, its own among them. Of others there are events. Nothing is decided from it:
- * whether a namespace is served is seen by the marked listener in it.
+ * its mind about, its own among them. Of others there are events. Whether a namespace is served is
+ * not decided from it, but seen by the marked listener in it.
  */
 #define GATE_NETS_MAX 4096
 
 struct gate_net {
-	__u32 watched; /* tell when a task leaves it */
-	__u32 pad;
-	__u64 told_ns; /* CLOCK_BOOTTIME; when that was told last */
+	__u32 watched;  /* tell when a task leaves it */
+	__u32 believed; /* root made it: answers that arrive there are learned from */
+	__u64 told_ns;  /* CLOCK_BOOTTIME; when that was told last */
 };
 
 enum gate_event_kind {
@@ -281,7 +305,7 @@ enum gate_event_kind {
 	GATE_EVENT_BACKSTOP,   /* packet that was not ours dropped */
 	GATE_EVENT_REVOKED,    /* its key or ring was ended; the session is cut already */
 	GATE_EVENT_DEADLINE,   /* a session's packet came past its deadline */
-	GATE_EVENT_LEARNED,    /* an address of a name; it is in kg_learned */
+	GATE_EVENT_LEARNED,    /* an address of a name; it is in kg_told */
 	GATE_EVENT_ANSWER,     /* an answer about a name, dropped: it can't be learned from */
 	GATE_EVENT_NETNS_MADE, /* these three: in netns, pid is a thread's id. A task entered it */
 	GATE_EVENT_NETNS_USED, /* a socket was made in it, or a gated connect refused */

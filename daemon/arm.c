@@ -19,6 +19,8 @@ struct arming {
 	const struct gate_options *opt;
 	struct audit *audit; /* NULL: only standard error */
 	struct policy *policy;
+	struct names names; /* of the policy */
+	struct learned learned;
 	const char *from; /* where it is from */
 	struct apps *apps;
 	uint32_t generation;
@@ -108,23 +110,22 @@ static int find_policy(struct arming *a)
 static int compile(struct arming *a, struct policy_lpm **lpm)
 {
 	struct policy_resolved *resolved = NULL;
-	struct names known = {0}, names = {0};
+	struct names known = {0};
 	char path[PATH_MAX];
 	size_t n = 0;
 	int ret;
 
 	state_path(a, "names.json", path);
-	ret = names_load(path, &known);
+	ret = names_load(path, &known, &a->learned);
 	if (ret && ret != -ENOENT)
 		audit_emit(a->audit, "names-forgotten",
 		           json_pack("{s:s}", "error", strerror(-ret)));
-	ret = names_of_policy(a->policy, &known, &names);
+	ret = names_of_policy(a->policy, &known, &a->names);
 	if (!ret)
-		ret = names_resolved(&names, a->policy, &resolved, &n);
+		ret = names_resolved(&a->names, &a->learned, a->policy, NULL, &resolved, &n);
 	if (!ret)
 		ret = policy_compile(a->policy, resolved, n, lpm, &a->prefixes);
 	free(resolved);
-	names_free(&names);
 	names_free(&known);
 	return ret;
 }
@@ -139,6 +140,18 @@ static int put_names(const struct arming *a, struct intercept *ic)
 		ret = intercept_names(ic, names, n, a->generation);
 	free(names);
 	return ret;
+}
+
+/* What is missing of it is learned again: no reason to leave the host open. */
+static void put_learned(const struct arming *a, struct intercept *ic)
+{
+	const struct learning x = {.ic = ic,
+	                           .names = &a->names,
+	                           .learned = &a->learned,
+	                           .policy = a->policy,
+	                           .generation = a->generation};
+
+	(void)learning_put_all(&x);
 }
 
 static int put_apps(struct arming *a, struct intercept *ic)
@@ -166,6 +179,8 @@ static int put(struct arming *a, const struct policy_lpm *lpm, const char **step
 		ret = put_names(a, ic);
 	if (!ret)
 		ret = intercept_policy(ic, lpm, a->prefixes, a->generation, 0, 0);
+	if (!ret)
+		put_learned(a, ic);
 	if (!ret)
 		ret = intercept_arm(ic, true);
 	intercept_close(ic);
@@ -215,6 +230,8 @@ int arm_without_keygated(const struct gate_options *opt)
 		                     a.from, "destinations", (json_int_t)a.policy->destinations,
 		                     "prefixes", (json_int_t)a.prefixes));
 	policy_free(a.policy);
+	names_free(&a.names);
+	learned_free(&a.learned);
 	apps_close(a.apps);
 	if (lock >= 0)
 		close(lock);

@@ -14,13 +14,15 @@
  *   policy-refused   errors, issues
  *   policy-not-kept  error (STATE/policy.last can't be written: at a boot, the one before counts)
  *   names-changed    host, addresses, error (empty, or why the old table stays: what is new in
- *                    addresses is then not gated)
+ *                    addresses is then not in it); no host: what applications were told could not
+ *                    be put under the rules of a new policy
  *   names-surplus    host, count, addresses (what there was no room for, so it is not gated; count
  *                    is higher than there are addresses where one answer had too many)
  *   executables-changed   error (empty, or why the files that are new at paths of the policy's
  *                    executables do not count)
  *   names-forgotten  error (STATE/names.json can't be read; names are learnt anew)
  *   name-unresolved  host, error
+ *   name-learned     host, address, user (who was told)
  *   armed / disarmed
  *   armed            by, policy (where it is from), destinations, prefixes: without keygated
  *   swept            sockets, or error

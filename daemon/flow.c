@@ -202,7 +202,7 @@ int flow_destination(const struct gate *g, const struct gate_intent *app, enum p
 	size_t n = 0;
 	int at = -1;
 
-	if (!names_resolved(&g->now.names, p, &names, &n))
+	if (!names_resolved(&g->now.names, &g->learned, p, app->dst, &names, &n))
 		at = match_app(g, names, n, app);
 	free(names);
 	return at >= 0 && p->destination[at].action == action ? at : -1;
@@ -351,7 +351,7 @@ static void on_accepted(struct gate *g, uint64_t id, const struct msg_accepted *
 	}
 	flow_sockaddr(&s->app, &s->dst);
 	/* The kernel may have steered it by an answer that is a moment old. */
-	reload_learned(g);
+	learning_take(g);
 	at = s->monitored ? monitor_destination(g, &s->app)
 	                  : flow_destination(g, &s->app, POLICY_GATE);
 	if (at < 0 || (s->kernel && !flow_kernel_tls(g, &s->app))) {
@@ -1052,7 +1052,7 @@ void flow_event(void *ctx, const struct gate_event *e)
 		end(g, s, "session.lease-over", "", s->verdict);
 		break;
 	case GATE_EVENT_LEARNED:
-		reload_learned(g);
+		learning_take(g);
 		break;
 	case GATE_EVENT_ANSWER:
 		tell_refused(g, "answer", e);
@@ -1221,7 +1221,7 @@ uint32_t flow_policy_changed(struct gate *g, const struct policy_set *old, json_
 	struct policy_resolved *names = NULL;
 	size_t n = 0;
 	uint32_t cut = 0;
-	bool known = !names_resolved(&g->now.names, g->now.policy, &names, &n);
+	bool known = !names_resolved(&g->now.names, &g->learned, g->now.policy, NULL, &names, &n);
 
 	for (int waiting = 1; waiting >= 0; waiting--) {
 		for (uint32_t i = 0; i < g->sessions.n; i++) {

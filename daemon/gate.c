@@ -200,6 +200,12 @@ static int open_kernel(struct gate *g)
 		           json_pack("{s:s}", "reason", intercept_guard_off(g->ic)));
 	/* What sockets have kept under a predecessor's policy must not be taken for ours. */
 	g->now.generation = intercept_generation(g->ic);
+	ret = intercept_resolver(g->ic, g->opt->uid);
+	if (ret) {
+		gate_fatal(g, "the kernel programs can't be told of the resolver: %s",
+		           strerror(-ret));
+		return ret;
+	}
 	ret = apps_open(&g->apps);
 	if (ret)
 		gate_fatal(g, "files can't be watched: %s", strerror(-ret));
@@ -525,7 +531,7 @@ static int open_signals(struct gate *g)
 
 static void recall_names(struct gate *g)
 {
-	int ret = names_load(g->names_path, &g->now.names);
+	int ret = names_load(g->names_path, &g->now.names, &g->learned);
 
 	if (ret && ret != -ENOENT)
 		audit_emit(g->audit, "names-forgotten",
@@ -617,6 +623,7 @@ static void stop(struct gate *g)
 	end_roles(g);
 	policy_set_free(&g->now);
 	policy_set_free(&g->coming.set);
+	learned_free(&g->learned);
 	for (size_t i = 0; i < CONTROL_RECORDS_MAX; i++)
 		json_decref(g->record[i]);
 	json_decref(g->last);

@@ -4,6 +4,7 @@
  *
  *   gate.c     start, loop, stop
  *   reload.c   policies: load, put in force, names, old sockets
+ *   learning.c addresses of names that applications were told
  *   flow.c     sessions: what relay and verify say, deadlines, cuts
  *   leases.c   leases: who leads, waits or offers one; their keys, and what ends them
  *   heads.c    ledger heads: save, prove, forks
@@ -215,7 +216,9 @@ struct gate {
 
 	struct policy_set now;
 	struct coming_policy coming;
-	json_t *last_error; /* of a refused reload; NULL */
+	struct learned learned;   /* of names, from answers that applications got */
+	uint32_t last_generation; /* that was given to a policy, whatever became of it */
+	json_t *last_error;       /* of a refused reload; NULL */
 
 	struct session_table sessions;
 	struct lease_table leases;
@@ -233,6 +236,7 @@ struct gate {
 	struct name *resolving; /* what fetch was asked for; NULL: nothing (a copy, owned) */
 	uint64_t names_next_ns;
 	uint64_t names_retry_ns;
+	uint64_t learning_next_ns;
 	uint64_t resolve_request;
 	uint64_t requests; /* to fetch; the last number used */
 	uint64_t opened;   /* the same of OPEN to relay */
@@ -295,8 +299,6 @@ void reload_policy_done(struct gate *g, const struct msg_policy_done *m);
 void reload_resolved(struct gate *g, uint64_t request, const struct msg_resolved *m);
 /* Destroys sockets from before, to what is gated or denied now. */
 void reload_sweep(struct gate *g);
-/* Takes up what the kernel learned from answers that applications got. */
-void reload_learned(struct gate *g);
 /* Looks whether executables that the policy names are other files now. */
 void reload_apps(struct gate *g);
 void reload_tick(struct gate *g);
@@ -312,6 +314,25 @@ bool policy_set_named(const struct policy_set *s, const char *name, uint32_t *at
  * "blocks" of docs/json.md. NULL: out of memory.
  */
 json_t *policy_set_changes(const struct policy_set *old, const struct policy_set *now);
+
+/* learning.c */
+struct learning {
+	struct intercept *ic;
+	const struct names *names; /* of the policy */
+	const struct learned *learned;
+	const struct policy *policy;
+	uint32_t generation;
+};
+/* Puts what is learned of one address in force, or of all. -ENOENT: nothing is; -errno. */
+int learning_put(const struct learning *x, const uint8_t addr[static 16]);
+int learning_put_all(const struct learning *x);
+/* Takes up what the kernel learned from answers that applications got. */
+void learning_take(struct gate *g);
+void learning_tick(struct gate *g);
+/* Another policy is in force; or the same again, after another was tried. */
+void learning_policy(struct gate *g);
+/* Names have other addresses in the policy table. */
+void learning_resolved(struct gate *g);
 
 /* flow.c */
 void flow_from_relay(struct gate *g, const struct msg_head *head, int fd);

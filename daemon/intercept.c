@@ -214,8 +214,10 @@ int intercept_policy(struct intercept *i, const struct policy_lpm *lpm, size_t n
 	cfg.port6 = port6;
 	if (!r)
 		r = config_set(i, &cfg);
-	if (!r)
+	if (!r) {
 		drop_tables(i, slot, nets);
+		i->names_early = false;
+	}
 	close(nets); /* the slot holds it */
 	guard_renew(i);
 	return r;
@@ -340,6 +342,15 @@ static void from_wire(const struct gate_name *name, char out[static NAME_WIRE_MA
 	out[at ? at - 1 : 0] = '\0';
 }
 
+/* What is only let pass is not learned: answers open nothing. */
+static bool closes(const struct policy_name_rules *r)
+{
+	for (uint32_t k = 0; k < r->ports; k++)
+		if (!policy_passes(r->port[k].action))
+			return true;
+	return false;
+}
+
 static int fill_names(const struct intercept *i, int fd, const struct policy_name_rules *v,
                       size_t n, uint32_t generation)
 {
@@ -349,12 +360,22 @@ static int fill_names(const struct intercept *i, int fd, const struct policy_nam
 	for (size_t k = 0; k < n; k++) {
 		int r = rules_of(i, v[k].port, v[k].ports, generation, &rules);
 
-		if (!r && to_wire(v[k].host, &name))
+		if (!r && closes(&v[k]) && to_wire(v[k].host, &name))
 			r = bpf_map_update_elem(fd, &name, &rules, BPF_ANY);
 		if (r)
 			return r;
 	}
 	return 0;
+}
+
+/* For intercept_undo. */
+static void keep_names(struct intercept *i)
+{
+	uint32_t id;
+
+	if (i->names >= 0)
+		close(i->names);
+	i->names = bpf_map_lookup_elem(i->map.names, &zero, &id) ? -1 : bpf_map_get_fd_by_id(id);
 }
 
 int intercept_names(struct intercept *i, const struct policy_name_rules *v, size_t n,
@@ -368,35 +389,115 @@ int intercept_names(struct intercept *i, const struct policy_name_rules *v, size
 	                       sizeof(struct gate_rules), n ? (uint32_t)n : 1, NULL);
 	if (table < 0)
 		return table;
+	keep_names(i);
 	r = fill_names(i, table, v, n, generation);
 	if (!r)
 		r = bpf_map_update_elem(i->map.names, &zero, &table, BPF_ANY);
+	i->names_early |= !r;
 	if (!r)
 		r = others_learned(i, table);
 	close(table); /* the slot holds it */
 	return r;
 }
 
-int intercept_learned(struct intercept *i, intercept_learned_fn fn, void *ctx)
+void intercept_undo(struct intercept *i)
+{
+	struct gate_config cfg;
+
+	if (!config_get(i, &cfg))
+		i->apps = cfg.apps;
+	if (!i->names_early)
+		return;
+	i->names_early = false;
+	if (i->names >= 0)
+		(void)bpf_map_update_elem(i->map.names, &zero, &i->names, BPF_ANY);
+	else
+		(void)bpf_map_delete_elem(i->map.names, &zero);
+}
+
+int intercept_told(struct intercept *i, intercept_told_fn fn, void *ctx)
+{
+	struct gate_told told;
+	int n = 0, r = 0;
+
+	while (n < GATE_TOLD_MAX &&
+	       !(r = bpf_map_lookup_and_delete_elem(i->map.told, NULL, &told))) {
+		struct intercept_told out = {.uid = told.uid};
+
+		from_wire(&told.name, out.host);
+		memcpy(out.addr, told.addr, sizeof(out.addr));
+		n++;
+		fn(ctx, &out);
+	}
+	return r == 0 || r == -ENOENT ? n : r;
+}
+
+int intercept_learned(struct intercept *i, intercept_told_fn fn, void *ctx)
 {
 	struct gate_learned learned;
-	char host[NAME_WIRE_MAX + 1];
 	uint8_t key[16], next[16];
 	int found = 0;
 	int r = bpf_map_get_next_key(i->map.learned, NULL, next);
 
 	/* What comes while this goes on is met, or the next time. */
 	for (uint32_t steps = 0; !r && steps < 2 * GATE_LEARNED_MAX; steps++) {
+		struct intercept_told out = {.uid = 0};
+
 		memcpy(key, next, sizeof(key));
 		r = bpf_map_get_next_key(i->map.learned, key, next);
 		if (bpf_map_lookup_elem(i->map.learned, key, &learned))
 			continue;
-		from_wire(&learned.name, host);
+		from_wire(&learned.name, out.host);
+		memcpy(out.addr, key, sizeof(out.addr));
+		out.uid = learned.uid;
+		out.seen_ns = learned.seen_ns;
 		found++;
-		if (fn(ctx, host, key))
-			(void)bpf_map_delete_elem(i->map.learned, key);
+		fn(ctx, &out);
 	}
 	return r == 0 || r == -ENOENT ? found : r;
+}
+
+uint64_t intercept_boot_ns(void)
+{
+	struct timespec t;
+
+	if (clock_gettime(CLOCK_BOOTTIME, &t))
+		return 0;
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+int intercept_learn(struct intercept *i, const struct intercept_told *told,
+                    const struct policy_name_rules *rules, uint32_t generation)
+{
+	struct gate_learned v = {.uid = told->uid, .seen_ns = told->seen_ns};
+	int r = rules_of(i, rules->port, rules->ports, generation, &v.rules);
+
+	if (!v.seen_ns)
+		v.seen_ns = intercept_boot_ns();
+	if (!r && !to_wire(told->host, &v.name))
+		r = -EINVAL;
+	return r ? r : bpf_map_update_elem(i->map.learned, told->addr, &v, BPF_ANY);
+}
+
+void intercept_unlearn(struct intercept *i, const uint8_t addr[static 16], uint32_t given_back)
+{
+	struct gate_teller t;
+
+	if (bpf_map_delete_elem(i->map.learned, addr) || given_back == UINT32_MAX)
+		return;
+	if (bpf_map_lookup_elem(i->map.tellers, &given_back, &t) || !t.n)
+		return;
+	t.n--;
+	(void)bpf_map_update_elem(i->map.tellers, &given_back, &t, BPF_EXIST);
+}
+
+int intercept_resolver(struct intercept *i, uint32_t uid)
+{
+	struct gate_config cfg;
+	int r = config_get(i, &cfg);
+
+	cfg.resolver = uid + 1;
+	return r ? r : config_set(i, &cfg);
 }
 
 int intercept_arm(struct intercept *i, bool armed)
@@ -478,20 +579,11 @@ int intercept_take(struct intercept *i, uint64_t netns, const struct sockaddr_st
 	return r;
 }
 
-static uint64_t boot_ns(void)
-{
-	struct timespec t;
-
-	if (clock_gettime(CLOCK_BOOTTIME, &t))
-		return 0;
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 int intercept_sweep(struct intercept *i, uint64_t max_age_ns)
 {
 	struct gate_conn_key key, next;
 	struct gate_intent in;
-	uint64_t now = boot_ns();
+	uint64_t now = intercept_boot_ns();
 	int swept = 0, r;
 
 	r = bpf_map_get_next_key(i->map.conn, NULL, &next);
@@ -561,9 +653,9 @@ void intercept_session_end(struct intercept *i, uint64_t session, int32_t serial
 
 /* ------------------------------------------------------------------ namespaces */
 
-int intercept_netns(struct intercept *i, uint64_t cookie, bool watched)
+int intercept_netns(struct intercept *i, uint64_t cookie, bool watched, bool believed)
 {
-	const struct gate_net n = {.watched = watched};
+	const struct gate_net n = {.watched = watched, .believed = believed};
 
 	return bpf_map_update_elem(i->map.nets, &cookie, &n, BPF_ANY);
 }

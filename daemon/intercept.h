@@ -56,16 +56,38 @@ int intercept_policy(struct intercept *i, const struct policy_lpm *lpm, size_t n
 /*
  * Puts the names in force whose addresses the kernel learns from answers that applications get,
  * likewise by one swap. Call it before intercept_policy of the same generation: what is learned
- * in between is matched by the stricter of both tables. A host that is no DNS name is left out.
+ * in between is matched by the stricter of both tables. A host that is no DNS name is left out, and
+ * one of which nothing is gated or denied.
  */
 int intercept_names(struct intercept *i, const struct policy_name_rules *v, size_t n,
                     uint32_t generation);
 /*
- * Gives fn each address that was learned since, with its host name; where fn says that it is in
- * the policy table by now, it is forgotten. How many there were, or -errno.
+ * After what came before intercept_policy of a policy that does not come into force: names are as
+ * they were before it, and applications are told as the one in force wants it.
  */
-typedef bool (*intercept_learned_fn)(void *ctx, const char *host, const uint8_t addr[static 16]);
-int intercept_learned(struct intercept *i, intercept_learned_fn fn, void *ctx);
+void intercept_undo(struct intercept *i);
+
+/* An address that an application was told for a host. */
+struct intercept_told {
+	char host[256];
+	uint8_t addr[16];
+	uint32_t uid;     /* who asked */
+	uint64_t seen_ns; /* CLOCK_BOOTTIME; 0: just now */
+};
+typedef void (*intercept_told_fn)(void *ctx, const struct intercept_told *told);
+/* Gives fn what is new since, GATE_TOLD_MAX at most. How much there was, or -errno. */
+int intercept_told(struct intercept *i, intercept_told_fn fn, void *ctx);
+/* Gives fn all that the kernel has learned, under one of its hosts; fn may take it out. The same.
+ */
+int intercept_learned(struct intercept *i, intercept_told_fn fn, void *ctx);
+/* What is in force of an address beside the policy table, of that generation (rules->host unused).
+ */
+int intercept_learn(struct intercept *i, const struct intercept_told *told,
+                    const struct policy_name_rules *rules, uint32_t generation);
+/* Not any more. given_back: to whom it was told may learn another for it (else UINT32_MAX). */
+void intercept_unlearn(struct intercept *i, const uint8_t addr[static 16], uint32_t given_back);
+/* The user as whom keygated itself resolves names: what he is told is not learned. */
+int intercept_resolver(struct intercept *i, uint32_t uid);
 
 struct gate_app_entry {
 	struct gate_app_key key;
@@ -131,10 +153,10 @@ int intercept_stats(struct intercept *i, uint64_t out[static GATE_STAT_MAX]);
 
 /*
  * A network namespace, by its cookie, that user space knows: no events come any more of tasks and
- * sockets in it. watched: but of tasks that leave it. Its own is known from the start. -E2BIG: no
- * room.
+ * sockets in it. watched: but of tasks that leave it. believed: what answers say there is learned.
+ * Its own is known and believed from the start. -E2BIG: no room.
  */
-int intercept_netns(struct intercept *i, uint64_t cookie, bool watched);
+int intercept_netns(struct intercept *i, uint64_t cookie, bool watched, bool believed);
 /* Not any more. */
 void intercept_netns_forget(struct intercept *i, uint64_t cookie);
 /* Does this kernel tell of tasks that enter and leave namespaces? */

@@ -107,7 +107,8 @@ struct learning {
 /* Of a name that the policy does not have any more there is nothing to learn. */
 static int learn(const struct learning *l, const uint8_t *addr, const uint8_t *value, uint32_t n)
 {
-	struct gate_learned learned;
+	/* Just now, and for nobody in particular. */
+	struct gate_learned learned = {.seen_ns = intercept_boot_ns()};
 	int r;
 
 	memcpy(&learned.name, value + n - sizeof(learned.name), sizeof(learned.name));

@@ -38,8 +38,10 @@ _Static_assert(sizeof(struct gate_lpm_key) == 20, "map layout");
 _Static_assert(sizeof(struct gate_port) == 12, "map layout");
 _Static_assert(sizeof(struct gate_rules) == 8 + 12 * GATE_RULES_MAX, "map layout");
 _Static_assert(sizeof(struct gate_name) == 256, "map layout");
-_Static_assert(sizeof(struct gate_learned) == 256 + 8 + 12 * GATE_RULES_MAX, "map layout");
-_Static_assert(sizeof(struct gate_config) == 20, "map layout");
+_Static_assert(sizeof(struct gate_learned) == 272 + 8 + 12 * GATE_RULES_MAX, "map layout");
+_Static_assert(sizeof(struct gate_told) == 280, "map layout");
+_Static_assert(sizeof(struct gate_teller) == 16, "map layout");
+_Static_assert(sizeof(struct gate_config) == 24, "map layout");
 _Static_assert(sizeof(struct gate_own) == 32, "map layout");
 _Static_assert(sizeof(struct gate_app_key) == 56, "map layout");
 _Static_assert(sizeof(struct gate_app) == 24, "map layout");
@@ -398,6 +400,8 @@ static void find_maps(struct intercept *i)
 	i->map.hosts = bpf_map__fd(i->gate->maps.kg_hosts);
 	i->map.names = bpf_map__fd(i->gate->maps.kg_names);
 	i->map.learned = bpf_map__fd(i->gate->maps.kg_learned);
+	i->map.told = bpf_map__fd(i->gate->maps.kg_told);
+	i->map.tellers = bpf_map__fd(i->gate->maps.kg_tellers);
 	i->map.apps = bpf_map__fd(i->gate->maps.kg_apps);
 	i->file_prog = bpf_program__fd(i->gate->progs.kg_file);
 	i->map.own = bpf_map__fd(i->gate->maps.kg_own);
@@ -426,7 +430,7 @@ static int empty_map(int fd, uint32_t max_entries)
 /* The namespace that this process is in needs no events: nothing is to be made in it. */
 static int know_home(const struct intercept_maps *map, const char **step)
 {
-	const struct gate_net n = {.watched = 0};
+	const struct gate_net n = {.believed = 1};
 	uint64_t cookie;
 	socklen_t len = sizeof(cookie);
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -517,6 +521,7 @@ int intercept_open_at(struct intercept **out, const char *pin_dir, const char *c
 	i = calloc(1, sizeof(*i));
 	if (i) {
 		snprintf(i->dir, sizeof(i->dir), "%s", pin_dir);
+		i->names = -1;
 		guard_open(i, pin_dir);
 	}
 	r = i ? load_gate(i, pin_dir, cgroup_fd, step) : -ENOMEM;
@@ -549,5 +554,7 @@ void intercept_close(struct intercept *i)
 	netns_bpf__destroy(i->netns);
 	gate_bpf__destroy(i->gate);
 	guard_close(i);
+	if (i->names >= 0)
+		close(i->names);
 	free(i);
 }

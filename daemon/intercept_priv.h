@@ -17,8 +17,8 @@ struct ring_buffer;
 
 /* Descriptors of the maps that user space works on; owned by the skeleton. */
 struct intercept_maps {
-	int config, policy, hosts, names, learned, apps, own, conn, sessions, keys, nets, events,
-	        stats;
+	int config, policy, hosts, names, learned, told, tellers, apps, own, conn, sessions, keys,
+	        nets, events, stats;
 };
 
 struct intercept {
@@ -29,9 +29,11 @@ struct intercept {
 	struct guard_bpf *guard; /* NULL: no guard, and then ... */
 	const char *guard_off;   /* ... static text that says why */
 	struct intercept_maps map;
-	int file_prog; /* kg_file */
-	bool reads;    /* the programs may read what they need of the kernel's structures */
-	uint32_t apps; /* for kg_config with the next policy */
+	int file_prog;    /* kg_file */
+	int names;        /* the table of names before the last; -1: none */
+	bool names_early; /* the last is there before its policy */
+	bool reads;       /* the programs may read what they need of the kernel's structures */
+	uint32_t apps;    /* for kg_config with the next policy */
 	struct ring_buffer *ring;
 	bool kernel_tls; /* as intercept_kernel_tls was told */
 	/* Valid during intercept_events only. */
@@ -39,7 +41,8 @@ struct intercept {
 	void *event_ctx;
 };
 
-/* The ring's consumer, in intercept.c. */
+/* CLOCK_BOOTTIME, in intercept.c; as is the ring's consumer. */
+uint64_t intercept_boot_ns(void);
 int intercept_on_event(void *ctx, void *data, size_t n);
 
 /* Attaches and pins an object's tracing and LSM programs, in intercept_pin.c. 0 or -errno. */

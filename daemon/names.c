@@ -37,6 +37,7 @@ bool names_address_parse(const char *text, uint8_t out[static 16])
 void names_free(struct names *t)
 {
 	free(t->v);
+	free(t->use);
 	memset(t, 0, sizeof(*t));
 }
 
@@ -62,11 +63,37 @@ static void sort(struct names *t)
 {
 	uint32_t kept = 0;
 
-	qsort(t->v, t->n, sizeof(*t->v), by_host);
+	if (t->n)
+		qsort(t->v, t->n, sizeof(*t->v), by_host);
 	for (uint32_t i = 0; i < t->n; i++)
 		if (!kept || by_host(&t->v[kept - 1], &t->v[i]))
 			t->v[kept++] = t->v[i];
 	t->n = kept;
+}
+
+/* Which destinations each name is of: counted first, then filled in. */
+static void find_uses(struct names *t, const struct policy *p)
+{
+	uint32_t at = 0;
+
+	for (int fill = 0; fill < 2; fill++) {
+		for (uint32_t i = 0; i < t->n; i++) {
+			if (fill) {
+				t->v[i].use = at;
+				at += t->v[i].uses;
+			}
+			t->v[i].uses = 0;
+		}
+		for (uint32_t i = 0; i < p->destinations; i++) {
+			for (uint32_t k = 0; k < p->destination[i].hosts; k++) {
+				struct name *name = names_find(t, p->destination[i].host[k]);
+
+				if (fill)
+					t->use[name->use + name->uses] = i;
+				name->uses++;
+			}
+		}
+	}
 }
 
 int names_of_policy(const struct policy *p, const struct names *old, struct names *out)
@@ -77,8 +104,11 @@ int names_of_policy(const struct policy *p, const struct names *old, struct name
 	for (uint32_t i = 0; i < p->destinations; i++)
 		most += p->destination[i].hosts;
 	t.v = calloc(most + 1, sizeof(*t.v));
-	if (!t.v)
+	t.use = calloc(most + 1, sizeof(*t.use));
+	if (!t.v || !t.use) {
+		names_free(&t);
 		return -ENOMEM;
+	}
 	for (uint32_t i = 0; i < p->destinations; i++) {
 		const struct policy_destination *d = &p->destination[i];
 
@@ -92,6 +122,7 @@ int names_of_policy(const struct policy *p, const struct names *old, struct name
 		if (known)
 			t.v[i] = *known;
 	}
+	find_uses(&t, p);
 	*out = t;
 	return 0;
 }
@@ -143,7 +174,7 @@ static bool forget_old(struct name *name, int64_t now)
 	return changed;
 }
 
-bool names_note(struct name *name, const uint8_t addr[static 16], int64_t now)
+static bool note(struct name *name, const uint8_t addr[static 16], int64_t now)
 {
 	int64_t at = index_of(name, addr);
 
@@ -173,7 +204,7 @@ bool names_learn(struct name *name, const struct msg_resolved *answer, int64_t n
 	refresh(name, answer, now);
 	changed = forget_old(name, now);
 	for (uint32_t i = 0; i < answer->n; i++)
-		changed |= names_note(name, answer->addr[i], now);
+		changed |= note(name, answer->addr[i], now);
 	return changed;
 }
 
@@ -196,35 +227,105 @@ const struct name *names_next(const struct names *t)
 	return NULL;
 }
 
-int names_resolved(const struct names *t, const struct policy *p, struct policy_resolved **out,
-                   size_t *n)
+/* Filled twice: to count, and for good. */
+struct pairs {
+	const struct names *t;
+	struct policy_resolved *v; /* NULL: only count */
+	size_t n;
+};
+
+static void add_pairs(struct pairs *to, const struct name *name, const uint8_t addr[static 16],
+                      const struct policy *closing)
 {
-	size_t most = 0;
-	size_t at = 0;
+	for (uint32_t u = 0; u < name->uses; u++) {
+		uint32_t destination = to->t->use[name->use + u];
 
-	for (uint32_t i = 0; i < p->destinations; i++)
-		most += (size_t)p->destination[i].hosts * NAMES_ADDRS_MAX;
-
-	struct policy_resolved *v = calloc(most + 1, sizeof(*v));
-
-	if (!v)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < p->destinations; i++) {
-		for (uint32_t k = 0; k < p->destination[i].hosts; k++) {
-			const struct name *name = names_find(t, p->destination[i].host[k]);
-
-			for (uint32_t a = 0; name && a < name->n; a++) {
-				v[at].destination = i;
-				memcpy(v[at++].addr, name->addr[a], sizeof(name->addr[a]));
-			}
+		if (closing && policy_passes(closing->destination[destination].action))
+			continue;
+		if (to->v) {
+			to->v[to->n].destination = destination;
+			memcpy(to->v[to->n].addr, addr, sizeof(to->v->addr));
 		}
+		to->n++;
 	}
-	*out = v;
-	*n = at;
+}
+
+static void add_resolved(struct pairs *to, const uint8_t *addr)
+{
+	for (uint32_t i = 0; i < to->t->n; i++) {
+		const struct name *name = &to->t->v[i];
+
+		for (uint32_t a = 0; a < name->n; a++)
+			if (!addr || !memcmp(name->addr[a], addr, sizeof(name->addr[a])))
+				add_pairs(to, name, name->addr[a], NULL);
+	}
+}
+
+/* How many behind this one are of the same address. */
+static uint32_t group(const struct learned *l, uint32_t at)
+{
+	uint32_t n = 1;
+
+	while (at + n < l->n && !memcmp(l->v[at].addr, l->v[at + n].addr, sizeof(l->v->addr)))
+		n++;
+	return n;
+}
+
+/*
+ * What lets pass by one name says nothing against what another closes: of an address that several
+ * names are said to have only that counts which closes.
+ */
+static void add_learned(struct pairs *to, const struct learned *l, const struct policy *p,
+                        uint32_t at, uint32_t n)
+{
+	size_t before = to->n;
+	uint32_t known = 0;
+
+	for (uint32_t i = at; i < at + n; i++)
+		known += names_find(to->t, l->v[i].host) != NULL;
+	for (uint32_t i = at; i < at + n; i++) {
+		const struct name *name = names_find(to->t, l->v[i].host);
+
+		if (name)
+			add_pairs(to, name, l->v[i].addr, known > 1 ? p : NULL);
+	}
+	for (size_t i = before; to->v && i < to->n; i++)
+		to->v[i].learned = true;
+}
+
+static void add_all(struct pairs *to, const struct learned *l, const struct policy *p,
+                    const uint8_t *addr)
+{
+	uint32_t at = addr ? learned_first(l, addr) : 0;
+
+	add_resolved(to, addr);
+	for (uint32_t n; at < l->n; at += n) {
+		n = group(l, at);
+		if (addr && memcmp(l->v[at].addr, addr, sizeof(l->v->addr)) != 0)
+			return;
+		add_learned(to, l, p, at, n);
+	}
+}
+
+int names_resolved(const struct names *t, const struct learned *l, const struct policy *p,
+                   const uint8_t *addr, struct policy_resolved **out, size_t *n)
+{
+	struct pairs pairs = {.t = t};
+
+	add_all(&pairs, l, p, addr);
+	pairs.v = calloc(pairs.n + 1, sizeof(*pairs.v));
+	if (!pairs.v)
+		return -ENOMEM;
+	pairs.n = 0;
+	add_all(&pairs, l, p, addr);
+	*out = pairs.v;
+	*n = pairs.n;
 	return 0;
 }
 
 /* --------------------------------------------------------------------- file */
+
+enum { FILE_VERSION = 2 };
 
 static json_t *name_to_json(const struct name *name)
 {
@@ -242,20 +343,26 @@ static json_t *name_to_json(const struct name *name)
 	return o;
 }
 
-int names_save(const struct names *t, const char *path)
+static json_t *resolved_to_json(const struct names *t)
 {
 	json_t *o = json_object();
-	char *text = NULL;
-	int ret = o ? 0 : -ENOMEM;
 
-	for (uint32_t i = 0; !ret && i < t->n; i++) {
-		if (json_object_set_new(o, t->v[i].host, name_to_json(&t->v[i])))
-			ret = -ENOMEM;
+	for (uint32_t i = 0; o && i < t->n; i++) {
+		if (json_object_set_new(o, t->v[i].host, name_to_json(&t->v[i]))) {
+			json_decref(o);
+			return NULL;
+		}
 	}
-	if (!ret && !(text = json_dumps(o, JSON_INDENT(1))))
-		ret = -ENOMEM;
-	if (!ret)
-		ret = file_write_atomic(path, bytes_str(text), 0600);
+	return o;
+}
+
+int names_save(const struct names *t, const struct learned *l, const char *path)
+{
+	json_t *o = json_pack("{s:i, s:o, s:o}", "version", FILE_VERSION, "resolved",
+	                      resolved_to_json(t), "learned", learned_to_json(l));
+	char *text = o ? json_dumps(o, JSON_INDENT(1)) : NULL;
+	int ret = text ? file_write_atomic(path, bytes_str(text), 0600) : -ENOMEM;
+
 	free(text);
 	json_decref(o);
 	return ret;
@@ -299,9 +406,45 @@ static int names_from_json(json_t *o, struct names *out)
 	return 0;
 }
 
-int names_load(const char *path, struct names *out)
+/* Of a file that has addresses of both kinds in one. */
+static int old_from_json(json_t *o, struct learned *out)
 {
 	struct names t = {0};
+	int ret = names_from_json(o, &t);
+
+	for (uint32_t i = 0; !ret && i < t.n; i++) {
+		struct learned_address a = {.uid = 0};
+
+		memcpy(a.host, t.v[i].host, sizeof(a.host));
+		for (uint32_t k = 0; !ret && k < t.v[i].n; k++) {
+			memcpy(a.addr, t.v[i].addr[k], sizeof(a.addr));
+			a.seen = t.v[i].seen[k];
+			ret = learned_note(out, &a) == -ENOMEM ? -ENOMEM : 0;
+		}
+	}
+	names_free(&t);
+	return ret;
+}
+
+static int from_json(json_t *o, struct names *t, struct learned *l)
+{
+	json_t *version = json_object_get(o, "version");
+	int ret;
+
+	if (!version || json_is_object(version))
+		return old_from_json(o, l);
+	if (json_integer_value(version) != FILE_VERSION)
+		return -EBADMSG;
+	ret = names_from_json(json_object_get(o, "resolved"), t);
+	if (!ret)
+		ret = learned_from_json(json_object_get(o, "learned"), l);
+	return ret;
+}
+
+int names_load(const char *path, struct names *out, struct learned *learned)
+{
+	struct names t = {0};
+	struct learned l = {0};
 	uint8_t *text = NULL;
 	size_t n = 0;
 	json_t *o;
@@ -310,13 +453,15 @@ int names_load(const char *path, struct names *out)
 	if (ret)
 		return ret;
 	o = json_loadb((const char *)text, n, JSON_REJECT_DUPLICATES, NULL);
-	ret = names_from_json(o, &t);
-	if (!ret)
+	ret = from_json(o, &t, &l);
+	if (!ret) {
 		sort(&t);
-	if (ret)
-		names_free(&t);
-	else
 		*out = t;
+		*learned = l;
+	} else {
+		names_free(&t);
+		learned_free(&l);
+	}
 	json_decref(o);
 	free(text);
 	return ret;

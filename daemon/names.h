@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The host names that destinations are given by, and the addresses that these names are known to
- * have. An address stays in force for NAMES_KEEP_S after the name last had it, so that an
- * application that holds on to an old answer is still gated; while a name can't be resolved, what
- * is known stays. STATE/names.json carries it over a restart. Pure but for that file.
+ * The host names that destinations are given by, and the addresses that these names have by
+ * keygated's own resolver; what others said of them is learned.h's. An address stays in force for
+ * NAMES_KEEP_S after the name last had it, so that an application that holds on to an old answer is
+ * still gated; while a name can't be resolved, what is known stays. STATE/names.json carries it
+ * over a restart. Pure but for that file.
  */
 #ifndef KEYGATE_DAEMON_NAMES_H
 #define KEYGATE_DAEMON_NAMES_H
@@ -11,12 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <jansson.h>
+#include "daemon/learned.h"
 #include "daemon/msg.h"
 #include "policy/policy.h"
 
 enum {
 	NAMES_ADDRS_MAX = 64, /* what comes beyond is not taken: none in force makes room for it */
-	NAMES_KEEP_S = 86400,
+	NAMES_KEEP_S = LEARNED_KEEP_S,
 	NAMES_FILE_MAX = 4 << 20,
 };
 
@@ -29,12 +31,14 @@ struct name {
 	int32_t err;         /* of the last attempt: 0 or EAI_* */
 	bool tried;          /* since it came into the table, or was due again */
 	uint32_t surplus;    /* addresses of the last answer that there was no room for */
+	uint32_t use, uses;  /* which of names.use are of it */
 };
 
 struct names {
 	uint32_t n;
 	uint32_t turn;  /* where the search for one that is due begins */
 	struct name *v; /* owned */
+	uint32_t *use;  /* owned: the destinations of each name, ascending */
 };
 
 void names_free(struct names *t);
@@ -48,22 +52,23 @@ int names_of_policy(const struct policy *p, const struct names *old, struct name
  * left out.
  */
 bool names_learn(struct name *name, const struct msg_resolved *answer, int64_t now);
-/*
- * Takes one address that an application was told; true when the addresses in force changed, false
- * when it is known already, or there is no room for it (surplus).
- */
-bool names_note(struct name *name, const uint8_t addr[static 16], int64_t now);
 /* All are to be asked for again, or those without an answer to the last question. */
 void names_due(struct names *t, bool all);
 /* The first that is due, from t->turn on; NULL. */
 const struct name *names_next(const struct names *t);
-/* Pairs of destination and address for policy_match and policy_compile. *out is malloced. */
-int names_resolved(const struct names *t, const struct policy *p, struct policy_resolved **out,
-                   size_t *n);
+/*
+ * Pairs of destination and address for policy_match and policy_compile: of one address, or all
+ * (NULL). p is the policy that t is of. *out is malloced. 0 or -ENOMEM.
+ */
+int names_resolved(const struct names *t, const struct learned *l, const struct policy *p,
+                   const uint8_t *addr, struct policy_resolved **out, size_t *n);
 
-int names_save(const struct names *t, const char *path);
-/* -ENOENT, -EBADMSG (then start with none: they are learnt again), -ENOMEM. */
-int names_load(const char *path, struct names *out);
+int names_save(const struct names *t, const struct learned *l, const char *path);
+/*
+ * -ENOENT, -EBADMSG (then start with none: they are learnt again), -ENOMEM. In files without a
+ * version nothing tells which address was resolved: all count as learned.
+ */
+int names_load(const char *path, struct names *out, struct learned *learned);
 
 /* "192.0.2.1" or "2001:db8::1", and back (v4-mapped inside). out holds 46 bytes. */
 void names_address_text(const uint8_t addr[static 16], char *out);

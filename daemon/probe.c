@@ -19,7 +19,7 @@ static int action_of(const struct gate *g, const struct gate_intent *to, enum po
 	const struct policy *p = g->now.policy;
 	struct policy_resolved *names = NULL;
 	size_t n = 0;
-	int ret = names_resolved(&g->now.names, p, &names, &n);
+	int ret = names_resolved(&g->now.names, &g->learned, p, to->dst, &names, &n);
 	const struct policy_who root = {.has_uid = true};
 	int at = ret ? -1 : policy_match(p, names, n, to->dst, to->dst_port, &root);
 

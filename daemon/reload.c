@@ -74,6 +74,22 @@ int policy_set_index(struct policy_set *s)
 	return ret ? ret : sort_names(s);
 }
 
+/*
+ * One that no policy had before, whether it came into force or not: what the kernel learned by its
+ * names must not be taken for another's. The kernel has place for the applications of two
+ * generations that differ in the lowest bit.
+ */
+static uint32_t next_generation(struct gate *g)
+{
+	uint32_t now = g->now.generation;
+	uint32_t next = (g->last_generation > now ? g->last_generation : now) + 1;
+
+	if (!((next ^ now) & 1))
+		next++;
+	g->last_generation = next;
+	return next;
+}
+
 static int load(struct gate *g, struct policy_set *s)
 {
 	int ret;
@@ -84,7 +100,8 @@ static int load(struct gate *g, struct policy_set *s)
 	ret = bundle_load(&g->opt->paths, gate_now(), &s->bundle, &s->policy, s->issues);
 	if (!ret)
 		ret = names_of_policy(s->policy, &g->now.names, &s->names);
-	s->generation = g->now.generation + 1;
+	if (!ret)
+		s->generation = next_generation(g);
 	if (!ret && s->policy->apps)
 		ret = apps_look(g->apps, g->ic, s->policy, s->issues);
 	return ret < 0 ? ret : 0;
@@ -172,7 +189,7 @@ static int install(struct gate *g, struct policy_set *s, bool apps)
 	struct policy_lpm *lpm = NULL;
 	size_t names_n = 0;
 	size_t n = 0;
-	int ret = names_resolved(&s->names, s->policy, &names, &names_n);
+	int ret = names_resolved(&s->names, &g->learned, s->policy, NULL, &names, &names_n);
 
 	if (!ret)
 		ret = policy_compile(s->policy, names, names_n, &lpm, &n);
@@ -183,7 +200,9 @@ static int install(struct gate *g, struct policy_set *s, bool apps)
 		ret = install_names(g, s);
 	if (!ret)
 		ret = intercept_policy(g->ic, lpm, n, s->generation, g->port[0], g->port[1]);
-	if (!ret)
+	if (ret)
+		intercept_undo(g->ic);
+	else
 		s->prefixes = (uint32_t)n;
 	free(lpm);
 	free(names);
@@ -221,7 +240,7 @@ void reload_sweep(struct gate *g)
 {
 	struct sweep s = {.g = g};
 	const struct sockdiag_match m = {.fn = is_stray, .ctx = &s, .udp = true};
-	int ret = names_resolved(&g->now.names, g->now.policy, &s.names, &s.n);
+	int ret = names_resolved(&g->now.names, &g->learned, g->now.policy, NULL, &s.names, &s.n);
 
 	if (!ret)
 		ret = spaces_sweep_all(g, &m);
@@ -308,6 +327,7 @@ static void in_force(struct gate *g)
 	json_decref(g->last_error);
 	g->last_error = NULL;
 	g->names_next_ns = gate_boot_ns() + (uint64_t)NAMES_EVERY_S * 1000000000u;
+	learning_policy(g);
 	if (old.policy)
 		cut = flow_policy_changed(g, &old, ended);
 	if (!same_collateral(&old.bundle, &g->now.bundle)) {
@@ -321,7 +341,7 @@ static void in_force(struct gate *g)
 		(void)apps_install(g->apps, g->ic, g->now.policy, g->now.generation);
 	reload_sweep(g);
 	forget_old_records(g);
-	(void)names_save(&g->now.names, g->names_path);
+	(void)names_save(&g->now.names, &g->learned, g->names_path);
 	keep(g);
 	audit_emit(g->audit, "policy-loaded",
 	           json_pack("{s:I, s:I, s:I}", "generation", (json_int_t)g->now.generation,
@@ -391,6 +411,9 @@ void reload_policy_done(struct gate *g, const struct msg_policy_done *m)
 		in_force(g);
 		return;
 	}
+	/* For what was learned by the names of the other meanwhile. */
+	if (g->now.policy)
+		learning_policy(g);
 	/* verify must not judge by what the kernel doesn't enforce. */
 	if (g->now.policy && tell_verify(g, &g->now))
 		gate_fatal(g, "the policy can't be put back");
@@ -448,7 +471,8 @@ static void name_changed(struct gate *g, const struct name *name, bool changed)
 		                     addresses(name), "error", why));
 	if (ret)
 		return;
-	(void)names_save(&g->now.names, g->names_path);
+	learning_resolved(g);
+	(void)names_save(&g->now.names, &g->learned, g->names_path);
 	reload_sweep(g);
 }
 
@@ -499,47 +523,6 @@ void reload_resolved(struct gate *g, uint64_t request, const struct msg_resolved
 	reload_tick(g);
 }
 
-struct taking {
-	struct gate *g;
-	const struct name *changed; /* NULL: none */
-};
-
-/* Until an address is in the table the kernel keeps what it learned. */
-static bool take_learned(void *ctx, const char *host, const uint8_t addr[static 16])
-{
-	struct taking *t = ctx;
-	struct name *now = names_find(&t->g->now.names, host);
-	struct name *coming = names_find(&t->g->coming.set.names, host);
-	char text[INET6_ADDRSTRLEN];
-
-	if (coming)
-		(void)names_note(coming, addr, gate_now());
-	/* Of a policy that is no more. */
-	if (!now)
-		return !coming;
-	if (!names_note(now, addr, gate_now()))
-		return names_has(now, addr) && !t->g->now.names_err;
-	t->changed = now;
-	names_address_text(addr, text);
-	audit_emit(t->g->audit, "name-learned",
-	           json_pack("{s:s, s:s}", "host", host, "address", text));
-	return false;
-}
-
-void reload_learned(struct gate *g)
-{
-	struct taking t = {.g = g};
-
-	if (!g->now.policy)
-		return;
-	(void)intercept_learned(g->ic, take_learned, &t);
-	if (!t.changed)
-		return;
-	name_changed(g, t.changed, false);
-	if (!g->now.names_err)
-		(void)intercept_learned(g->ic, take_learned, &t);
-}
-
 void reload_apps(struct gate *g)
 {
 	const struct policy *p = g->now.policy;
@@ -566,8 +549,7 @@ void reload_tick(struct gate *g)
 			ask(g, &g->coming.set.names, next);
 		return;
 	}
-	/* An event may have been lost. */
-	reload_learned(g);
+	learning_tick(g);
 	if (g->now.policy && g->now.policy->apps && now >= g->apps_next_ns)
 		reload_apps(g);
 	if (g->resolving || !g->now.policy)

@@ -275,7 +275,7 @@ static void serve(struct gate *g, struct space *s, struct netns *n)
 	int ret;
 
 	/* No more events of it, by the sockets that are made now to begin with. */
-	(void)intercept_netns(g->ic, s->cookie, true);
+	(void)intercept_netns(g->ic, s->cookie, true, s->owner == 0);
 	if (fresh && !place_for(sp, s)) {
 		refuse(g, s, "all places are taken");
 		return;

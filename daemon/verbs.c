@@ -46,7 +46,24 @@ static json_t *policy_status(const struct gate *g)
 	                 g->last_error ? g->last_error : json_null());
 }
 
-static json_t *name_status(const struct policy_destination *d, const struct name *name)
+/* What applications were told of a host. */
+static json_t *learned_status(const struct gate *g, const char *host)
+{
+	json_t *a = json_array();
+
+	for (uint32_t i = 0; a && i < g->learned.n; i++) {
+		char text[64];
+
+		if (strcasecmp(g->learned.v[i].host, host) != 0)
+			continue;
+		names_address_text(g->learned.v[i].addr, text);
+		(void)json_array_append_new(a, json_string(text));
+	}
+	return a;
+}
+
+static json_t *name_status(const struct gate *g, const struct policy_destination *d,
+                           const struct name *name)
 {
 	json_t *a = json_array();
 
@@ -56,8 +73,9 @@ static json_t *name_status(const struct policy_destination *d, const struct name
 		names_address_text(name->addr[i], text);
 		(void)json_array_append_new(a, json_string(text));
 	}
-	return json_pack("{s:s, s:s, s:o, s:I, s:o}", "destination", d->name, "host", name->host,
-	                 "addresses", a, "resolved_at", (json_int_t)name->resolved_at, "error",
+	return json_pack("{s:s, s:s, s:o, s:o, s:I, s:o}", "destination", d->name, "host",
+	                 name->host, "addresses", a, "learned", learned_status(g, name->host),
+	                 "resolved_at", (json_int_t)name->resolved_at, "error",
 	                 name->err ? json_string(gai_strerror(name->err)) : json_null());
 }
 
@@ -73,7 +91,7 @@ static json_t *names_status(const struct gate *g)
 			const struct name *name = names_find(&g->now.names, d->host[k]);
 
 			if (name)
-				(void)json_array_append_new(a, name_status(d, name));
+				(void)json_array_append_new(a, name_status(g, d, name));
 		}
 	}
 	return a;
@@ -241,6 +259,9 @@ static bool addresses_of(const struct gate *g, const char *host, json_t *given,
 		add_address(out, addr);
 	for (uint32_t k = 0; name && k < name->n; k++)
 		add_address(out, name->addr[k]);
+	for (uint32_t k = 0; k < g->learned.n; k++)
+		if (!strcasecmp(g->learned.v[k].host, host))
+			add_address(out, g->learned.v[k].addr);
 	json_array_foreach(given, i, text)
 	{
 		if (!json_is_string(text) || !names_address_parse(json_string_value(text), addr))
@@ -256,7 +277,9 @@ static json_t *matches_of(const struct gate *g, const struct addresses *a, uint1
 	const struct policy *p = g->now.policy;
 	struct policy_resolved *names = NULL;
 	size_t n = 0;
-	json_t *out = names_resolved(&g->now.names, p, &names, &n) ? NULL : json_array();
+	json_t *out = names_resolved(&g->now.names, &g->learned, p, NULL, &names, &n)
+	                      ? NULL
+	                      : json_array();
 
 	for (uint32_t i = 0; out && i < a->n; i++) {
 		if (json_array_append_new(out,

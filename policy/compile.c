@@ -183,6 +183,42 @@ int policy_compile_names_with(const struct policy *p, struct policy_name_rules *
 	return 0;
 }
 
+/* False: there is no room for all. hidden: also what earlier ones leave nothing to. */
+static bool add_all(const struct policy *p, const uint32_t *destination, size_t n, bool hidden,
+                    struct policy_name_rules *out)
+{
+	out->ports = 0;
+	for (size_t i = 0; i < n; i++) {
+		const struct policy_name_rules before = *out;
+
+		/* Each by itself hides nothing of the others. */
+		if (hidden)
+			out->ports = 0;
+		if (add_destination(out->port, &out->ports, p, destination[i]) ||
+		    (hidden && before.ports + out->ports > POLICY_PORTS_MAX))
+			return false;
+		if (!hidden)
+			continue;
+		memmove(out->port + before.ports, out->port, out->ports * sizeof(*out->port));
+		memcpy(out->port, before.port, before.ports * sizeof(*out->port));
+		out->ports += before.ports;
+	}
+	return true;
+}
+
+void policy_compile_learned(const struct policy *p, const uint32_t *destination, size_t n,
+                            struct policy_name_rules *out)
+{
+	/* The kernel looks for each one's own, to see whether it has to learn it. */
+	if (add_all(p, destination, n, true, out) || add_all(p, destination, n, false, out))
+		return;
+	out->ports = 1;
+	out->port[0] = (struct policy_lpm_port){.hi = UINT16_MAX,
+	                                        .action = POLICY_DENY,
+	                                        .err = ECONNREFUSED,
+	                                        .destination = destination[0]};
+}
+
 int policy_compile_names(const struct policy *p, struct policy_name_rules **out, size_t *n)
 {
 	struct compile_trouble trouble;

@@ -161,11 +161,13 @@ static const struct policy_key destination_keys[] = {
          read_address_file},
         {"name", KEY_LIST, "list of host names", "none", "{\"api.example.com\"}",
          "Host names, in full. keygate resolves them itself every minute (until they resolve, "
-         "every two seconds), and learns from the answers that applications on this host get, "
-         "before these read them. It keeps each address for a day, at most 64 of a name; the "
-         "destination is what they resolve to. Answers are seen as plain DNS over UDP: with "
-         "`default-action = allow`, an address that an application learned by TCP, TLS, HTTPS or a "
-         "file alone is not gated. Give `address` too, or set `default-action = deny`.",
+         "every two seconds), and keeps each address for a day, at most 64 of a name; the "
+         "destination is what they resolve to. Where it gates or denies, addresses are also "
+         "learned from the answers that applications on this host get, before these read them; "
+         "such an address is never opened by that, as anybody may have sent the answer. Answers "
+         "are seen as plain DNS over UDP: with `default-action = allow`, an address that an "
+         "application learned by TCP, TLS, HTTPS or a file alone is not gated. Give `address` "
+         "too, or set `default-action = deny`.",
          read_name},
         {"port", KEY_LIST | KEY_MUST_JUDGE, "list of ports and ranges", "every port", "{\"443\"}",
          "Ports, `\"443\"` or `\"8000-8010\"`. A gated destination says which ports "

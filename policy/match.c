@@ -62,6 +62,76 @@ void policy_index_free(struct policy *p)
 	p->index = NULL;
 }
 
+/* Of what is sure: prefixes, and what was resolved. */
+static void first_sure(struct first *f, const struct policy_resolved *names, size_t names_n,
+                       const struct policy_prefix *x)
+{
+	if (f->p->index)
+		cover_each(f->p->index, x, keep_first, f);
+	for (uint32_t d = 0; !f->p->index && d < f->d; d++)
+		if (match_addr(&f->p->destination[d], x))
+			keep_first(f, d);
+	for (size_t i = 0; i < names_n; i++)
+		if (!names[i].learned && !memcmp(names[i].addr, x->addr, 16))
+			keep_first(f, names[i].destination);
+}
+
+/* Of what is learned; those that let pass only say that what comes behind them is not meant. */
+static void first_learned(struct first *f, const struct policy_resolved *names, size_t names_n,
+                          const struct policy_prefix *x)
+{
+	for (size_t i = 0; i < names_n; i++)
+		if (names[i].learned && !memcmp(names[i].addr, x->addr, 16))
+			keep_first(f, names[i].destination);
+}
+
+/* May this learned one decide before what is sure does? */
+static bool closes(const struct first *f, uint32_t learned, const struct policy_resolved *names,
+                   size_t names_n, const struct policy_prefix *x)
+{
+	const struct policy *p = f->p;
+	struct first sure = *f;
+
+	sure.after = -1;
+	do {
+		sure.d = p->destinations;
+		first_sure(&sure, names, names_n, x);
+		sure.after = sure.d;
+	} while (sure.d < p->destinations && sure.fit == FIT_MAYBE &&
+	         policy_passes(p->destination[sure.d].action));
+	if (sure.d == p->destinations)
+		return policy_passes(policy_default(p, x->addr));
+	if (learned > sure.d)
+		return false;
+	return policy_passes(p->destination[sure.d].action) ||
+	       (p->destination[sure.d].action == POLICY_GATE &&
+	        p->destination[learned].action == POLICY_DENY);
+}
+
+/* The next learned one that closes something; p->destinations: none. */
+static struct first next_learned(struct first f, const struct policy_resolved *names,
+                                 size_t names_n, const struct policy_prefix *x)
+{
+	const struct policy *p = f.p;
+	int64_t after = f.after;
+
+	f.after = -1;
+	for (;;) {
+		bool passes;
+
+		f.d = p->destinations;
+		first_learned(&f, names, names_n, x);
+		if (f.d == p->destinations)
+			return f;
+		passes = policy_passes(p->destination[f.d].action);
+		if (f.d > after && !passes && closes(&f, f.d, names, names_n, x))
+			return f;
+		f.after = f.d;
+		if (passes && f.fit == FIT_YES)
+			f.after = p->destinations;
+	}
+}
+
 int policy_next(const struct policy *p, const struct policy_resolved *names, size_t names_n,
                 const uint8_t addr[static 16], uint16_t port, const struct policy_who *who,
                 int after, enum policy_fit *fit)
@@ -69,15 +139,11 @@ int policy_next(const struct policy *p, const struct policy_resolved *names, siz
 	struct first first = {
 	        .p = p, .who = who, .port = port, .after = after, .d = p->destinations};
 	struct policy_prefix x = prefix_of(addr);
+	struct first learned = next_learned(first, names, names_n, &x);
 
-	if (p->index)
-		cover_each(p->index, &x, keep_first, &first);
-	for (uint32_t d = 0; !p->index && d < first.d; d++)
-		if (match_addr(&p->destination[d], &x))
-			keep_first(&first, d);
-	for (size_t i = 0; i < names_n; i++)
-		if (!memcmp(names[i].addr, addr, 16))
-			keep_first(&first, names[i].destination);
+	first_sure(&first, names, names_n, &x);
+	if (learned.d < first.d)
+		first = learned;
 	*fit = first.fit;
 	return first.d < p->destinations ? (int)first.d : -1;
 }

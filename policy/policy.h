@@ -343,10 +343,15 @@ void policy_users(struct policy *p, policy_user_fn fn, void *ctx, struct policy_
 
 /* --------------------------------------------------------------------- match */
 
-/* Addresses that a destination's host names have at the moment; given by the caller. */
+/*
+ * Addresses that a destination's host names have at the moment; given by the caller. What is
+ * learned may be forged. So it closes what is open without it, where its destination is an earlier
+ * one, and turns gate into deny; it opens nothing, and no gate takes the place of another.
+ */
 struct policy_resolved {
 	uint32_t destination;
 	uint8_t addr[16];
+	bool learned;
 };
 
 /* An application, as far as it is known. */
@@ -427,6 +432,12 @@ struct policy_name_rules {
 
 /* Each host once. *out is malloced; n entries. -E2BIG as above, -ENOMEM. */
 int policy_compile_names(const struct policy *p, struct policy_name_rules **out, size_t *n);
+/*
+ * What these destinations say of an address that is learned for them all, ascending, each once. Of
+ * more than there is room for all ports are denied. The host stays as it is.
+ */
+void policy_compile_learned(const struct policy *p, const uint32_t *destination, size_t n,
+                            struct policy_name_rules *out);
 
 /* ------------------------------------------------------------------- appraise */
 

@@ -93,7 +93,7 @@ static void cover_fill(struct cover *c, const struct policy *p, const struct pol
 		for (uint32_t i = 0; i < p->destination[d].prefixes; i++)
 			c->v[c->n++] = (struct cover_entry){p->destination[d].prefix[i], d};
 	for (size_t i = 0; i < names_n; i++)
-		if (names[i].destination < p->destinations)
+		if (!names[i].learned && names[i].destination < p->destinations)
 			c->v[c->n++] = (struct cover_entry){prefix_of(names[i].addr),
 			                                    names[i].destination};
 	qsort(c->v, c->n, sizeof(*c->v), by_prefix);

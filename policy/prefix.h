@@ -36,7 +36,8 @@ struct cover {
 	uint8_t *mark; /* one a destination */
 };
 
-/* All prefixes of all destinations, and resolved names as prefixes of one address. 0 or -ENOMEM. */
+/* All prefixes of all destinations, and resolved names as prefixes of one address, but for what is
+ * learned. 0 or -ENOMEM. */
 int cover_init(struct cover *c, const struct policy *p, const struct policy_resolved *names,
                size_t names_n);
 void cover_free(struct cover *c);

@@ -338,6 +338,64 @@ destination "by-name" {
     w.stop(server)
 
 
+# A user with a network namespace and a name server of his own, which says what he likes.
+FORGES = """
+import socket, sys
+name, address = sys.argv[1:]
+s, u = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+s.bind(("127.0.0.1", 53))
+u.settimeout(2)
+u.sendto(b"\\x12\\x34\\1\\0\\0\\1" + bytes(6) + b"".join(bytes([len(x)]) + x.encode() for x in
+         name.split(".")) + b"\\0\\0\\1\\0\\1", ("127.0.0.1", 53))
+q, peer = s.recvfrom(512)
+s.sendto(q[:2] + b"\\x81\\x80\\0\\1\\0\\1" + bytes(4) + q[12:] + b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\x3c"
+         b"\\0\\4" + socket.inet_aton(address), peer)
+try:
+    print(len(u.recv(512)))
+except OSError as e:
+    print(e)
+"""
+
+
+@test
+def bypass_by_a_forged_answer(w):
+    """A name is open and its addresses are anybody's word; the destination itself is denied."""
+    prepare(w)
+    w.capture_again()
+    server = w.start("/usr/bin/python3", "-c", NAMES, "10.77.0.10", ns="dst", log="names.log")
+    wait_for("the name server", lambda: "ready" in open(w.path("names.log")).read())
+    before = open(w.path("etc/policy.d/10-test.conf")).read()
+    refused = """
+destination "by-address" {
+	address = {"10.77.0.10"}
+	port = {"9999"}
+	action = deny
+}
+"""
+    named = 'destination "by-name" {\n\tname = {"open.keygate.test"}\n\tport = {"9999"}\n'
+    judged = '\ttee = {"snp"}\n\tanchor = {"sim"}\n\tledger = "e2e"\n'
+    try:
+        for action in ("allow", "monitor", "gate"):
+            w.policy(before + named + "\taction = %s\n" % action +
+                     (judged if action != "allow" else "") + "}\n" + refused)
+            w.keygate("reload")
+            word = "forged-%s-%d" % (action, next(rounds))
+            p = run("/usr/bin/python3", "-c", RESOLVES, "open.keygate.test", word, ok=None)
+            check(p.returncode != 0 and b"Connection refused" in p.stderr,
+                  "not refused: %s" % p.stderr.decode())
+            check(word.encode() not in w.wire(), "the word is in clear")
+            run("unshare", "-Urn", "sh", "-c", 'ip link set lo up; exec /usr/bin/python3 -c "$@"',
+                "sh", FORGES, "open.keygate.test", "10.77.0.10", ok=None)
+            word = "forged-%s-%d" % (action, next(rounds))
+            run("/usr/bin/python3", "-c", "import socket, sys; s = socket.create_connection("
+                "('10.77.0.10', 9999), 5); s.sendall(sys.argv[1].encode())", word, ok=None)
+            check(word.encode() not in w.wire(), "the word is in clear")
+    finally:
+        w.policy(before)
+        w.keygate("reload")
+    w.stop(server)
+
+
 @test
 def bypass_by_another_route(w):
     """The way to the destination changes under a connection that is gated, and for new ones."""

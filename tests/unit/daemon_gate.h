@@ -45,9 +45,18 @@ static struct {
 	int policy;
 	size_t prefixes, names, apps;
 	uint32_t apps_generation;
-	char cgroups[256];        /* a directory like cgroup 2; empty: there is none */
-	const char *learned_host; /* one address, until it is taken up; NULL: none */
-	uint8_t learned[16];
+	char cgroups[256];     /* a directory like cgroup 2; empty: there is none */
+	const char *told_host; /* one address, until it is taken up; NULL: none */
+	uint8_t told[16];
+	uint32_t told_uid;
+	struct { /* what it has learned */
+		struct intercept_told told;
+		struct policy_name_rules rules;
+		uint32_t generation;
+	} learned[8];
+	size_t learned_n;
+	uint32_t names_generation, names_before; /* of the names in force */
+	uint32_t given_back;                     /* to whom, last */
 	uint32_t generation;
 	bool armed;
 	bool kernel_tls;
@@ -165,9 +174,17 @@ int intercept_sweep(struct intercept *i, uint64_t max_age_ns)
 int intercept_names(struct intercept *i, const struct policy_name_rules *v, size_t n,
                     uint32_t generation)
 {
-	(void)i, (void)v, (void)generation;
+	(void)i, (void)v;
 	kernel.names = n;
+	kernel.names_before = kernel.names_generation;
+	kernel.names_generation = generation;
 	return 0;
+}
+
+void intercept_undo(struct intercept *i)
+{
+	(void)i;
+	kernel.names_generation = kernel.names_before;
 }
 
 int intercept_apps(struct intercept *i, const struct gate_app_entry *v, size_t n,
@@ -200,14 +217,69 @@ int intercept_cgroups(void)
 	return -ENOENT;
 }
 
-int intercept_learned(struct intercept *i, intercept_learned_fn fn, void *ctx)
+int intercept_told(struct intercept *i, intercept_told_fn fn, void *ctx)
+{
+	struct intercept_told told = {.uid = kernel.told_uid};
+
+	(void)i;
+	if (!kernel.told_host)
+		return 0;
+	strcpy(told.host, kernel.told_host);
+	memcpy(told.addr, kernel.told, sizeof(told.addr));
+	kernel.told_host = NULL;
+	fn(ctx, &told);
+	return 1;
+}
+
+int intercept_learned(struct intercept *i, intercept_told_fn fn, void *ctx)
 {
 	(void)i;
-	if (!kernel.learned_host)
-		return 0;
-	if (fn(ctx, kernel.learned_host, kernel.learned))
-		kernel.learned_host = NULL;
-	return 1;
+	for (size_t k = kernel.learned_n; k-- > 0;) {
+		const struct intercept_told told = kernel.learned[k].told;
+
+		fn(ctx, &told);
+	}
+	return (int)kernel.learned_n;
+}
+
+static size_t learned_at(const uint8_t addr[static 16])
+{
+	size_t k = 0;
+
+	while (k < kernel.learned_n && memcmp(kernel.learned[k].told.addr, addr, 16) != 0)
+		k++;
+	return k;
+}
+
+int intercept_learn(struct intercept *i, const struct intercept_told *told,
+                    const struct policy_name_rules *rules, uint32_t generation)
+{
+	size_t k = learned_at(told->addr);
+
+	(void)i;
+	assert_true(k < 8 && told->seen_ns);
+	kernel.learned_n += k == kernel.learned_n;
+	kernel.learned[k].told = *told;
+	kernel.learned[k].rules = *rules;
+	kernel.learned[k].generation = generation;
+	return 0;
+}
+
+void intercept_unlearn(struct intercept *i, const uint8_t addr[static 16], uint32_t given_back)
+{
+	size_t k = learned_at(addr);
+
+	(void)i;
+	if (k < kernel.learned_n)
+		kernel.learned[k] = kernel.learned[--kernel.learned_n];
+	if (given_back != UINT32_MAX)
+		kernel.given_back = given_back;
+}
+
+int intercept_resolver(struct intercept *i, uint32_t uid)
+{
+	(void)i, (void)uid;
+	return 0;
 }
 
 int intercept_policy(struct intercept *i, const struct policy_lpm *lpm, size_t n,
@@ -273,9 +345,9 @@ int intercept_events(struct intercept *i, intercept_event_fn fn, void *ctx)
 	return 0;
 }
 
-int intercept_netns(struct intercept *i, uint64_t cookie, bool watched)
+int intercept_netns(struct intercept *i, uint64_t cookie, bool watched, bool believed)
 {
-	(void)i, (void)watched;
+	(void)i, (void)watched, (void)believed;
 	kernel.known = cookie;
 	return 0;
 }
@@ -470,6 +542,7 @@ static MAYBE_UNUSED int teardown(void **state)
 		close(got_fd);
 	up_fd = got_fd = -1;
 	policy_set_free(&g->now);
+	learned_free(&g->learned);
 	for (size_t i = 0; i < CONTROL_RECORDS_MAX; i++)
 		json_decref(g->record[i]);
 	json_decref(g->last);

@@ -181,7 +181,7 @@ static void a_socket_tells_of_its_namespace(void **state)
 	/* At home, and in one that is known, nothing is told. */
 	close(new_socket(GATED4, SOCK_STREAM, 0));
 	assert_int_equal(told(GATE_EVENT_NETNS_USED, lab_netns, NULL), 0);
-	assert_int_equal(intercept_netns(ic, p.cookie, true), 0);
+	assert_int_equal(intercept_netns(ic, p.cookie, true, true), 0);
 	close(socket_in(&p, GATED4, SOCK_STREAM));
 	assert_int_equal(told(GATE_EVENT_NETNS_USED, p.cookie, NULL), 0);
 	intercept_netns_forget(ic, p.cookie);
@@ -275,7 +275,7 @@ static void the_watch_tells(void **state)
 		}
 		assert_int_equal(e.netns, cookie);
 		assert_int_equal(told(GATE_EVENT_NETNS_LEFT, cookie, NULL), 0);
-		assert_int_equal(intercept_netns(ic, cookie, true), 0);
+		assert_int_equal(intercept_netns(ic, cookie, true, true), 0);
 		end(pid);
 		assert_int_equal(told(GATE_EVENT_NETNS_LEFT, cookie, NULL), 1);
 		/* Nobody asked to be told of home. */

@@ -338,14 +338,14 @@ static void put_learned(const char *ip, const struct gate_name *name)
 	close(fd);
 }
 
-static bool on_learned(void *ctx, const char *host, const uint8_t addr[static 16])
+static void on_learned(void *ctx, const struct intercept_told *told)
 {
 	struct policy_prefix open4 = prefix(OPEN4, 32);
 
 	(void)ctx;
-	assert_string_equal(host, "a.test");
-	assert_memory_equal(addr, open4.addr, sizeof(open4.addr));
-	return false;
+	assert_string_equal(told->host, "a.test");
+	assert_memory_equal(told->addr, open4.addr, sizeof(open4.addr));
+	assert_true(told->seen_ns);
 }
 
 /* Addresses that keygated had not heard of yet. */

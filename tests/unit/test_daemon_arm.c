@@ -91,9 +91,18 @@ static void test_names_have_their_last_addresses(void **state)
 	put("policy.d/b.conf", "destination n {\n\tname = svc.example\n\taction = deny\n}\n");
 	assert_int_equal(arm_without_keygated(&opt), 0);
 	assert_int_equal(kernel.prefixes, 1);
-	put("names.json", "{\"svc.example\": {\"192.0.2.77\": 1}}");
+	put("names.json", "{\"version\": 2, \"resolved\": {\"svc.example\": {\"192.0.2.77\": 1}},"
+	                  "\"learned\": {\"svc.example\": {\"192.0.2.78\": [1, 9]},"
+	                  "\"gone.example\": {\"192.0.2.79\": [1, 0]}}}");
 	assert_int_equal(arm_without_keygated(&opt), 0);
 	assert_int_equal(kernel.prefixes, 2);
+	/* What applications were told stays apart. */
+	assert_int_equal(kernel.learned_n, 1);
+	assert_int_equal(kernel.learned[0].told.addr[15], 78);
+	assert_int_equal(kernel.learned[0].told.uid, 9);
+	assert_int_equal(kernel.learned[0].rules.ports, 1);
+	assert_int_equal(kernel.learned[0].rules.port[0].action, POLICY_DENY);
+	assert_int_equal(kernel.learned[0].generation, kernel.generation);
 	put("names.json", "[");
 	assert_int_equal(arm_without_keygated(&opt), 0);
 	assert_int_equal(kernel.prefixes, 1);

@@ -133,6 +133,7 @@ static void test_of_policy_keeps_what_is_known(void **state)
 	struct policy p = {.destination = d, .destinations = 2};
 	struct name known = {.host = "B.example", .n = 1};
 	struct names old = {.n = 1, .v = &known};
+	struct learned none = {0};
 	struct names t = {0};
 	struct policy_resolved *r = NULL;
 	size_t n = 0;
@@ -144,13 +145,151 @@ static void test_of_policy_keeps_what_is_known(void **state)
 	assert_int_equal(t.v[0].n, 0);
 	assert_int_equal(t.v[1].n, 1);
 	/* Both destinations get the address of the name that they share. */
-	assert_int_equal(names_resolved(&t, &p, &r, &n), 0);
+	assert_int_equal(names_resolved(&t, &none, &p, NULL, &r, &n), 0);
 	assert_int_equal(n, 2);
 	assert_int_equal(r[0].destination, 0);
 	assert_int_equal(r[1].destination, 1);
 	assert_memory_equal(r[0].addr, known.addr[0], 16);
+	assert_false(r[0].learned || r[1].learned);
 	free(r);
 	names_free(&t);
+}
+
+/* ---------------------------------------------------------------------- learned */
+
+static struct learned_address said(const char *host, const char *addr, uint32_t uid, int64_t seen)
+{
+	struct learned_address a = {.uid = uid, .seen = seen};
+
+	snprintf(a.host, sizeof(a.host), "%s", host);
+	assert_true(names_address_parse(addr, a.addr));
+	return a;
+}
+
+static void learn(struct learned *l, const char *host, const char *addr, uint32_t uid, int64_t seen)
+{
+	const struct learned_address a = said(host, addr, uid, seen);
+
+	assert_int_equal(learned_note(l, &a), 1);
+}
+
+static void test_learned_apart(void **state)
+{
+	char host[2][254] = {"a.example", "b.example"};
+	struct policy_destination d[3] = {{.host = host, .hosts = 1, .action = POLICY_ALLOW},
+	                                  {.host = &host[1], .hosts = 1, .action = POLICY_ALLOW},
+	                                  {.host = host, .hosts = 2, .action = POLICY_DENY}};
+	struct policy p = {.destination = d, .destinations = 3};
+	struct msg_resolved answered = answer("192.0.2.1", NULL);
+	struct names none = {0}, t = {0};
+	struct policy_resolved *r = NULL;
+	struct learned l = {0};
+	uint8_t addr[16];
+	size_t n = 0;
+
+	(void)state;
+	assert_int_equal(names_of_policy(&p, &none, &t), 0);
+	assert_true(names_learn(&t.v[0], &answered, 1));
+	learn(&l, "A.example", "192.0.2.2", 0, 1);
+	learn(&l, "gone.example", "192.0.2.2", 0, 1);
+	learn(&l, "gone.example", "192.0.2.3", 0, 1);
+	assert_true(names_address_parse("192.0.2.2", addr));
+	/* Of one name all that is said of it, of another address nothing. */
+	assert_int_equal(names_resolved(&t, &l, &p, addr, &r, &n), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(r[0].destination, 0);
+	assert_int_equal(r[1].destination, 2);
+	assert_true(r[0].learned && r[1].learned);
+	free(r);
+	/* Of two names that only which closes. */
+	learn(&l, "b.example", "192.0.2.2", 0, 1);
+	assert_int_equal(names_resolved(&t, &l, &p, addr, &r, &n), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(r[0].destination, 2);
+	assert_int_equal(r[1].destination, 2);
+	free(r);
+	/* And all at once; what was resolved says what it did. */
+	assert_int_equal(names_resolved(&t, &l, &p, NULL, &r, &n), 0);
+	assert_int_equal(n, 4);
+	assert_int_equal(r[0].destination, 0);
+	assert_false(r[0].learned || r[1].learned);
+	assert_true(r[2].learned && r[3].learned);
+	free(r);
+	names_free(&t);
+	learned_free(&l);
+}
+
+static void test_learned_once(void **state)
+{
+	struct learned_address a = said("a.example", "192.0.2.1", 5, 100);
+	struct learned l = {0};
+
+	(void)state;
+	assert_int_equal(learned_note(&l, &a), 1);
+	strcpy(a.host, "A.EXAMPLE");
+	a.seen = 200;
+	assert_int_equal(learned_note(&l, &a), 0);
+	a.seen = 150;
+	assert_int_equal(learned_note(&l, &a), 0);
+	assert_int_equal(l.n, 1);
+	assert_int_equal(l.v[0].seen, 200);
+	assert_true(learned_has(&l, a.addr, "a.example"));
+	assert_false(learned_has(&l, a.addr, "b.example"));
+	learn(&l, "b.example", "192.0.2.1", 0, 1);
+	learn(&l, "a.example", "192.0.2.0", 0, 1);
+	assert_int_equal(learned_first(&l, a.addr), 1);
+	learned_drop(&l, 1);
+	assert_false(learned_has(&l, a.addr, "a.example"));
+	assert_true(learned_has(&l, a.addr, "b.example"));
+	learned_free(&l);
+}
+
+static void learn_many(struct learned *l, const char *host, uint32_t uid, int n, int64_t seen)
+{
+	char ip[32];
+
+	for (int i = 0; i < n; i++) {
+		snprintf(ip, sizeof(ip), "10.%u.%d.%d", uid, i >> 8, i & 255);
+		learn(l, host, ip, uid, seen + i);
+	}
+}
+
+/* Who fills the place makes room for others, with the oldest that nobody is about to use. */
+static void test_learned_victims(void **state)
+{
+	const int64_t late = 1000 + 2 * LEARNED_YOUNG_S;
+	struct learned l = {0};
+	int64_t at;
+
+	(void)state;
+	learn(&l, "a.example", "192.0.2.1", 1, 1);
+	learn_many(&l, "a.example", 2, LEARNED_NAME_MAX - 1, 1000);
+	assert_int_equal(learned_victim(&l, "a.example", late), -1);
+	learn(&l, "a.example", "192.0.2.2", 3, 900);
+	at = learned_victim(&l, "A.example", late);
+	assert_true(at >= 0);
+	assert_int_equal(l.v[at].uid, 2);
+	assert_int_equal(l.v[at].seen, 1000);
+	assert_int_equal(learned_victim(&l, "a.example", 1000 + LEARNED_YOUNG_S), -1);
+	assert_int_equal(learned_victim(&l, "b.example", late), -1);
+	assert_int_equal(learned_victim(&l, NULL, late), -1);
+	learn_many(&l, "b.example", 4, LEARNED_MAX, 2000);
+	at = learned_victim(&l, NULL, 5 * late);
+	assert_int_equal(l.v[at].uid, 4);
+	assert_int_equal(l.v[at].seen, 2000);
+	learned_free(&l);
+}
+
+static void test_learned_has_an_end(void **state)
+{
+	struct learned_address a = said("c.example", "192.0.2.1", 5, 100);
+	struct learned l = {0};
+
+	(void)state;
+	learn_many(&l, "a.example", 1, LEARNED_ROOM, 1);
+	assert_int_equal(learned_note(&l, &a), -ENOSPC);
+	assert_int_equal(l.n, LEARNED_ROOM);
+	learned_free(&l);
 }
 
 static void test_file(void **state)
@@ -160,31 +299,60 @@ static void test_file(void **state)
 	struct names t = {.n = 2, .v = v};
 	struct msg_resolved r = answer("192.0.2.1", "2001:db8::1");
 	struct names got = {0};
+	struct learned l = {0}, back = {0};
 
 	(void)state;
 	assert_true(mkstemp(path) >= 0);
 	names_learn(&v[0], &r, 1234);
-	assert_int_equal(names_save(&t, path), 0);
-	assert_int_equal(names_load(path, &got), 0);
+	learn(&l, "b.example", "192.0.2.2", 1000, 77);
+	learn(&l, "b.example", "192.0.2.3", 0, 78);
+	learn(&l, "a.example", "192.0.2.2", 0, 79);
+	assert_int_equal(names_save(&t, &l, path), 0);
+	assert_int_equal(names_load(path, &got, &back), 0);
+	assert_int_equal(back.n, 3);
+	assert_memory_equal(back.v, l.v, 3 * sizeof(*l.v));
+	learned_free(&back);
+	learned_free(&l);
 	assert_int_equal(got.n, 2);
 	expect(names_find(&got, "a.example"), 1, "2001:db8::1");
 	assert_int_equal(names_find(&got, "a.example")->seen[0], 1234);
 	assert_int_equal(names_find(&got, "b.example")->n, 0);
 	names_free(&got);
 
+	/* Of a file in which both kinds are one, none is as good as resolved. */
+	assert_int_equal(
+	        file_write_atomic(path, bytes_str("{\"version\":{\"192.0.2.1\":5}}"), 0600), 0);
+	assert_int_equal(names_load(path, &got, &back), 0);
+	assert_int_equal(got.n, 0);
+	assert_int_equal(back.n, 1);
+	assert_string_equal(back.v[0].host, "version");
+	assert_int_equal(back.v[0].seen, 5);
+	names_free(&got);
+	learned_free(&back);
+
+#define V2(resolved, learned) "{\"version\":2,\"resolved\":" resolved ",\"learned\":" learned "}"
 	static const char *const bad[] = {"",
 	                                  "[]",
 	                                  "{\"a\":1}",
 	                                  "{\"a\":{\"1.2.3\":1}}",
 	                                  "{\"a\":{\"192.0.2.1\":\"1\"}}",
-	                                  "{\"a\":{},\"a\":{}}"};
+	                                  "{\"a\":{},\"a\":{}}",
+	                                  "{\"version\":3,\"resolved\":{},\"learned\":{}}",
+	                                  "{\"version\":2,\"resolved\":{}}",
+	                                  "{\"version\":2,\"learned\":{}}",
+	                                  V2("{\"a\":{\"192.0.2.1\":\"1\"}}", "{}"),
+	                                  V2("{}", "{\"a\":1}"),
+	                                  V2("{}", "{\"a\":{\"192.0.2.1\":1}}"),
+	                                  V2("{}", "{\"a\":{\"192.0.2.1\":[1]}}"),
+	                                  V2("{}", "{\"a\":{\"192.0.2.1\":[\"1\",0]}}"),
+	                                  V2("{}", "{\"a\":{\"192.0.2.256\":[1,0]}}")};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_int_equal(file_write_atomic(path, bytes_str(bad[i]), 0600), 0);
-		assert_int_equal(names_load(path, &got), -EBADMSG);
+		assert_int_equal(names_load(path, &got, &back), -EBADMSG);
 	}
 	unlink(path);
-	assert_int_equal(names_load(path, &got), -ENOENT);
+	assert_int_equal(names_load(path, &got, &back), -ENOENT);
 }
 
 int main(void)
@@ -197,6 +365,10 @@ int main(void)
 	        cmocka_unit_test(test_what_did_not_resolve_is_due_again),
 	        cmocka_unit_test(test_hostile_count),
 	        cmocka_unit_test(test_of_policy_keeps_what_is_known),
+	        cmocka_unit_test(test_learned_apart),
+	        cmocka_unit_test(test_learned_once),
+	        cmocka_unit_test(test_learned_victims),
+	        cmocka_unit_test(test_learned_has_an_end),
 	        cmocka_unit_test(test_file),
 	};
 

@@ -288,39 +288,204 @@ static void test_names_that_change(void **state)
 	assert_false(g->failed);
 }
 
-/* What an application was told: in the table before the kernel forgets it. */
-static void test_names_that_are_learned(void **state)
+/* The kernel half is told that an answer said so. */
+static void tell(const char *host, const char *addr, uint32_t uid)
+{
+	kernel.told_host = host;
+	kernel.told_uid = uid;
+	assert_true(names_address_parse(addr, kernel.told));
+	learning_take(g);
+	assert_null(kernel.told_host);
+}
+
+static void resolve_again(const char *host, const char *addr)
+{
+	g->names_next_ns = 1;
+	reload_tick(g);
+	resolved(host, addr, 0);
+}
+
+static enum policy_action action_at(const char *addr)
+{
+	struct policy_resolved *names = NULL;
+	uint8_t a[16];
+	size_t n = 0;
+	int at;
+
+	assert_true(names_address_parse(addr, a));
+	assert_int_equal(names_resolved(&g->now.names, &g->learned, g->now.policy, a, &names, &n),
+	                 0);
+	at = policy_match(g->now.policy, names, n, a, 443, NULL);
+	free(names);
+	return at < 0 ? policy_default(g->now.policy, a) : g->now.policy->destination[at].action;
+}
+
+/* What an application was told: beside the table, and never as if keygated had resolved it. */
+static void test_what_is_learned(void **state)
 {
 	test_names_first(state);
 	done(3, 0);
 	assert_int_equal(kernel.names, 1);
-	kernel.learned_host = "a.example";
-	assert_true(names_address_parse("192.0.2.10", kernel.learned));
-	kernel.policy = -E2BIG;
-	reload_learned(g);
-	assert_int_equal(g->now.names.v[0].n, 2);
-	assert_string_equal(kernel.learned_host, "a.example");
-	reload_learned(g);
-	assert_non_null(kernel.learned_host);
-	/* The table can be made again. */
-	kernel.policy = 0;
-	g->names_next_ns = 1;
-	reload_tick(g);
-	resolved("a.example", "192.0.2.9", 0);
-	assert_int_equal(kernel.prefixes, 2);
-	reload_tick(g);
-	assert_null(kernel.learned_host);
-	/* Said again: nothing new. */
-	kernel.learned_host = "a.example";
 	kernel.prefixes = 0;
-	reload_learned(g);
-	assert_null(kernel.learned_host);
+	kernel.swept = 0;
+	tell("a.example", "192.0.2.10", 1000);
+	assert_int_equal(g->now.names.v[0].n, 1);
+	assert_int_equal(g->learned.n, 1);
+	assert_int_equal(kernel.learned_n, 1);
+	assert_int_equal(kernel.learned[0].told.uid, 1000);
+	assert_int_equal(kernel.learned[0].rules.port[0].action, POLICY_GATE);
+	assert_int_equal(kernel.learned[0].generation, 3);
+	assert_int_equal(kernel.swept, 1);
+	assert_int_equal(action_at("192.0.2.10"), POLICY_GATE);
+	/* Said again: nothing new. */
+	tell("a.example", "192.0.2.10", 1000);
+	assert_int_equal(g->learned.n, 1);
+	assert_int_equal(kernel.swept, 1);
 	assert_int_equal(kernel.prefixes, 0);
+	/* It is over when keygated has resolved it, and who was told may learn another. */
+	resolve_again("a.example", "192.0.2.10");
+	assert_int_equal(kernel.prefixes, 2);
+	assert_int_equal(g->learned.n, 0);
+	assert_int_equal(kernel.learned_n, 0);
+	assert_int_equal(kernel.given_back, 1000);
+	tell("a.example", "192.0.2.10", 7);
+	assert_int_equal(g->learned.n, 0);
+	assert_int_equal(kernel.given_back, 7);
 	/* Of a name that the policy has no more. */
-	kernel.learned_host = "gone.example";
-	reload_learned(g);
-	assert_null(kernel.learned_host);
+	tell("gone.example", "192.0.2.11", 0);
+	assert_int_equal(g->learned.n, 0);
 	assert_false(g->failed);
+}
+
+/* While the table can't be made, what is resolved is not in force by it. */
+static void test_learned_while_the_table_is_behind(void **state)
+{
+	test_names_first(state);
+	done(3, 0);
+	kernel.policy = -E2BIG;
+	resolve_again("a.example", "192.0.2.10");
+	tell("a.example", "192.0.2.10", 0);
+	assert_int_equal(kernel.learned_n, 1);
+	kernel.policy = 0;
+	resolve_again("a.example", "192.0.2.9");
+	assert_int_equal(kernel.prefixes, 2);
+	assert_int_equal(kernel.learned_n, 0);
+}
+
+/* Under a policy that denies all but a name, somebody's answer opens nothing. */
+static void test_learned_opens_nothing(void **state)
+{
+	static const char *const open[] = {"allow", "monitor tee = snp ledger = acme"};
+	char text[4096];
+
+	(void)state;
+	for (size_t k = 0; k < 2; k++) {
+		snprintf(text, sizeof(text), "%s",
+		         GATE_HEAD "destination d { name = a.example port = 443 action = ");
+		snprintf(text + strlen(text), sizeof(text) - strlen(text),
+		         "%s }\ndestination e { address = 192.0.2.0/24 action = deny }\n", open[k]);
+		put("policy.d/a.conf", text);
+		assert_null(begin());
+		if (!k)
+			resolved("a.example", "192.0.2.9", 0);
+		verify_gets(g->coming.set.generation);
+		done(g->coming.set.generation, 0);
+		tell("a.example", "192.0.2.10", 0);
+		assert_true(policy_passes(action_at("192.0.2.9")));
+		assert_int_equal(action_at("192.0.2.10"), POLICY_DENY);
+		assert_int_equal(kernel.prefixes, 2);
+	}
+}
+
+/* Two names of one address: both are put together, in the order of the files. */
+static void test_learned_of_two_names(void **state)
+{
+	(void)state;
+	put("policy.d/a.conf",
+	    GATE_HEAD "destination d { name = b.example port = 1 action = deny }\n"
+	              "destination e { name = a.example action = deny }\n");
+	assert_null(begin());
+	resolved("a.example", NULL, -2);
+	resolved("b.example", NULL, -2);
+	verify_gets(2);
+	done(2, 0);
+	tell("a.example", "192.0.2.10", 1);
+	tell("b.example", "192.0.2.10", 2);
+	assert_int_equal(kernel.learned_n, 1);
+	assert_int_equal(kernel.learned[0].rules.ports, 2);
+	assert_int_equal(kernel.learned[0].rules.port[0].destination, 0);
+	assert_int_equal(kernel.learned[0].rules.port[1].destination, 1);
+	/* When one is resolved the other stays. */
+	g->now.names.v[1].tried = true;
+	g->now.names.v[0].tried = false;
+	reload_tick(g);
+	resolved("a.example", "192.0.2.10", 0);
+	assert_int_equal(kernel.learned_n, 1);
+	assert_int_equal(kernel.learned[0].rules.ports, 1);
+	assert_int_equal(kernel.learned[0].rules.port[0].destination, 0);
+	assert_string_equal(kernel.learned[0].told.host, "b.example");
+}
+
+/* Over a policy, a restart, and the time. */
+static void test_learned_stays(void **state)
+{
+	test_names_first(state);
+	done(3, 0);
+	tell("a.example", "192.0.2.10", 1);
+	assert_null(begin());
+	verify_gets(4);
+	done(4, 0);
+	assert_int_equal(kernel.learned_n, 1);
+	assert_int_equal(kernel.learned[0].generation, 4);
+	/* What the kernel has learned while nobody was there. */
+	learned_free(&g->learned);
+	g->learning_next_ns = 1;
+	learning_tick(g);
+	assert_int_equal(g->learned.n, 1);
+	/* Seen by the kernel since. */
+	g->learned.v[0].seen = 1;
+	g->learning_next_ns = 1;
+	learning_tick(g);
+	assert_true(g->learned.v[0].seen > 1);
+	/* Not for a day: it goes. */
+	g->learned.v[0].seen = 1;
+	kernel.learned[0].told.seen_ns = 1;
+	g->learning_next_ns = 1;
+	learning_tick(g);
+	assert_int_equal(g->learned.n, 0);
+	assert_int_equal(kernel.learned_n, 0);
+	/* And with its name. */
+	tell("a.example", "192.0.2.10", 1);
+	put("policy.d/a.conf", policy_text);
+	assert_null(begin());
+	verify_gets(5);
+	done(5, 0);
+	assert_int_equal(g->learned.n, 0);
+	assert_int_equal(kernel.learned_n, 0);
+}
+
+/* The names of the policy in force are learned again, and by a number that no other had. */
+static void test_the_kernel_refuses_and_names_stay(void **state)
+{
+	test_names_first(state);
+	done(3, 0);
+	tell("a.example", "192.0.2.10", 1);
+	assert_int_equal(kernel.names_generation, 3);
+	kernel.policy = -ENOMEM;
+	assert_null(begin());
+	verify_gets(4);
+	kernel.learned[0].generation = 4;
+	done(4, 0);
+	verify_gets(3);
+	assert_int_equal(kernel.names_generation, 3);
+	assert_int_equal(kernel.learned[0].generation, 3);
+	/* The slot of those in force is not the next one's. */
+	kernel.policy = 0;
+	assert_null(begin());
+	verify_gets(6);
+	done(6, 0);
+	expect_in_force(6);
+	assert_int_equal(kernel.learned[0].generation, 6);
 }
 
 static void test_names_unasked(void **state)
@@ -771,7 +936,12 @@ int main(void)
 	        T(test_names_first),
 	        T(test_names_that_answer_late),
 	        T(test_names_that_change),
-	        T(test_names_that_are_learned),
+	        T(test_what_is_learned),
+	        T(test_learned_while_the_table_is_behind),
+	        T(test_learned_opens_nothing),
+	        T(test_learned_of_two_names),
+	        T(test_learned_stays),
+	        T(test_the_kernel_refuses_and_names_stay),
 	        T(test_names_unasked),
 	        T(test_wrong_requests),
 	        T(test_status),

@@ -245,8 +245,42 @@ static void world_make(struct world *w)
 	w->names_n = chance(WORLD_NAMES + 1);
 	for (size_t i = 0; i < w->names_n; i++) {
 		w->names[i].destination = chance(WORLD_DESTINATIONS);
+		w->names[i].learned = w->p.destinations && chance(2);
+		if (w->names[i].learned)
+			w->names[i].destination = chance(w->p.destinations);
 		random_addr(w->names[i].addr);
 	}
+}
+
+/* What answers closed, beside the table: bpf/gate.h. */
+static struct decision with_learned(const struct world *w, struct decision table,
+                                    const uint8_t addr[static 16], uint16_t port,
+                                    const struct policy_who *who)
+{
+	struct policy_name_rules r;
+	uint32_t at[WORLD_NAMES];
+	const struct policy_lpm_port *e = NULL;
+	size_t n = 0;
+
+	for (uint32_t d = 0; d < w->p.destinations; d++) {
+		bool is = false;
+
+		for (size_t i = 0; i < w->names_n; i++)
+			is |= w->names[i].learned && w->names[i].destination == d &&
+			      !memcmp(w->names[i].addr, addr, 16);
+		if (is)
+			at[n++] = d;
+	}
+	policy_compile_learned(&w->p, at, n, &r);
+	for (uint32_t i = 0; i < r.ports && !e; i++)
+		if (port >= r.port[i].lo && port <= r.port[i].hi && is_for(&w->p, &r.port[i], who))
+			e = &r.port[i];
+	if (!e || policy_passes(e->action) || e->destination > table.destination)
+		return table;
+	if (!policy_passes(table.action) &&
+	    (table.action != POLICY_GATE || e->action != POLICY_DENY))
+		return table;
+	return (struct decision){e->action, e->err, e->destination};
 }
 
 static void same(const struct world *w, const struct policy_lpm *lpm, size_t n)
@@ -261,6 +295,7 @@ static void same(const struct world *w, const struct policy_lpm *lpm, size_t n)
 		random_who(&who);
 		plain = plain_lookup(&w->p, w->names, w->names_n, addr, port, &who);
 		kernel = kernel_lookup(&w->p, lpm, n, addr, port, &who);
+		kernel = with_learned(w, kernel, addr, port, &who);
 		/* Nobody asks why something is open. */
 		if (plain.action == POLICY_ALLOW)
 			plain = (struct decision){POLICY_ALLOW, 0, 0};
@@ -375,6 +410,79 @@ static void rules_of_names(void **state)
 	assert_int_equal(v[0].port[1].destination, 2);
 	free(v);
 	policy_free(p);
+}
+
+/* Of more than there is room for nothing is left out. */
+static void rules_of_learned(void **state)
+{
+	static const char text[] =
+	        "default-action = allow\n"
+	        "destination a { name = a.example port = {1-5,6-9} action = deny }\n"
+	        "destination b { name = b.example port = {4-8} action = deny }\n"
+	        "destination c { name = b.example action = deny\n"
+	        "  port = {11,13,15,17,19,21,23,25,27,29,31,33,35,37} }\n"
+	        "destination d { name = c.example port = {40} action = deny }\n";
+	static const uint32_t at[] = {0, 1, 2, 3};
+	struct policy *p = parse_good(text);
+	struct policy_name_rules r;
+
+	(void)state;
+	policy_compile_learned(p, at, 0, &r);
+	assert_int_equal(r.ports, 0);
+	/* Those are kept that others hide. */
+	policy_compile_learned(p, at, 2, &r);
+	assert_int_equal(r.ports, 3);
+	assert_int_equal(r.port[2].destination, 1);
+	policy_compile_learned(p, at, 3, &r);
+	assert_int_equal(r.ports, 16);
+	assert_int_equal(r.port[2].lo, 11);
+	policy_compile_learned(p, at, 4, &r);
+	assert_int_equal(r.ports, 1);
+	assert_int_equal(r.port[0].lo, 0);
+	assert_int_equal(r.port[0].hi, 65535);
+	assert_int_equal(r.port[0].action, POLICY_DENY);
+	policy_free(p);
+}
+
+/* Answers that anybody may have made. */
+static void learned_only_closes(void **state)
+{
+	static const char text[] =
+	        "default-action = %s\n"
+	        "destination a { name = a.example port = 1-5 action = allow }\n"
+	        "destination b { name = b.example port = {1-2,4} action = deny }\n"
+	        "destination c { address = 192.0.2.1 port = {2-3} action = allow }\n"
+	        "destination d { address = 192.0.2.1 port = 4 action = allow }\n"
+	        "destination e { name = c.example port = {2-3,5-6} action = deny }\n";
+	static const struct {
+		uint32_t learned;
+		uint16_t port;
+		int allow, deny; /* what decides, by what the default is */
+	} t[] = {
+	        {0, 1, -1, -1}, {0, 2, 2, 2},   {1, 1, 1, -1}, {1, 2, 1, 1},  {1, 3, 2, 2},
+	        {1, 4, 1, 1},   {1, 5, -1, -1}, {4, 2, 2, 2},  {4, 5, 4, -1}, {4, 6, 4, -1},
+	};
+
+	(void)state;
+	for (int deny = 0; deny < 2; deny++) {
+		struct buf b = buf_make(4096);
+		struct policy *p;
+
+		buf_printf(&b, text, deny ? "deny" : "allow");
+		buf_u8(&b, 0);
+		p = parse_good((const char *)b.p);
+		for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+			struct policy_resolved r = {.destination = t[i].learned, .learned = true};
+
+			addr_of("192.0.2.1", r.addr);
+			if (policy_match(p, &r, 1, r.addr, t[i].port, NULL) !=
+			    (deny ? t[i].deny : t[i].allow))
+				fail_msg("%d %zu: %d", deny, i,
+				         policy_match(p, &r, 1, r.addr, t[i].port, NULL));
+		}
+		policy_free(p);
+		buf_free(&b);
+	}
 }
 
 /* What can never be looked up takes none of the few places. */
@@ -620,6 +728,8 @@ int main(void)
 	        cmocka_unit_test(empty_policies),
 	        cmocka_unit_test(too_many_ports),
 	        cmocka_unit_test(rules_of_names),
+	        cmocka_unit_test(rules_of_learned),
+	        cmocka_unit_test(learned_only_closes),
 	        cmocka_unit_test(applications),
 	        cmocka_unit_test(units_of_cgroups),
 	        cmocka_unit_test(large_table),
