@@ -7,6 +7,7 @@
  *
  *   ways list                             names the ways
  *   ways ADDRESS PORT WORD [WAY...]       tries these, or all; sends "WORD-WAY-."
+ *   ways old ADDRESS PORT WORD            connects, says "ready", and sends when a line comes
  *
  * A line a way: its name, then "sent", "refused ERRNO-NAME" or "lacking ERRNO-NAME" (this kernel or
  * this address family has no such thing). Exit status 0 unless it was called wrongly.
@@ -14,6 +15,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/io_uring.h>
@@ -37,6 +39,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+/* After net/if.h, whose structures it would define as well. */
+#include <linux/if_pppox.h>
 
 #define WAIT_MS 1500
 #ifndef IPPROTO_DCCP
@@ -814,6 +818,127 @@ static int raw_source_routed(const struct try *t)
 	return put_packet(t, &p);
 }
 
+/* ------------------------------------------------- one socket's, sent by another */
+
+/* What root of a container has at most, in many: enough for raw sockets, too little for tunnels. */
+static int give_up_capabilities(void)
+{
+	struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct d[2] = {
+	        {.effective = 1u << CAP_NET_RAW, .permitted = 1u << CAP_NET_RAW}};
+
+	return syscall(SYS_capset, &h, d) ? errno : 0;
+}
+
+/* By a child without capabilities. Owns udp. */
+static int powerless(const struct try *t, int udp, int (*go)(const struct try *t, int udp))
+{
+	int status, err;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return errno;
+	if (pid == 0) {
+		err = give_up_capabilities();
+		_exit(err ? err : go(t, udp));
+	}
+	close(udp);
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : ECHILD;
+}
+
+static int l2tp_socket(int udp, uint16_t session)
+{
+	uint16_t id = (uint16_t)(getpid() | 1);
+	struct sockaddr_pppol2tp a = {.sa_family = AF_PPPOX,
+	                              .sa_protocol = PX_PROTO_OL2TP,
+	                              .pppol2tp = {.fd = udp,
+	                                           .s_tunnel = id,
+	                                           .s_session = session,
+	                                           .d_tunnel = id,
+	                                           .d_session = session}};
+	struct sockaddr_storage room = {0};
+	int err, fd = socket(AF_PPPOX, SOCK_DGRAM, PX_PROTO_OL2TP);
+
+	memcpy(&room, &a, sizeof(a));
+	if (fd < 0 || !connect(fd, (struct sockaddr *)&room, sizeof(a)))
+		return fd < 0 ? -errno : fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+/* PPP over L2TP: a socket for the tunnel, which udp becomes, and one for a session in it. */
+static int l2tp_over(int udp)
+{
+	int tunnel = l2tp_socket(udp, 0);
+
+	return tunnel < 0 ? tunnel : l2tp_socket(udp, 1);
+}
+
+static int l2tp_send(const struct try *t, int udp)
+{
+	int fd = l2tp_over(udp);
+
+	return fd < 0 ? -fd : send_all(fd, t);
+}
+
+static int l2tp_ppp(const struct try *t)
+{
+	int err, udp = socket(t->family, SOCK_DGRAM, 0);
+
+	if (udp < 0)
+		return errno;
+	if (!connect(udp, &t->to.any, t->len))
+		return powerless(t, udp, l2tp_send);
+	err = errno;
+	close(udp);
+	return err;
+}
+
+/*
+ * Connected elsewhere, by a route whose first stop is the gated address. For IPv6 this takes no
+ * capability.
+ */
+static int l2tp_source_routed(const struct try *t, int udp)
+{
+	struct {
+		struct ip6_rthdr h;
+		uint32_t reserved;
+		struct in6_addr stop;
+	} route = {.h = {.ip6r_len = 2, .ip6r_type = 2, .ip6r_segleft = 1},
+	           .stop = t->to.v6.sin6_addr};
+	unsigned char option[8] = {131, 7, 4}; /* loose source route, one stop */
+	int tos = IPTOS_LOWDELAY;
+
+	memcpy(option + 3, &t->to.v4.sin_addr, 4);
+	option[7] = 1;
+	if (is_v4(t) ? setsockopt(udp, IPPROTO_IP, IP_OPTIONS, option, sizeof(option))
+	             : setsockopt(udp, IPPROTO_IPV6, IPV6_RTHDR, &route, sizeof(route)))
+		return errno;
+	/* Makes the socket look for its route again. */
+	if (is_v4(t) && setsockopt(udp, IPPROTO_IP, IP_TOS, &tos, sizeof(tos)))
+		return errno;
+	return l2tp_send(t, udp);
+}
+
+static int l2tp_source_route(const struct try *t)
+{
+	int err, udp = socket(t->family, SOCK_DGRAM, 0);
+	union address stop = t->to;
+
+	if (udp < 0)
+		return errno;
+	if (is_v4(t))
+		stop.v4.sin_addr.s_addr ^= htonl(8);
+	else
+		stop.v6.sin6_addr.s6_addr[15] ^= 8;
+	if (!connect(udp, &stop.any, t->len))
+		return powerless(t, udp, l2tp_source_routed);
+	err = errno;
+	close(udp);
+	return err;
+}
+
 /* ------------------------------------------------------------- packet sockets */
 
 /* Below all hooks on sockets: a link-layer frame. */
@@ -879,6 +1004,8 @@ static const struct {
         {"raw-tcp-options", raw_tcp_options},
         {"raw-fragment", raw_fragment},
         {"raw-source-routed", raw_source_routed},
+        {"l2tp-ppp", l2tp_ppp},
+        {"l2tp-source-route", l2tp_source_route},
         {"packet-socket", packet_socket},
 };
 #define N_WAYS (sizeof(ways) / sizeof(ways[0]))
@@ -911,25 +1038,100 @@ static bool parse(struct try *t, const char *address, const char *port)
 	return t->len != 0;
 }
 
-static void try_one(struct try *t, const char *word, size_t i)
+static bool set_word(struct try *t, const char *word, const char *way)
 {
-	int n = snprintf(t->word, sizeof(t->word), "%s-%s-.", word, ways[i].name);
-	int err;
+	int n = snprintf(t->word, sizeof(t->word), "%s-%s-.", word, way);
 
 	if (n < 0 || (size_t)n > sizeof(t->word) - 64)
-		return;
+		return false;
 	t->n = (size_t)n;
-	err = ways[i].go(t);
+	return true;
+}
+
+static void report(const char *way, int err)
+{
 	if (!err)
-		printf("%s sent\n", ways[i].name);
+		printf("%s sent\n", way);
 	else
-		printf("%s %s %s\n", ways[i].name, lacking(err) ? "lacking" : "refused",
+		printf("%s %s %s\n", way, lacking(err) ? "lacking" : "refused",
 		       strerrorname_np(err));
 	fflush(stdout);
 }
 
+/* ----------------------------------------------------------------- old sockets */
+
+static int old_of(const struct try *t, int kind, int proto)
+{
+	int err, fd = socket(t->family, kind, proto);
+
+	if (fd < 0 || !connect(fd, &t->to.any, t->len))
+		return fd < 0 ? -errno : fd;
+	err = -errno;
+	close(fd);
+	return err;
+}
+
+static int old_tcp(const struct try *t)
+{
+	return old_of(t, SOCK_STREAM, 0);
+}
+
+static int old_udp(const struct try *t)
+{
+	return old_of(t, SOCK_DGRAM, 0);
+}
+
+static int old_sctp(const struct try *t)
+{
+	return old_of(t, SOCK_STREAM, IPPROTO_SCTP);
+}
+
+static int old_raw(const struct try *t)
+{
+	struct try m = *t;
+
+	m.to.v6.sin6_port = 0; /* the same place in both: a raw socket has no port */
+	return old_of(&m, SOCK_RAW, PROTO_UNASSIGNED);
+}
+
+/* The tunnel's own sockets stay open in this process. */
+static int old_l2tp(const struct try *t)
+{
+	int udp = old_of(t, SOCK_DGRAM, 0);
+
+	return udp < 0 ? udp : l2tp_over(udp);
+}
+
+static const struct {
+	const char *name;
+	int (*open)(const struct try *t);
+} old_ways[] = {
+        {"old-tcp", old_tcp}, {"old-udp", old_udp},   {"old-sctp", old_sctp},
+        {"old-raw", old_raw}, {"old-l2tp", old_l2tp},
+};
+#define N_OLD (sizeof(old_ways) / sizeof(old_ways[0]))
+
+static int use_old(struct try *t, const char *word)
+{
+	int fd[N_OLD], err = give_up_capabilities();
+	char line[8];
+
+	for (size_t i = 0; i < N_OLD; i++)
+		fd[i] = err ? -err : old_ways[i].open(t);
+	puts("ready");
+	fflush(stdout);
+	if (!fgets(line, sizeof(line), stdin))
+		return 1;
+	for (size_t i = 0; i < N_OLD; i++) {
+		if (set_word(t, word, old_ways[i].name))
+			report(old_ways[i].name, fd[i] < 0 ? -fd[i] : send_all(fd[i], t));
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	bool old = argc == 5 && !strcmp(argv[1], "old");
 	struct try t;
 
 	signal(SIGPIPE, SIG_IGN);
@@ -938,17 +1140,21 @@ int main(int argc, char **argv)
 			puts(ways[i].name);
 		return 0;
 	}
+	argv += old;
+	argc -= old;
 	if (argc < 4 || strlen(argv[3]) > 80 || !parse(&t, argv[1], argv[2])) {
-		fputs("usage: ways list | ways ADDRESS PORT WORD [WAY...]\n", stderr);
+		fputs("usage: ways list | ways [old] ADDRESS PORT WORD [WAY...]\n", stderr);
 		return 1;
 	}
+	if (old)
+		return use_old(&t, argv[3]);
 	for (size_t i = 0; i < N_WAYS; i++) {
 		bool wanted = argc == 4;
 
 		for (int k = 4; k < argc; k++)
 			wanted = wanted || !strcmp(argv[k], ways[i].name);
-		if (wanted)
-			try_one(&t, argv[3], i);
+		if (wanted && set_word(&t, argv[3], ways[i].name))
+			report(ways[i].name, ways[i].go(&t));
 	}
 	return 0;
 }
