@@ -60,7 +60,7 @@ const char *check_status_name(enum check_status status); /* "fail" "unavailable"
 /* No expiry is represented by INT64_MAX. Times are POSIX seconds, UTC. */
 #define VERDICT_FOREVER INT64_MAX
 
-enum { MEASUREMENTS_MAX = 32, MEASUREMENT_MAX = 64, LOOSENINGS_MAX = 8 };
+enum { MEASUREMENTS_MAX = 32, MEASUREMENT_MAX = 64, LOOSENINGS_MAX = 12 };
 
 /*
  * What a register can carry. A ledger match is worth nothing if an input that is neither measured

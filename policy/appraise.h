@@ -10,7 +10,12 @@
 #include <stdint.h>
 #include "policy/policy.h"
 
-/* policy.tcb-floor: each component at least what min-tcb says. */
+/* Whether min-tcb names any of the firmware of this platform, beside what is the guest's own. */
+bool policy_floors_firmware(const struct policy_destination *d, enum tee tee);
+/*
+ * policy.tcb-floor: each component at least what min-tcb says. A loosening where there is no floor
+ * for the firmware of a platform that nobody else rates.
+ */
 void policy_check_tcb_floor(const struct policy_destination *d, const struct claims *c,
                             struct verdict *v);
 /*

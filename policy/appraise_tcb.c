@@ -11,10 +11,15 @@
 
 /* ----------------------------------------------------------------------- floor */
 
+static bool is_of_guest(const char *component)
+{
+	return !strcmp(component, "guest-svn") || !strcmp(component, "isvsvn");
+}
+
 /* The version of a component, or -1. Those of the guest are no part of what is certified. */
 static int64_t version_of(const struct claims *c, const char *name)
 {
-	if (!strcmp(name, "guest-svn") || !strcmp(name, "isvsvn"))
+	if (is_of_guest(name))
 		return c->guest_svn;
 	for (uint32_t i = 0; i < c->tcb_n && i < TCB_COMPONENTS_MAX; i++)
 		if (!strcmp(c->tcb[i].name, name))
@@ -22,11 +27,25 @@ static int64_t version_of(const struct claims *c, const char *name)
 	return -1;
 }
 
+bool policy_floors_firmware(const struct policy_destination *d, enum tee tee)
+{
+	for (uint32_t i = 0; i < d->tcb_floors; i++) {
+		const struct policy_tcb_floor *f = &d->tcb_floor[i];
+
+		if (f->tees & TEE_BIT(tee) && f->svn && !is_of_guest(f->name))
+			return true;
+	}
+	return false;
+}
+
 void policy_check_tcb_floor(const struct policy_destination *d, const struct claims *c,
                             struct verdict *v)
 {
 	uint32_t asked = 0;
 
+	if (c->tee == TEE_SNP && !policy_floors_firmware(d, TEE_SNP))
+		verdict_loosened(v, "no min-tcb: the firmware may be of any age, and AMD does not "
+		                    "rate it");
 	for (uint32_t i = 0; i < d->tcb_floors; i++) {
 		const struct policy_tcb_floor *f = &d->tcb_floor[i];
 		int64_t is = version_of(c, f->name);
@@ -38,12 +57,12 @@ void policy_check_tcb_floor(const struct policy_destination *d, const struct cla
 			continue;
 		if (is >= 0)
 			check_add(&v->checks, "policy.tcb-floor", CHECK_FAIL,
-			          "%s is %" PRId64 ", at least %u is demanded", f->name, is,
-			          f->svn);
+			          "%s is %" PRId64 ", at least %" PRIu32 " is demanded", f->name,
+			          is, f->svn);
 		else
 			check_add(&v->checks, "policy.tcb-floor", CHECK_FAIL,
-			          "the platform has no %s, at least %u is demanded", f->name,
-			          f->svn);
+			          "the platform has no %s, at least %" PRIu32 " is demanded",
+			          f->name, f->svn);
 		return;
 	}
 	if (asked)

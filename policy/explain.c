@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include "policy/appraise.h"
 #include "policy/names.h"
 
 const char *policy_action_name(enum policy_action a)
@@ -308,8 +309,11 @@ static void explain_platform(const struct policy *p, const struct policy_destina
                              struct buf *out)
 {
 	for (uint32_t i = 0; i < d->tcb_floors; i++)
-		buf_printf(out, "%s%s at least %u%s", i ? ", " : "firmware: ", d->tcb_floor[i].name,
-		           d->tcb_floor[i].svn, i + 1 == d->tcb_floors ? "\n" : "");
+		buf_printf(out, "%s%s at least %" PRIu32 "%s",
+		           i ? ", " : "firmware: ", d->tcb_floor[i].name, d->tcb_floor[i].svn,
+		           i + 1 == d->tcb_floors ? "\n" : "");
+	if (d->tees & TEE_BIT(TEE_SNP) && !policy_floors_firmware(d, TEE_SNP))
+		buf_str(out, "firmware of snp: of any age (loosening)\n");
 	explain_rating(d, out);
 	explain_snp(d, out);
 	explain_attributes(d, out);

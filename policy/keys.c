@@ -342,7 +342,9 @@ static const struct policy_key destination_keys[] = {
          "Turin `fmc`; `tdx` and `sgx`: `pcesvn`, `sgx01` to `sgx16`; `tdx`: `tdx00` to `tdx15`, as "
          "the quote states them. And of the guest itself, as the evidence states it: `guest-svn` of "
          "`snp`, `isvsvn` of `sgx`. A component counts for the platforms that have it; a platform "
-         "before it (`tdx.pcesvn=13`) makes it count there only.",
+         "before it (`tdx.pcesvn=13`) makes it count there only. AMD rates no firmware, so that "
+         "`snp` without a floor for it takes any: that is warned of, and each verdict says so (a "
+         "loosening).",
          read_min_tcb},
         {"accept-tcb", KEY_LIST | KEY_JUDGE, "list of TCB statuses", "`UpToDate` alone",
          "{SWHardeningNeeded}",

@@ -12,6 +12,7 @@
 #include <string.h>
 #include "attest/pki.h"
 #include "policy/app.h"
+#include "policy/appraise.h"
 #include "policy/names.h"
 #include "policy/read.h"
 
@@ -29,6 +30,20 @@ struct policy_where policy_where_of(const char *path, uint32_t line)
 	return w;
 }
 
+/* Many warnings must not hide an error: the last of them makes room, if there is one. */
+static bool drop_warning(struct policy_issues *issues)
+{
+	for (uint32_t i = issues->n; i-- > 0;) {
+		if (issues->v[i].error)
+			continue;
+		memmove(&issues->v[i], &issues->v[i + 1],
+		        (issues->n - i - 1) * sizeof(issues->v[0]));
+		issues->n--;
+		return true;
+	}
+	return false;
+}
+
 __attribute__((format(printf, 4, 0))) static void issue_v(struct policy_issues *issues, bool error,
                                                           const struct policy_where *where,
                                                           const char *fmt, va_list ap)
@@ -37,7 +52,7 @@ __attribute__((format(printf, 4, 0))) static void issue_v(struct policy_issues *
 
 	if (error)
 		issues->errors++;
-	if (issues->n == POLICY_ISSUES_MAX)
+	if (issues->n == POLICY_ISSUES_MAX && !(error && drop_warning(issues)))
 		return;
 	i = &issues->v[issues->n++];
 	i->error = error;
@@ -393,6 +408,20 @@ static void check_transport(struct policy_reader *r)
 		        attest_transport_binder(r->d->transport));
 }
 
+/* AMD rates no firmware, so that nothing else is in the way of an old one with known holes. */
+static void check_floor(struct policy_reader *r)
+{
+	const struct policy_destination *d = r->d;
+
+	if (d->tees & TEE_BIT(TEE_SNP) && !policy_floors_firmware(d, TEE_SNP) && !r->issues->errors)
+		policy_warning(
+		        r, given(r, given(r, "min-tcb") ? "min-tcb" : "tee"),
+		        "destination \"%s\" takes snp firmware of any age, and AMD rates none; "
+		        "add what keygate probe prints of a good machine, like: min-tcb = "
+		        "{\"snp=24\", \"microcode=219\"}",
+		        d->name);
+}
+
 /* What a gated block and a monitored one demand. */
 static void check_demands(struct policy_reader *r)
 {
@@ -410,6 +439,7 @@ static void check_demands(struct policy_reader *r)
 	policy_settle(r);
 	check_measurements(r);
 	check_denied(r);
+	check_floor(r);
 	if (d->accept_advisories && !d->accept_tcb && !d->tcb_grace)
 		policy_error(r, given(r, "accept-advisory"),
 		             "accept-advisory accepts nothing by itself; add accept-tcb or "

@@ -317,6 +317,7 @@ destination "by-name" {
 	port = {"9999"}
 	action = gate
 	tee = {"snp"}
+	min-tcb = {"snp=22", "microcode=213"}
 	anchor = {"sim"}
 	ledger = "e2e"
 }

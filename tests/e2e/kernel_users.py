@@ -22,6 +22,7 @@ destination "%(name)s" {
 	port = {%(ports)s}
 	action = gate
 	tee = {"snp"}
+	min-tcb = {"snp=22", "microcode=213"}
 	anchor = {"sim"}
 	ledger = "e2e"
 	lease = "10m"

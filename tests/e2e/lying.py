@@ -27,6 +27,7 @@ destination "%(name)s" {
 	port = {"%(port)d"}
 	action = gate
 	tee = {"snp"}
+	min-tcb = {"snp=22", "microcode=213"}
 	anchor = {"sim"}
 	ledger = "%(name)s"
 	%(more)s

@@ -161,6 +161,7 @@ destination "service" {
 	port = {"8443-8499"}
 	action = gate
 	tee = {"snp"}
+	min-tcb = {"snp=22", "microcode=213"}
 	anchor = {"sim"}
 	ledger = "e2e"
 	lease = "10m"

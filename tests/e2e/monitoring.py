@@ -25,6 +25,7 @@ destination "watched" {
 	port = {"9501-9503", "9998", "9997"}
 	action = %s
 	tee = {"snp"}
+	min-tcb = {"snp=22", "microcode=213"}
 	anchor = {"sim"}
 	ledger = "e2e"
 }

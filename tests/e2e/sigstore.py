@@ -22,6 +22,7 @@ destination "released" {
 	port = {"%(lo)d-%(hi)d"}
 	action = gate
 	tee = {"snp"}
+	min-tcb = {"snp=22", "microcode=213"}
 	anchor = {"sim"}
 	ledger = none
 	release = "acme"

@@ -17,6 +17,7 @@ destination "by-%(name)s" {
 	port = {"%(port)d"}
 	action = gate
 	tee = {"snp"}
+	min-tcb = {"snp=22", "microcode=213"}
 	anchor = {"sim"}
 	ledger = "e2e"
 	transport = %(name)s
@@ -77,6 +78,7 @@ destination "by-well-known" {
 	port = {"%(lo)d-%(hi)d"}
 	action = gate
 	tee = {"snp"}
+	min-tcb = {"snp=22", "microcode=213"}
 	anchor = {"sim"}
 	ledger = none
 	measurement = {"snp:%(measurement)s"}

@@ -42,6 +42,7 @@ destination "service" {
 	port = {"8443"}
 	action = gate
 	tee = {"snp"}
+	min-tcb = {"snp=22", "microcode=213"}
 	anchor = {"sim"}
 	ledger = "test"
 	lease = "10m"
@@ -55,6 +56,7 @@ destination "local-gated" {
 	port = {"8099"}
 	action = gate
 	tee = {"snp"}
+	min-tcb = {"snp=22", "microcode=213"}
 	anchor = {"sim"}
 	ledger = "test"
 }

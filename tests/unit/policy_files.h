@@ -178,14 +178,23 @@ static MAYBE_UNUSED void print_issues(const struct policy_issues *issues)
 /* Four lines before the first of more, which is on line 9. */
 #define GATE(more) GATE_HEAD "destination d {\n" GATE_MUST more "}\n"
 
-/* Parses what has to be right, without a warning. */
+/* The warning that a block for snp without min-tcb gets: most tests are of other things. */
+static MAYBE_UNUSED bool is_no_floor(const struct policy_issue *is)
+{
+	return !is->error && strstr(is->text, "takes snp firmware of any age");
+}
+
+/* Parses what has to be right, without another warning. */
 static MAYBE_UNUSED struct policy *parse_good(const char *text)
 {
 	struct policy_issues issues;
 	struct policy *p = NULL;
 	int rc = parse_two(text, NULL, &p, &issues);
+	uint32_t beside = 0;
 
-	if (rc || issues.n) {
+	for (uint32_t i = 0; i < issues.n; i++)
+		beside += !is_no_floor(&issues.v[i]);
+	if (rc || beside) {
 		print_issues(&issues);
 		print_message("in:\n%s\n", text);
 		fail();

@@ -27,6 +27,8 @@ static struct claims claims_of(enum tee tee, const char *launch, uint8_t len)
 	struct claims c = {.tee = tee, .chip_id_len = 16, .chip_id = {9}};
 
 	put_register(&c, launch, REGISTER_CODE, len, 0x11);
+	if (tee == TEE_SNP)
+		c.tcb[c.tcb_n++] = (struct tcb_component){"snp", 23};
 	return c;
 }
 

@@ -18,7 +18,7 @@ static const char one[] = "default-action = allow\n"
                           "ledger acme { policy = acme.policy }\n"
                           "destination d {\n"
                           "\taddress = 192.0.2.1\n\tport = 443\n\taction = gate\n"
-                          "\ttee = snp\n\tledger = acme\n}\n";
+                          "\ttee = snp\n\tmin-tcb = \"snp=1\"\n\tledger = acme\n}\n";
 
 static int rm_one(const char *path, const struct stat *sb, int type, struct FTW *f)
 {

@@ -116,6 +116,8 @@ static void test_wrong_files_change_nothing(void **state)
 	json_t *issue;
 
 	(void)state;
+	/* No warning comes before it. */
+	put("policy.d/a.conf", GATE("min-tcb = \"snp=1\"\n"));
 	put("policy.d/b.conf", "\ndestination x {\n\taddress = 300.1.1.1\n\taction = deny\n}\n");
 	error = begin();
 	assert_string_equal(json_string_value(json_object_get(error, "kind")), "usage");

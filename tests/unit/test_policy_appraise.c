@@ -26,7 +26,8 @@ struct world {
 	struct logbook log;
 	struct ledger_last last;
 	struct policy_presented shown;
-	bool bare; /* the peer staples nothing */
+	bool bare;     /* the peer staples nothing */
+	bool no_floor; /* the policy says nothing of the firmware */
 	/* What came of it. */
 	struct policy *p;
 	struct verdict v;
@@ -126,7 +127,8 @@ static void world_policy(struct world *w, const char *more)
 	sim_start(&other, "Genoa");
 	sim_certs(&other);
 	add_pem(&f, DIR "policy.d/other.pem", &other.ark);
-	buf_printf(&text, "%s %s }\n", destination_head, *more ? more : "ledger = acme");
+	buf_printf(&text, "%s %s %s }\n", destination_head, *more ? more : "ledger = acme",
+	           w->no_floor || strstr(more, "min-tcb") ? "" : "min-tcb = \"snp=1\"");
 	in.text = buf_view(&text);
 	policy_free(w->p);
 	w->p = NULL;
@@ -503,11 +505,11 @@ static void anchor_issues(void **state)
 	         "anchor \"lab\" is for snp, which the tee of destination \"d\" does not name; add it "
 	         "there or remove the anchor here",
 	         true},
-	        {"destination d { address = 192.0.2.1 port = 443 action = gate tee = snp ledger = acme\n"
+	        {"destination d { address = 192.0.2.1 port = 443 action = gate tee = snp ledger = acme min-tcb = \"snp=1\"\n"
 	         "anchor = lap }\n"
 	         "anchor lab { tee = snp file = lab.pem } ledger acme { policy = acme.policy }",
 	         "there is no anchor \"lap\"; did you mean \"lab\"?", true},
-	        {"destination d { address = 192.0.2.1 port = 443 action = gate tee = snp ledger = acme\n"
+	        {"destination d { address = 192.0.2.1 port = 443 action = gate tee = snp ledger = acme min-tcb = \"snp=1\"\n"
 	         "anchor = lab }\n"
 	         "anchor lab { tee = snp file = old.pem } ledger acme { policy = acme.policy }",
 	         "file: a certificate in " DIR
@@ -686,6 +688,42 @@ static void host_data(void **state)
 	passes(&w,
 	       "ledger = acme host-data = \"7777777777777777777777777777777777777777777777777777777777777777\"");
 	world_free(&w);
+}
+
+/* Nobody but the policy keeps old firmware out. */
+static void no_floor(void **state)
+{
+	static const char no_word[] =
+	        "no min-tcb: the firmware may be of any age, and AMD does not rate it";
+	static const struct {
+		const char *more;
+		bool loose;
+	} rows[] = {
+	        {"ledger = acme", true},
+	        /* What the guest is, and what is no demand, are no floor of the firmware. */
+	        {"ledger = acme min-tcb = \"guest-svn=7\"", true},
+	        {"ledger = acme min-tcb = {\"snp=0\", \"microcode=0\"}", true},
+	        {"ledger = acme min-tcb = \"microcode=1\"", false},
+	};
+	struct world w;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		world_start(&w);
+		w.no_floor = true;
+		/* Certified as such: a genuine chip, with firmware of the first day. */
+		if (rows[i].loose) {
+			memset(w.sim.tcb, 0, sizeof(w.sim.tcb));
+			sim_certs(&w.sim);
+			sim_report(&w.sim, 3, w.report);
+			memset(w.report + SNP_OFF_HOST_DATA, 0, 32);
+		}
+		passes(&w, rows[i].more);
+		assert_int_equal(w.v.loosenings, rows[i].loose ? 2 : 1);
+		if (rows[i].loose)
+			assert_string_equal(w.v.loosening[1], no_word);
+		world_free(&w);
+	}
 }
 
 static void platform(void **state)
@@ -1681,6 +1719,7 @@ int main(void)
 	        cmocka_unit_test(identity),
 	        cmocka_unit_test(turin_chip),
 	        cmocka_unit_test(host_data),
+	        cmocka_unit_test(no_floor),
 	        cmocka_unit_test(id_block),
 	        cmocka_unit_test(platform),
 	        cmocka_unit_test(ledger_absent),

@@ -25,7 +25,7 @@ static void issues_of(const char *text, struct buf *out)
 	rc = parse_two((const char *)whole.p, NULL, &p, &issues);
 	buf_reset(out);
 	for (uint32_t i = 0; i < issues.n; i++)
-		if (!strncmp(issues.v[i].text, "destination \"", 13))
+		if (!strncmp(issues.v[i].text, "destination \"", 13) && !is_no_floor(&issues.v[i]))
 			buf_printf(out, "%s %s\n", issues.v[i].error ? "error" : "warning",
 			           issues.v[i].text);
 	buf_u8(out, 0);

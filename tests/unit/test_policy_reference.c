@@ -162,7 +162,7 @@ static void key_examples_parse(void **state)
 		buf_str(&text,
 		        "default-action = allow\nledger acme { policy = a.policy }\n"
 		        "destination other { address = 198.51.100.1 port = 1 action = gate tee "
-		        "= snp ledger = acme\n");
+		        "= snp min-tcb = \"snp=1\" ledger = acme\n");
 		buf_str(&text, strcmp(sec->keys[i].name, "anchor") ? "}\n" : "anchor = lab }\n");
 		if (!strcmp(sec->keys[i].name, "anchor"))
 			buf_str(&text, "anchor lab { tee = snp file = lab.pem }\n");
@@ -175,7 +175,8 @@ static void key_examples_parse(void **state)
 			if (!strcmp(sec->keys[k].name, "tee"))
 				buf_printf(&text, "tee = %s\n", tees);
 			else if (k == i || sec->keys[k].flags & (KEY_MUST | KEY_MUST_JUDGE) ||
-			         !strcmp(sec->keys[k].name, "address"))
+			         !strcmp(sec->keys[k].name, "address") ||
+			         !strcmp(sec->keys[k].name, "min-tcb"))
 				put_example(&text, &sec->keys[k]);
 		}
 		if (!strcmp(sec->keys[i].name, "accept-advisory"))

@@ -9,7 +9,7 @@
 	"default-action = allow\n" \
 	"ledger acme { policy = acme.policy\nurl = \"https://log.example/\"\n" more "}\n" \
 	"destination d { address = \"192.0.2.0/24\"\nport = 443\naction = gate\n" \
-	"tee = {snp, tdx, sgx, nitro}\nledger = acme\n}\n"
+	"tee = {snp, tdx, sgx, nitro}\nmin-tcb = \"snp=1\"\nledger = acme\n}\n"
 #define PREDICATE(members) \
 	",\"predicateType\":\"" STATEMENT_PREDICATE "\",\"predicate\":{" members "}}"
 #define STATEMENT(name, members) \
