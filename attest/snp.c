@@ -394,6 +394,8 @@ static void claim_chain(struct appraisal *a)
 
 	snprintf(c->product, sizeof(c->product), "%s", a->chain.product->name);
 	snprintf(c->csp, sizeof(c->csp), "%s", a->chain.of.csp);
+	snprintf(c->signer, sizeof(c->signer), "%s",
+	         a->chain.of.kind == SNP_VLEK ? "VLEK" : "VCEK");
 	for (int i = 0; i < SNP_TCB_PARTS; i++) {
 		struct tcb_component *t = &c->tcb[c->tcb_n];
 

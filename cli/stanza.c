@@ -166,6 +166,10 @@ static void put_snp(const struct stanza *s, struct buf *out)
 
 	if (c->tee != TEE_SNP)
 		return;
+	if (!c->csp[0])
+		buf_printf(out, "\t%-11s = deny\n", "vlek");
+	else if (can_be_quoted(c->csp))
+		buf_printf(out, "\t%-11s = {\"%s\"}\n", "vlek", c->csp);
 	if (!bytes_all_zero(c->host_data, sizeof(c->host_data))) {
 		buf_printf(out, "\t%-11s = \"", "host-data");
 		hex_put(out, c->host_data, sizeof(c->host_data));

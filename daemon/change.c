@@ -167,6 +167,10 @@ static void add_identity(struct sum *s, const struct policy_destination *d)
 	add(s, d->chip_id_len, d->chip_ids * sizeof(d->chip_id_len[0]));
 	add(s, d->host_data, sizeof(d->host_data));
 	ADD(s, d->has_host_data);
+	ADD(s, d->vlek);
+	ADD(s, d->vlek_csps);
+	for (uint32_t i = 0; i < d->vlek_csps; i++)
+		add_text(s, d->vlek_csp[i], sizeof(d->vlek_csp[i]));
 	add_registers(s, d->measurement, d->measurements);
 	add_registers(s, d->pin, d->pins);
 	ADD(s, d->unpinneds);

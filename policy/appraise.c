@@ -274,6 +274,35 @@ static void check_chip(struct appraisal *a)
 	check_add(a->checks, "policy.chip", CHECK_FAIL, "%s is not in the policy's list", id);
 }
 
+/* A provider's key signs for whatever machine of its, and AMD gave it away. */
+static void check_vlek(struct appraisal *a)
+{
+	const struct policy_destination *d = a->d;
+	const char *csp = a->claims.csp;
+	bool listed = false;
+
+	if (strcmp(a->claims.signer, "VLEK") != 0) {
+		check_add(a->checks, "policy.vlek", CHECK_PASS, "signed by the chip's own key");
+		return;
+	}
+	for (uint32_t i = 0; i < d->vlek_csps; i++)
+		listed |= !strcmp(d->vlek_csp[i], csp);
+	if (d->vlek == VLEK_DENY || (d->vlek == VLEK_LISTED && !listed)) {
+		check_add(a->checks, "policy.vlek", CHECK_FAIL,
+		          "signed by a key of the provider %s, %s", csp,
+		          d->vlek == VLEK_DENY ? "but the policy takes none of a provider's"
+		                               : "which is not in the policy's list");
+		return;
+	}
+	check_add(a->checks, "policy.vlek", CHECK_PASS, "signed by a key of the provider %s%s", csp,
+	          listed ? "" : ", as any may");
+	if (!listed)
+		verdict_loosened(a->v,
+		                 "vlek = any: %s has the key that signed, and any machine may be "
+		                 "behind it",
+		                 csp);
+}
+
 static void check_bits(struct appraisal *a, const char *id, uint64_t is, uint64_t required,
                        uint64_t forbidden)
 {
@@ -318,8 +347,8 @@ static void check_vmpl(struct appraisal *a)
 
 static void check_snp(struct appraisal *a)
 {
-	static const char *const ids[] = {"policy.host-data", "policy.vmpl", "policy.platform",
-	                                  "policy.guest-policy"};
+	static const char *const ids[] = {"policy.vlek", "policy.host-data", "policy.vmpl",
+	                                  "policy.platform", "policy.guest-policy"};
 	const struct policy_destination *d = a->d;
 	const struct claims *c = &a->claims;
 
@@ -328,6 +357,7 @@ static void check_snp(struct appraisal *a)
 			skip(a, ids[i], "not an SNP platform");
 		return;
 	}
+	check_vlek(a);
 	check_host_data(a);
 	check_vmpl(a);
 	check_bits(a, "policy.platform", c->platform_info, d->platform_required,
@@ -339,9 +369,10 @@ static void check_snp(struct appraisal *a)
 static void skip_identity(struct appraisal *a, const char *why)
 {
 	static const char *const ids[] = {
-	        "policy.tee",      "policy.chip",           "policy.tcb-floor", "policy.tcb-status",
-	        "policy.tcb-date", "policy.tcb-evaluation", "policy.host-data", "policy.vmpl",
-	        "policy.platform", "policy.guest-policy",   "policy.attributes"};
+	        "policy.tee",        "policy.chip",         "policy.tcb-floor",
+	        "policy.tcb-status", "policy.tcb-date",     "policy.tcb-evaluation",
+	        "policy.vlek",       "policy.host-data",    "policy.vmpl",
+	        "policy.platform",   "policy.guest-policy", "policy.attributes"};
 
 	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
 		skip(a, ids[i], why);

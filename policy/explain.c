@@ -283,6 +283,13 @@ static void explain_snp(const struct policy_destination *d, struct buf *out)
 {
 	if (!(d->tees & TEE_BIT(TEE_SNP)))
 		return;
+	buf_printf(out, "report signed by: the chip's own key%s",
+	           d->vlek == VLEK_DENY || d->vlek == VLEK_LISTED
+	                   ? ""
+	                   : ", or any provider's (loosening)");
+	for (uint32_t i = 0; i < d->vlek_csps; i++)
+		buf_printf(out, " or that of %s", d->vlek_csp[i]);
+	buf_str(out, "\n");
 	buf_printf(out, "privilege level: %u%s\n", d->vmpl, d->vmpl ? " (loosening)" : "");
 	if (d->platform_required || d->platform_forbidden)
 		buf_printf(out, "machine: platform bits 0x%" PRIx64 " set, 0x%" PRIx64 " clear\n",

@@ -330,6 +330,13 @@ static const struct policy_key destination_keys[] = {
          "PPID (32), of `cca` the instance id (66), of `nitro` PCR4, which stands for the instance "
          "(96). Evidence that names no machine is then refused.",
          read_chip_id},
+        {"vlek", KEY_LIST | KEY_JUDGE, "`any`, `deny` or a list of providers", "`any`", "deny",
+         "Whether the report of `snp` may be signed by a key of a cloud provider (VLEK), which AMD "
+         "makes for it and any of its machines may use, and not by the chip's own (VCEK). `deny`: "
+         "no. A list: by those of these providers, as the certificate names them, which `keygate "
+         "verify evidence` prints as `csp` (`\"CN=cc-us-east-2.amazonaws.com\"`). `any`: by each of "
+         "them; a verdict that rests on one says so (a loosening).",
+         read_vlek},
         {"host-data", KEY_JUDGE, "64 hexadecimal digits", "all zero", "\"<64 hexadecimal digits>\"",
          "What the host handed to the guest at launch (SNP HOST_DATA), for example the hash of a "
          "container policy. It can carry configuration, so what is not pinned here must be zero. "

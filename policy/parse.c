@@ -738,6 +738,7 @@ static void destination_free(struct policy_destination *d)
 	free(d->denied);
 	free(d->server_key);
 	free(d->chip_id);
+	free(d->vlek_csp);
 	free(d->chip_id_len);
 	free(d->tcb_floor);
 	free(d->unpinned);

@@ -110,6 +110,14 @@ struct policy_tcb_floor {
 	uint32_t svn;
 };
 
+/* Whether a provider's key may sign SNP's reports, and not only a chip's own. */
+enum policy_vlek {
+	VLEK_UNSAID = 0, /* as VLEK_ANY */
+	VLEK_ANY,        /* a loosening where it is used */
+	VLEK_DENY,
+	VLEK_LISTED, /* those of some providers */
+};
+
 enum policy_denied_kind { DENIED_NOTHING = 0, DENIED_MEASUREMENT, DENIED_LEAF, DENIED_SUBJECT };
 
 /* What is accepted no longer, whatever the ledger says. */
@@ -229,6 +237,9 @@ struct policy_destination {
 	uint32_t chip_ids;
 	uint8_t host_data[32];
 	bool has_host_data;
+	enum policy_vlek vlek;
+	uint32_t vlek_csps;                 /* of VLEK_LISTED */
+	char (*vlek_csp)[64];               /* owned; as in struct claims */
 	struct policy_tcb_floor *tcb_floor; /* owned */
 	uint32_t accept_tcb; /* bit (1 << enum policy_tcb_status), beside UpToDate: a loosening */
 	char (*accept_advisory)[ADVISORY_MAX]; /* owned */
@@ -482,7 +493,7 @@ struct policy_head_update {
 /*
  * Appends to v (initialised by the caller; transport checks may already be in it) the checks of
  * attest/, of ledger/ and policy/'s own (policy.binder, policy.server-key, policy.tee,
- * policy.chip, policy.host-data, policy.tcb-floor, policy.tcb-status, policy.tcb-date,
+ * policy.chip, policy.vlek, policy.host-data, policy.tcb-floor, policy.tcb-status, policy.tcb-date,
  * policy.tcb-evaluation, policy.vmpl, policy.platform, policy.guest-policy, policy.attributes,
  * policy.ledger, policy.release, policy.denied, policy.version, policy.renewed, policy.measurement,
  * policy.registers), then seals it. last is the last-seen head of the destination's ledger for the

@@ -217,6 +217,7 @@ void read_unpinned_register(struct policy_reader *r, const struct policy_value *
 void read_server_name(struct policy_reader *r, const struct policy_value *v);
 void read_server_key(struct policy_reader *r, const struct policy_value *v);
 void read_chip_id(struct policy_reader *r, const struct policy_value *v);
+void read_vlek(struct policy_reader *r, const struct policy_value *v);
 void read_host_data(struct policy_reader *r, const struct policy_value *v);
 void read_min_tcb(struct policy_reader *r, const struct policy_value *v);
 void read_accept_tcb(struct policy_reader *r, const struct policy_value *v);

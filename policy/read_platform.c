@@ -62,6 +62,35 @@ void read_chip_id(struct policy_reader *r, const struct policy_value *v)
 	policy_of_tees(r, v, tees);
 }
 
+void read_vlek(struct policy_reader *r, const struct policy_value *v)
+{
+	struct policy_destination *d = r->d;
+	enum policy_vlek is = !strcmp(v->text, "any")    ? VLEK_ANY
+	                      : !strcmp(v->text, "deny") ? VLEK_DENY
+	                                                 : VLEK_LISTED;
+
+	policy_of_tees(r, v, TEE_BIT(TEE_SNP));
+	if (is == VLEK_LISTED &&
+	    (!strpbrk(v->text, "=.") || strlen(v->text) >= sizeof(*d->vlek_csp))) {
+		policy_unexpected(r, v,
+		                  "any, deny, or a provider as its certificate has it, like "
+		                  "\"CN=cc-us-east-2.amazonaws.com\"");
+		return;
+	}
+	if (d->vlek != VLEK_UNSAID && (d->vlek != VLEK_LISTED || is != VLEK_LISTED)) {
+		policy_error(r, v->line,
+		             "vlek: any and deny stand alone; remove them, or what is beside");
+		return;
+	}
+	d->vlek = is;
+	if (is != VLEK_LISTED)
+		return;
+	if (d->vlek_csps == POLICY_LIST_MAX)
+		policy_error(r, v->line, "vlek: more than %d in one destination", POLICY_LIST_MAX);
+	else if (policy_append(r, &d->vlek_csp, d->vlek_csps, sizeof(*d->vlek_csp)))
+		snprintf(d->vlek_csp[d->vlek_csps++], sizeof(*d->vlek_csp), "%s", v->text);
+}
+
 void read_host_data(struct policy_reader *r, const struct policy_value *v)
 {
 	if (hex_decode(bytes_str(v->text), r->d->host_data, sizeof(r->d->host_data)))

@@ -99,6 +99,7 @@ static void claims_are_what_the_report_says(void **state)
 	assert_int_equal(w.claims.tcb[0].svn, 4);
 	assert_string_equal(w.claims.tcb[3].name, "microcode");
 	assert_int_equal(w.claims.tcb[3].svn, 219);
+	assert_string_equal(w.claims.signer, "VCEK");
 	assert_true(w.claims.extra_anchor);
 	assert_non_null(strstr(checks_find(&w.checks, "snp.chain")->detail, "given by the caller"));
 }
@@ -146,6 +147,7 @@ static void vlek_names_a_provider_and_no_chip(void **state)
 	world_judge(&w);
 	expect_pass(&w.checks);
 	assert_string_equal(w.claims.csp, "CN=cc-test.example.com");
+	assert_string_equal(w.claims.signer, "VLEK");
 	assert_int_equal(w.claims.chip_id_len, 0);
 }
 

@@ -108,6 +108,7 @@ static void test_snp(void **state)
 	assert_int_equal(d->vmpl, 1);
 	assert_int_equal(d->tcb_floors, 2);
 	assert_int_equal(d->tcb_floor[1].svn, 84);
+	assert_int_equal(d->vlek, VLEK_DENY);
 	/* A matter of taste: offered, not demanded. */
 	assert_int_equal(d->server_keys, 0);
 	assert_int_equal(d->chip_ids, 0);
@@ -118,6 +119,11 @@ static void test_snp(void **state)
 	s.has_proof = true;
 	p = parsed(&s, &none, text);
 	has(text, "# It sent a ledger proof");
+	policy_free(p);
+	snprintf(c.csp, sizeof(c.csp), "CN=cc-test.example.com");
+	p = parsed(&s, &none, text);
+	assert_int_equal(p->destination[0].vlek, VLEK_LISTED);
+	assert_string_equal(p->destination[0].vlek_csp[0], c.csp);
 	policy_free(p);
 }
 

@@ -190,13 +190,13 @@ static void all_holds(void **state)
 {
 	/* In this order, each of them once; the platform's and the ledger's own come between. */
 	static const char *const order[] = {
-	        "policy.binder",       "snp.format",        "policy.server-key",
-	        "policy.tee",          "policy.chip",       "policy.tcb-floor",
-	        "policy.tcb-status",   "policy.tcb-date",   "policy.tcb-evaluation",
-	        "policy.host-data",    "policy.vmpl",       "policy.platform",
-	        "policy.guest-policy", "policy.attributes", "policy.ledger",
-	        "ledger.quorum",       "ledger.first-use",  "ledger.statement",
-	        "policy.measurement",  "policy.registers"};
+	        "policy.binder",     "snp.format",          "policy.server-key",
+	        "policy.tee",        "policy.chip",         "policy.tcb-floor",
+	        "policy.tcb-status", "policy.tcb-date",     "policy.tcb-evaluation",
+	        "policy.vlek",       "policy.host-data",    "policy.vmpl",
+	        "policy.platform",   "policy.guest-policy", "policy.attributes",
+	        "policy.ledger",     "ledger.quorum",       "ledger.first-use",
+	        "ledger.statement",  "policy.measurement",  "policy.registers"};
 	const struct check *before = NULL;
 	char hex[65];
 	struct world w;
@@ -590,6 +590,64 @@ static void identity(void **state)
 	memset(w.report + SNP_OFF_CHIP_ID, 0, 64);
 	refused(&w, "ledger = acme chip-id = \"" CHIP_A CHIP_B "\"", "policy.chip", CHECK_FAIL,
 	        "names no machine, only its provider CN=cc-test");
+}
+
+static void vlek_start(struct world *w)
+{
+	world_start(w);
+	w->sim.vlek = true;
+	sim_certs(&w->sim);
+	put32(w->report + SNP_OFF_KEY_INFO, SNP_VLEK << 2);
+	memset(w->report + SNP_OFF_CHIP_ID, 0, 64);
+}
+
+#define SIM_CSP "CN=cc-test.example.com"
+
+static void vlek(void **state)
+{
+	static const char *const refusals[] = {
+	        "ledger = acme vlek = \"CN=cc-other.example.com\"",
+	        "ledger = acme vlek = \"CN=cc-test.example.co\"",
+	        "ledger = acme vlek = \"CN=cc-test.example.com.\"",
+	};
+	static const char *const any[] = {"ledger = acme", "ledger = acme vlek = any"};
+	struct world w;
+
+	(void)state;
+	vlek_start(&w);
+	refused(&w, "ledger = acme vlek = deny", "policy.vlek", CHECK_FAIL,
+	        "provider " SIM_CSP ", but the policy takes none");
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+		vlek_start(&w);
+		refused(&w, refusals[i], "policy.vlek", CHECK_FAIL,
+		        "provider " SIM_CSP ", which is not in the policy's list");
+	}
+	/* Named, it is as wanted; else it passes, and is said. */
+	vlek_start(&w);
+	passes(&w, "ledger = acme vlek = {\"CN=other.example.com\", \"" SIM_CSP "\"}");
+	assert_string_equal(checks_find(&w.v.checks, "policy.vlek")->detail,
+	                    "signed by a key of the provider " SIM_CSP);
+	assert_int_equal(w.v.loosenings, 1);
+	world_free(&w);
+	for (size_t i = 0; i < sizeof(any) / sizeof(any[0]); i++) {
+		vlek_start(&w);
+		passes(&w, any[i]);
+		assert_int_equal(w.v.loosenings, 2);
+		assert_string_equal(w.v.loosening[1],
+		                    "vlek = any: " SIM_CSP
+		                    " has the key that signed, and any machine may be behind it");
+		world_free(&w);
+	}
+	/* A chip's own key is none of a provider's. */
+	world_start(&w);
+	passes(&w, "ledger = acme vlek = deny");
+	assert_string_equal(checks_find(&w.v.checks, "policy.vlek")->detail,
+	                    "signed by the chip's own key");
+	assert_int_equal(w.v.loosenings, 1);
+	world_free(&w);
+	world_start(&w);
+	passes(&w, "ledger = acme vlek = \"" SIM_CSP "\"");
+	world_free(&w);
 }
 
 /* The host chooses it: each of its registers is zero, pinned or logged. */
@@ -1635,6 +1693,7 @@ static void words(void **state)
 	                    "statement says\n"
 	                    "host data: zero\n"
 	                    "firmware: snp at least 24, microcode at least 219\n"
+	                    "report signed by: the chip's own key, or any provider's (loosening)\n"
 	                    "privilege level: 1 (loosening)\n"
 	                    "debug guests: refused\n"
 	                    "revocation list: used when at hand (loosening)\n"
@@ -1721,6 +1780,7 @@ int main(void)
 	        cmocka_unit_test(host_data),
 	        cmocka_unit_test(no_floor),
 	        cmocka_unit_test(id_block),
+	        cmocka_unit_test(vlek),
 	        cmocka_unit_test(platform),
 	        cmocka_unit_test(ledger_absent),
 	        cmocka_unit_test(ledger_refuses),

@@ -1026,9 +1026,23 @@ static void wrong_register(void **state)
 	check_wrong(t, COUNT(t));
 }
 
+#define NO_PROVIDER \
+	"is not any, deny, or a provider as its certificate has it, like " \
+	"\"CN=cc-us-east-2.amazonaws.com\"\n"
+
 static void wrong_tcb(void **state)
 {
 	static const struct wrong t[] = {
+	        {ON("snp", "vlek = denied\n"), "a.conf:6: error: vlek: \"denied\" " NO_PROVIDER},
+	        {ON("snp", "vlek = {deny,\n\"CN=a.example\"}\n"),
+	         "a.conf:7: error: vlek: any and deny stand alone; remove them, or what is "
+	         "beside\n"},
+	        {ON("snp", "vlek = {\"CN=a.example\", any}\n"),
+	         "a.conf:6: error: vlek: any and deny stand alone; remove them, or what is "
+	         "beside\n"},
+	        {ON("tdx", "vlek = deny\n"),
+	         "a.conf:6: error: vlek: \"deny\" is of snp, which the tee of destination \"d\" "
+	         "does not name; add it there or remove this\n"},
 	        {ON("snp", "min-tcb = snp\n"), "a.conf:6: error: min-tcb: \"snp\" " NO_COMPONENT},
 	        {ON("snp", "min-tcb = \"ucode=1\"\n"),
 	         "a.conf:6: error: min-tcb: \"ucode=1\" " NO_COMPONENT},
@@ -1565,6 +1579,7 @@ static void list_bounds(void **state)
 	         "sha256:%04d%04d00000000000000000000000000000000000000000000000000000000",
 	         POLICY_LIST_MAX, "tee = snp\n"},
 	        {"chip-id", "11%06d%08d", POLICY_LIST_MAX, "tee = snp\n"},
+	        {"vlek", "CN=%d-%d.example", POLICY_LIST_MAX, "tee = snp\n"},
 	        {"measurement", HEX32 "1111111111111111%08d%08d", POLICY_LIST_MAX, "tee = snp\n"},
 	        {"register", "rtmr0=" HEX32 "1111111111111111%08d%08d", POLICY_LIST_MAX,
 	         "tee = tdx\n"},
