@@ -49,13 +49,6 @@
 #define V4_LOOPBACK 0x7f000001
 #define V4_MAPPED   0x0000ffff
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct gate_config);
-} kg_config SEC(".maps");
-
 /*
  * What the policy says of prefixes, and of addresses, which are looked up first: nothing is longer,
  * and most rules are about one. Of each the policy before and the next have an element.

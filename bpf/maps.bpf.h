@@ -15,6 +15,13 @@
 #define EVENTS_ROOM     (1 << 20) /* bytes */
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct gate_config);
+} kg_config SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, GATE_SESSIONS_MAX);
 	__type(key, __u64);

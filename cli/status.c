@@ -51,6 +51,10 @@ static void add_self(struct table *t, const json_t *a)
 	     json_is_true(json_object_get(a, "keyring_watch"))
 	             ? "in the kernel"
 	             : "by polling: this kernel can't watch the keyring");
+	line(t, "L2TP sockets", "%s",
+	     json_is_true(json_object_get(a, "tunnels_refused"))
+	             ? "refused to who has no CAP_NET_ADMIN"
+	             : "OPEN to everybody, and may go around: this kernel can't be made to refuse");
 	line(t, "guard", "%s%s", json_is_true(json_object_get(guard, "on")) ? "on" : "off: ",
 	     json_is_true(json_object_get(guard, "on")) ? "" : client_text(guard, "off"));
 	line(t, "kernel's TLS", "%s", upcall_text(client_text(a, "handshake_upcall")));

@@ -29,7 +29,7 @@
  *
  * {"verb":"status"}
  *   "version", "kernel" (release), "pid", "started_at", "armed": bool, "keyring_watch": bool,
- *   "self_test": [{"id", "ok": bool, "detail"}],
+ *   "tunnels_refused": bool, "self_test": [{"id", "ok": bool, "detail"}],
  *   "guard": {"on": bool, "off": null|text (why)},
  *   "policy": {"generation", "loaded_at", "files", "destinations", "ledgers", "prefixes"
  * (compiled), "default": "deny"|"gate"|"allow", "warnings": [ISSUE], "last_error": null | {"at",

@@ -670,6 +670,11 @@ bool intercept_netns_watch(const struct intercept *i)
 	return i->netns != NULL;
 }
 
+bool intercept_tunnels_refused(const struct intercept *i)
+{
+	return i->tunnel != NULL;
+}
+
 /* ------------------------------------------------------------ events and counters */
 
 int intercept_on_event(void *ctx, void *data, size_t n)

@@ -161,6 +161,9 @@ int intercept_netns(struct intercept *i, uint64_t cookie, bool watched, bool bel
 void intercept_netns_forget(struct intercept *i, uint64_t cookie);
 /* Does this kernel tell of tasks that enter and leave namespaces? */
 bool intercept_netns_watch(const struct intercept *i);
+/* Does this kernel let PPPOX sockets, and with them PPP over L2TP, be refused to who has no
+ * CAP_NET_ADMIN? */
+bool intercept_tunnels_refused(const struct intercept *i);
 
 /* ---------------------------------------------------------------- sockdiag.c */
 

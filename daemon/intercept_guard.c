@@ -28,6 +28,7 @@
 #include "gate.skel.h"
 #include "guard.skel.h"
 #include "netns.skel.h"
+#include "tunnel.skel.h"
 #include "watch.skel.h"
 #pragma GCC diagnostic pop
 
@@ -137,6 +138,8 @@ static void find_ours(const struct intercept *i, struct ours *o)
 		add_object(o, i->watch->obj);
 	if (i->netns)
 		add_object(o, i->netns->obj);
+	if (i->tunnel)
+		add_object(o, i->tunnel->obj);
 	add_inner(o, i->map.policy, 2);
 	add_inner(o, i->map.hosts, 2);
 	add_inner(o, i->map.apps, 2);

@@ -31,6 +31,7 @@
 #pragma GCC diagnostic ignored "-Wcast-qual"
 #include "gate.skel.h"
 #include "netns.skel.h"
+#include "tunnel.skel.h"
 #include "watch.skel.h"
 #pragma GCC diagnostic pop
 
@@ -391,6 +392,18 @@ static struct netns_bpf *open_netns(const struct gate_bpf *gate, const char *dir
 	return NULL;
 }
 
+/* The same. */
+static struct tunnel_bpf *open_tunnel(const struct gate_bpf *gate, const char *dir)
+{
+	struct tunnel_bpf *t = tunnel_bpf__open();
+
+	if (t && !share_maps(t->obj, gate) && !tunnel_bpf__load(t) &&
+	    !intercept_attach_traces(t->obj, dir))
+		return t;
+	tunnel_bpf__destroy(t);
+	return NULL;
+}
+
 /* ------------------------------------------------------------------------ open */
 
 static void find_maps(struct intercept *i)
@@ -532,6 +545,7 @@ int intercept_open_at(struct intercept **out, const char *pin_dir, const char *c
 	}
 	i->watch = open_watch(i->gate, pin_dir);
 	i->netns = open_netns(i->gate, pin_dir);
+	i->tunnel = open_tunnel(i->gate, pin_dir);
 	guard_links(i, pin_dir);
 	guard_renew(i);
 	*watch = i->watch != NULL;
@@ -552,6 +566,7 @@ void intercept_close(struct intercept *i)
 	ring_buffer__free(i->ring);
 	watch_bpf__destroy(i->watch);
 	netns_bpf__destroy(i->netns);
+	tunnel_bpf__destroy(i->tunnel);
 	gate_bpf__destroy(i->gate);
 	guard_close(i);
 	if (i->names >= 0)

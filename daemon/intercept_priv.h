@@ -13,6 +13,7 @@ struct gate_bpf;
 struct guard_bpf;
 struct watch_bpf;
 struct netns_bpf;
+struct tunnel_bpf;
 struct ring_buffer;
 
 /* Descriptors of the maps that user space works on; owned by the skeleton. */
@@ -24,10 +25,11 @@ struct intercept_maps {
 struct intercept {
 	char dir[PATH_MAX]; /* of the pins */
 	struct gate_bpf *gate;
-	struct watch_bpf *watch; /* NULL: no keyring watch */
-	struct netns_bpf *netns; /* NULL: no namespace watch */
-	struct guard_bpf *guard; /* NULL: no guard, and then ... */
-	const char *guard_off;   /* ... static text that says why */
+	struct watch_bpf *watch;   /* NULL: no keyring watch */
+	struct netns_bpf *netns;   /* NULL: no namespace watch */
+	struct tunnel_bpf *tunnel; /* NULL: PPPOX sockets are everybody's */
+	struct guard_bpf *guard;   /* NULL: no guard, and then ... */
+	const char *guard_off;     /* ... static text that says why */
 	struct intercept_maps map;
 	int file_prog;    /* kg_file */
 	int names;        /* the table of names before the last; -1: none */

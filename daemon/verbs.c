@@ -194,17 +194,18 @@ static json_t *verb_status(struct gate *g, uint64_t client, json_t *request)
 	(void)uname(&u);
 	for (uint32_t i = 0; i < g->state.n; i++)
 		forks += g->state.head[i].forks;
-	return json_pack("{s:b, s:s, s:s, s:I, s:I, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:I, s:o, "
-	                 "s:o, s:o, s:o, s:o, s:s, s:o, s:o}",
-	                 "ok", 1, "version", KEYGATE_VERSION, "kernel", u.release, "pid",
-	                 (json_int_t)getpid(), "started_at", (json_int_t)g->started_at, "armed",
-	                 intercept_armed(g->ic), "keyring_watch", g->watch, "self_test",
-	                 selftests(g), "policy", policy_status(g), "names", names_status(g),
-	                 "ledgers", ledgers_status(g), "heads", heads_status(g), "forks",
-	                 (json_int_t)forks, "roles", roles_status(g), "sessions",
-	                 sessions_status(g), "counters", counters(g), "collateral",
-	                 collateral_status(g), "namespaces", spaces_status(g), "handshake_upcall",
-	                 upcall_status(g), "monitor", monitor_status(g), "guard", guard_status(g));
+	return json_pack(
+	        "{s:b, s:s, s:s, s:I, s:I, s:b, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:I, s:o, "
+	        "s:o, s:o, s:o, s:o, s:s, s:o, s:o}",
+	        "ok", 1, "version", KEYGATE_VERSION, "kernel", u.release, "pid",
+	        (json_int_t)getpid(), "started_at", (json_int_t)g->started_at, "armed",
+	        intercept_armed(g->ic), "keyring_watch", g->watch, "tunnels_refused",
+	        intercept_tunnels_refused(g->ic), "self_test", selftests(g), "policy",
+	        policy_status(g), "names", names_status(g), "ledgers", ledgers_status(g), "heads",
+	        heads_status(g), "forks", (json_int_t)forks, "roles", roles_status(g), "sessions",
+	        sessions_status(g), "counters", counters(g), "collateral", collateral_status(g),
+	        "namespaces", spaces_status(g), "handshake_upcall", upcall_status(g), "monitor",
+	        monitor_status(g), "guard", guard_status(g));
 }
 
 static json_t *verb_verdicts(struct gate *g, uint64_t client, json_t *request)

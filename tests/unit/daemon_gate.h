@@ -364,6 +364,12 @@ bool intercept_netns_watch(const struct intercept *i)
 	return false;
 }
 
+bool intercept_tunnels_refused(const struct intercept *i)
+{
+	(void)i;
+	return false;
+}
+
 const char *intercept_guard_off(const struct intercept *i)
 {
 	(void)i;

@@ -69,7 +69,7 @@ static void served(pid_t pid)
 
 #define STATUS_WITH(armed, upcall) \
 	"{\"ok\":true,\"version\":\"0.1.0\",\"kernel\":\"6.1.0\",\"pid\":77,\"started_at\":1700000000," \
-	"\"armed\":" armed ",\"keyring_watch\":false," \
+	"\"armed\":" armed ",\"keyring_watch\":false,\"tunnels_refused\":false," \
 	"\"guard\":{\"on\":false,\"off\":\"no LSM\"},\"handshake_upcall\":\"" upcall "\"," \
 	"\"self_test\":[{\"id\":\"ktls\",\"ok\":true,\"detail\":\"\"}," \
 	"{\"id\":\"ulp\",\"ok\":false,\"detail\":\"no tls module\"}]," \
@@ -94,6 +94,7 @@ static void status(void **state)
 	served(pid);
 	says("keygated       0.1.0, pid 77, kernel 6.1.0, since 2023-11-14 22:13:20Z\n");
 	says("armed          yes\n");
+	says("L2TP sockets   OPEN to everybody");
 	says("guard          off: no LSM\n");
 	says("kernel's TLS   its handshakes are not made here");
 	says("self-test      ulp: no tls module\n");
