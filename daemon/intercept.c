@@ -184,6 +184,15 @@ static void drop_tables(const struct intercept *i, uint32_t slot, int in_force)
 	(void)bpf_map_delete_elem(i->map.hosts, &old);
 }
 
+/* The table before the last one is needed no more. */
+static void forget_names(struct intercept *i)
+{
+	if (i->names >= 0)
+		close(i->names);
+	i->names = -1;
+	i->names_early = false;
+}
+
 int intercept_policy(struct intercept *i, const struct policy_lpm *lpm, size_t n,
                      uint32_t generation, uint16_t port4, uint16_t port6)
 {
@@ -216,7 +225,7 @@ int intercept_policy(struct intercept *i, const struct policy_lpm *lpm, size_t n
 		r = config_set(i, &cfg);
 	if (!r) {
 		drop_tables(i, slot, nets);
-		i->names_early = false;
+		forget_names(i);
 	}
 	close(nets); /* the slot holds it */
 	guard_renew(i);
@@ -373,8 +382,9 @@ static void keep_names(struct intercept *i)
 {
 	uint32_t id;
 
-	if (i->names >= 0)
-		close(i->names);
+	if (i->names_early)
+		return;
+	forget_names(i);
 	i->names = bpf_map_lookup_elem(i->map.names, &zero, &id) ? -1 : bpf_map_get_fd_by_id(id);
 }
 
@@ -408,11 +418,11 @@ void intercept_undo(struct intercept *i)
 		i->apps = cfg.apps;
 	if (!i->names_early)
 		return;
-	i->names_early = false;
 	if (i->names >= 0)
 		(void)bpf_map_update_elem(i->map.names, &zero, &i->names, BPF_ANY);
 	else
 		(void)bpf_map_delete_elem(i->map.names, &zero);
+	forget_names(i);
 }
 
 int intercept_told(struct intercept *i, intercept_told_fn fn, void *ctx)

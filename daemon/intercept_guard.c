@@ -144,6 +144,8 @@ static void find_ours(const struct intercept *i, struct ours *o)
 	add_inner(o, i->map.hosts, 2);
 	add_inner(o, i->map.apps, 2);
 	add_inner(o, i->map.names, 1);
+	if (i->names >= 0)
+		add(o, GATE_GUARDED_MAP, id_of_map(i->names));
 }
 
 static bool is_ours(const struct ours *o, const struct gate_guarded_key *key)

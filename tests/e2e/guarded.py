@@ -75,6 +75,9 @@ def guarded_maps_and_programs(w):
         refused_as("Operation not permitted", "bpftool", *argv, os.path.join(PINS, name))
     refused_as("Operation not permitted", "bpftool", "map", "update", "pinned",
                pin("kg_config"), "key", "0", "0", "0", "0", "value", *["0"] * 20)
+    # A table that was replaced is nobody's to read either.
+    for _ in range(2):
+        w.keygate("reload")
     maps, programs = numbers(w.daemon.pid, "map"), numbers(w.daemon.pid, "prog")
     check(len(maps) > 10 and len(programs) > 10, "of keygated's: %r, %r" % (maps, programs))
     for n in maps:
