@@ -47,6 +47,19 @@ static const char *const media_types[TEE_MAX] = {
         [TEE_NVIDIA] = "application/vnd.keygate.nvidia-spdm",
 };
 
+void attest_register(struct claims *claims, const char *name, enum register_role role,
+                     struct bytes value)
+{
+	struct measurement *m = &claims->measurements.v[claims->measurements.n];
+
+	if (claims->measurements.n == MEASUREMENTS_MAX || value.n > sizeof(m->value))
+		return;
+	*m = (struct measurement){.role = (uint8_t)role, .len = (uint8_t)value.n};
+	snprintf(m->name, sizeof(m->name), "%s", name);
+	memcpy(m->value, value.p, value.n);
+	claims->measurements.n++;
+}
+
 bool attest_is_peer(enum tee t)
 {
 	return t > TEE_NONE && t < TEE_MAX && t != TEE_NVIDIA;

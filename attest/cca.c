@@ -189,26 +189,13 @@ static void check_report_data(struct appraisal *a)
 
 /* ------------------------------------------------------------------- the whole */
 
-static void claim_register(struct claims *c, const char *name, enum register_role role,
-                           struct bytes v)
-{
-	struct measurement *m = &c->measurements.v[c->measurements.n];
-
-	if (c->measurements.n == MEASUREMENTS_MAX || v.n > sizeof(m->value))
-		return;
-	*m = (struct measurement){.role = (uint8_t)role, .len = (uint8_t)v.n};
-	snprintf(m->name, sizeof(m->name), "%s", name);
-	memcpy(m->value, v.p, v.n);
-	c->measurements.n++;
-}
-
 /* What is no digest becomes one. */
 static void claim_hash(struct claims *c, const char *name, enum register_role role, struct bytes v)
 {
 	uint8_t hash[32] = {0};
 
 	if (EVP_Digest(v.p, v.n, hash, NULL, EVP_sha256(), NULL))
-		claim_register(c, name, role, BYTES_OF(hash));
+		attest_register(c, name, role, BYTES_OF(hash));
 }
 
 static void claim_token(struct appraisal *a)
@@ -217,12 +204,12 @@ static void claim_token(struct appraisal *a)
 	struct claims *c = a->claims;
 	char hex[17], name[16];
 
-	claim_register(c, "rim", REGISTER_CODE, t->rim);
+	attest_register(c, "rim", REGISTER_CODE, t->rim);
 	for (int i = 0; i < CCA_REMS; i++) {
 		snprintf(name, sizeof(name), "rem%d", i);
-		claim_register(c, name, REGISTER_CODE, t->rem[i]);
+		attest_register(c, name, REGISTER_CODE, t->rem[i]);
 	}
-	claim_register(c, "rpv", REGISTER_CONFIG, t->rpv);
+	attest_register(c, "rpv", REGISTER_CONFIG, t->rpv);
 	claim_hash(c, "platform-sw", REGISTER_CODE, t->components);
 	if (!bytes_all_zero(t->config.p, t->config.n))
 		claim_hash(c, "platform-config", REGISTER_CONFIG, t->config);

@@ -570,20 +570,6 @@ static void check_guest(struct appraisal *a)
 
 /* ------------------------------------------------------------------- the whole */
 
-void attest_intel_register(struct claims *claims, const char *name, enum register_role role,
-                           const uint8_t *value, uint8_t len)
-{
-	struct measurement *m;
-
-	if (claims->measurements.n == MEASUREMENTS_MAX || len > MEASUREMENT_MAX)
-		return;
-	m = &claims->measurements.v[claims->measurements.n++];
-	snprintf(m->name, sizeof(m->name), "%s", name);
-	m->role = (uint8_t)role;
-	m->len = len;
-	memcpy(m->value, value, len);
-}
-
 static void check_all(struct appraisal *a)
 {
 	if (!check_chain(a)) {

@@ -210,10 +210,6 @@ struct intel_platform {
 void attest_intel_appraise(const struct intel_platform *p, const struct attest_input *in,
                            struct claims *claims, struct checks *checks);
 
-/* Adds a register to claims. */
-void attest_intel_register(struct claims *claims, const char *name, enum register_role role,
-                           const uint8_t *value, uint8_t len);
-
 /* intel_explain.c: as attest_explain. */
 int attest_intel_explain(enum tee tee, struct bytes evidence, struct buf *out);
 

@@ -260,17 +260,14 @@ static void claim_document(struct appraisal *a)
 	const struct nitro_document *d = &a->doc;
 	struct claims *c = a->claims;
 
-	for (unsigned i = 0; i < NITRO_PCRS && c->measurements.n < MEASUREMENTS_MAX; i++) {
-		struct measurement *m = &c->measurements.v[c->measurements.n];
+	for (unsigned i = 0; i < NITRO_PCRS; i++) {
+		char name[16];
 
 		if (!d->pcr[i].n ||
 		    (i > NITRO_PCR_SIGNER && bytes_all_zero(d->pcr[i].p, d->pcr[i].n)))
 			continue;
-		snprintf(m->name, sizeof(m->name), "pcr%u", i);
-		m->role = (uint8_t)role_of(i);
-		m->len = NITRO_PCR_LEN;
-		memcpy(m->value, d->pcr[i].p, m->len);
-		c->measurements.n++;
+		snprintf(name, sizeof(name), "pcr%u", i);
+		attest_register(c, name, role_of(i), d->pcr[i]);
 	}
 	if (d->user_data.n == sizeof(c->report_data))
 		memcpy(c->report_data, d->user_data.p, sizeof(c->report_data));

@@ -366,17 +366,6 @@ static void check_report_data(struct appraisal *a)
 
 /* --------------------------------------------------------------------- the whole */
 
-static void claim_register(struct claims *c, const char *name, enum register_role role,
-                           const uint8_t value[static VALUE_LEN])
-{
-	struct measurement *m = &c->measurements.v[c->measurements.n++];
-
-	snprintf(m->name, sizeof(m->name), "%s", name);
-	m->role = role;
-	m->len = VALUE_LEN;
-	memcpy(m->value, value, VALUE_LEN);
-}
-
 /* All values in one: SHA-384 over them in their order. */
 static bool claim(struct appraisal *a)
 {
@@ -391,9 +380,9 @@ static bool claim(struct appraisal *a)
 	EVP_MD_CTX_free(ctx);
 	if (!ok)
 		return false;
-	claim_register(a->claims, "measurements", REGISTER_CODE, hash);
+	attest_register(a->claims, "measurements", REGISTER_CODE, BYTES_OF(hash));
 	if (s->opaque[OPAQUE_FWID].n == VALUE_LEN)
-		claim_register(a->claims, "fwid", REGISTER_COVERED, s->opaque[OPAQUE_FWID].p);
+		attest_register(a->claims, "fwid", REGISTER_COVERED, s->opaque[OPAQUE_FWID]);
 	memcpy(a->claims->report_data, s->nonce.p, NONCE_LEN);
 	return true;
 }

@@ -34,6 +34,11 @@ size_t attest_collateral(const struct attest_input *in, const struct collateral_
  */
 void attest_collateral_want(struct claims *claims, const struct collateral_name *name, bool needed);
 
+/* Adds a register to claims. One that is longer than any can be, or beyond their number, is none.
+ */
+void attest_register(struct claims *claims, const char *name, enum register_role role,
+                     struct bytes value);
+
 /* A time for people: "2025-06-19T10:32:27Z". */
 void attest_date(int64_t t, char out[static 32]);
 

@@ -32,8 +32,8 @@ static void claim(const struct intel_quote *q, struct claims *c)
 	};
 
 	for (size_t i = 0; i < sizeof(registers) / sizeof(registers[0]); i++)
-		attest_intel_register(c, registers[i].name, registers[i].role,
-		                      q->body.p + registers[i].off, registers[i].len);
+		attest_register(c, registers[i].name, registers[i].role,
+		                (struct bytes){q->body.p + registers[i].off, registers[i].len});
 	memcpy(c->report_data, q->body.p + SGX_OFF_REPORT_DATA, sizeof(c->report_data));
 	c->policy = flags_of(q);
 	c->debug = c->policy & SGX_FLAG_DEBUG;

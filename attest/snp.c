@@ -371,14 +371,9 @@ static void claim_report(struct appraisal *a)
 	const struct snp_report *r = &a->report;
 	struct claims *c = a->claims;
 
-	for (size_t i = 0; i < sizeof(registers) / sizeof(registers[0]); i++) {
-		struct measurement *m = &c->measurements.v[c->measurements.n++];
-
-		snprintf(m->name, sizeof(m->name), "%s", registers[i].name);
-		m->role = (uint8_t)registers[i].role;
-		m->len = registers[i].len;
-		memcpy(m->value, r->raw.p + registers[i].off, m->len);
-	}
+	for (size_t i = 0; i < sizeof(registers) / sizeof(registers[0]); i++)
+		attest_register(c, registers[i].name, registers[i].role,
+		                (struct bytes){r->raw.p + registers[i].off, registers[i].len});
 	memcpy(c->report_data, r->report_data, sizeof(c->report_data));
 	memcpy(c->host_data, r->host_data, sizeof(c->host_data));
 	c->debug = r->policy & SNP_POLICY_DEBUG;

@@ -31,14 +31,14 @@ static void claim(const struct intel_quote *q, struct claims *c)
 	};
 
 	for (size_t i = 0; i < sizeof(registers) / sizeof(registers[0]); i++)
-		attest_intel_register(c, registers[i].name, registers[i].role,
-		                      q->body.p + registers[i].off, TDX_HASH_LEN);
+		attest_register(c, registers[i].name, registers[i].role,
+		                (struct bytes){q->body.p + registers[i].off, TDX_HASH_LEN});
 	if (q->kind == INTEL_BODY_TD15)
-		attest_intel_register(c, "mrservicetd", REGISTER_CODE,
-		                      q->body.p + TDX_OFF_MRSERVICETD, TDX_HASH_LEN);
+		attest_register(c, "mrservicetd", REGISTER_CODE,
+		                (struct bytes){q->body.p + TDX_OFF_MRSERVICETD, TDX_HASH_LEN});
 	/* The module is vouched for by its signer and the TCB, and changes with every update. */
-	attest_intel_register(c, "mrseam", REGISTER_COVERED, q->body.p + TDX_OFF_MRSEAM,
-	                      TDX_HASH_LEN);
+	attest_register(c, "mrseam", REGISTER_COVERED,
+	                (struct bytes){q->body.p + TDX_OFF_MRSEAM, TDX_HASH_LEN});
 	memcpy(c->report_data, q->body.p + TDX_OFF_REPORT_DATA, sizeof(c->report_data));
 	c->policy = field(q, TDX_OFF_TDATTRIBUTES);
 	c->debug = c->policy & TDX_ATTR_DEBUG;
