@@ -80,11 +80,25 @@ struct nsproxy {
 	struct net *net_ns;
 } __attribute__((preserve_access_index));
 
+typedef struct {
+	__u32 word[2];
+} kernel_cap_t;
+
+struct user_namespace {
+	int level;
+} __attribute__((preserve_access_index));
+
+struct cred {
+	kernel_cap_t cap_effective;
+	struct user_namespace *user_ns;
+} __attribute__((preserve_access_index));
+
 struct task_struct {
 	unsigned int flags;
 	unsigned int ptrace;
 	__s32 pid;
 	struct task_struct *group_leader;
+	const struct cred *cred;
 	struct mm_struct *mm;
 	struct files_struct *files;
 	struct nsproxy *nsproxy;

@@ -14,29 +14,12 @@
 #include <linux/bpf.h>
 #include <linux/errno.h>
 #include <bpf/bpf_helpers.h>
+#include "bpf/kernel.bpf.h"
 #include "bpf/maps.bpf.h"
 
 /* Not in the headers that a BPF object may include. */
 #define FAMILY_PPPOX 24
 #define NET_ADMIN    12 /* CAP_NET_ADMIN */
-
-/* The fields that are read; their offsets come from the running kernel's types. */
-typedef struct {
-	__u32 word[2];
-} kernel_cap_t;
-
-struct user_namespace {
-	int level;
-} __attribute__((preserve_access_index));
-
-struct cred {
-	kernel_cap_t cap_effective;
-	struct user_namespace *user_ns;
-} __attribute__((preserve_access_index));
-
-struct task_struct {
-	const struct cred *cred;
-} __attribute__((preserve_access_index));
 
 /*
  * In the host's own user namespace: in another one, everybody has every capability. The set is two
