@@ -179,10 +179,10 @@ static int put(struct arming *a, const struct policy_lpm *lpm, const char **step
 		ret = put_names(a, ic);
 	if (!ret)
 		ret = intercept_policy(ic, lpm, a->prefixes, a->generation, 0, 0);
-	if (!ret)
+	if (!ret) {
 		put_learned(a, ic);
-	if (!ret)
 		ret = intercept_arm(ic, true);
+	}
 	intercept_close(ic);
 	return ret;
 }

@@ -239,7 +239,8 @@ static bool take(struct left *l, struct policy_port by)
 	l->n = 0;
 	for (uint32_t i = 0; i < was.n; i++) {
 		struct policy_port x = was.v[i];
-		bool below = x.lo<by.lo, above = x.hi> by.hi;
+		bool below = by.lo > x.lo;
+		bool above = by.hi < x.hi;
 
 		/* The second piece of a split needs room that the others don't take. */
 		if (x.hi < by.lo || x.lo > by.hi || (below && above && was.n == LEFT_MAX)) {
