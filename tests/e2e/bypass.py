@@ -303,14 +303,20 @@ print(c.recv(100))
 """
 
 
+def name_server(w):
+    """One that serves, and the policy that is there."""
+    server = w.start("/usr/bin/python3", "-c", NAMES, "10.77.0.10", ns="dst", log="names.log")
+    wait_for("the name server", lambda: "ready" in open(w.path("names.log")).read())
+    with open(w.path("etc/policy.d/10-test.conf")) as f:
+        return server, f.read()
+
+
 @test
 def bypass_by_a_resolver_of_its_own(w):
     """keygated can't resolve the name; an application can, and connects at once."""
     prepare(w)
     w.capture_again()
-    server = w.start("/usr/bin/python3", "-c", NAMES, "10.77.0.10", ns="dst", log="names.log")
-    wait_for("the name server", lambda: "ready" in open(w.path("names.log")).read())
-    before = open(w.path("etc/policy.d/10-test.conf")).read()
+    server, before = name_server(w)
     w.policy(before + """
 destination "by-name" {
 	name = {"late.keygate.test"}
@@ -364,9 +370,7 @@ def bypass_by_a_forged_answer(w):
     """A name is open and its addresses are anybody's word; the destination itself is denied."""
     prepare(w)
     w.capture_again()
-    server = w.start("/usr/bin/python3", "-c", NAMES, "10.77.0.10", ns="dst", log="names.log")
-    wait_for("the name server", lambda: "ready" in open(w.path("names.log")).read())
-    before = open(w.path("etc/policy.d/10-test.conf")).read()
+    server, before = name_server(w)
     refused = """
 destination "by-address" {
 	address = {"10.77.0.10"}

@@ -139,9 +139,11 @@ def incident_without_an_answer_it_is_refused(w):
         t0 = time.monotonic()
         p = curl(V4, PORT, ok=None)
         check(p.returncode != 0, "it passed")
-        code, verdict, bad = w.refusal(V4, PORT)
+        code, verdict, bad = w.refusing(V4, PORT)
         check((code, verdict) == (3, "unavailable"), "%s by %r" % (verdict, bad))
-        print("#      refused after %.1f s, by %r" % (time.monotonic() - t0, bad))
+        print("#      refused after %.1f s, by %r" % (time.monotonic() - t0, [c["id"] for c in bad]))
+        # It is said who does not give what is missing.
+        check(any("fetches what is missing, but " in c["detail"] for c in bad), "%r" % bad)
     finally:
         os.rename(w.path("intel-away"), w.path("intel"))
         w.policy(base_policy)

@@ -292,13 +292,18 @@ http {
         except ValueError:
             raise Failure("keygate %s: no JSON: %r %r" % (argv, p.stdout, p.stderr))
 
-    def refusal(self, host, port):
-        """Overall result and the ids of the checks that refused in the destination's last verdict."""
+    def refusing(self, host, port):
+        """Overall result and the checks that refused in the destination's last verdict."""
         code, j = self.keygate("explain", "[%s]:%d" % (host, port) if ":" in host else
                                "%s:%d" % (host, port), ok=(0, 2, 3))
         v = (j["last"] or {}).get("verdict") or {}
-        return code, v.get("verdict"), [c["id"] for c in v.get("checks", [])
+        return code, v.get("verdict"), [c for c in v.get("checks", [])
                                         if c["status"] in ("fail", "unavailable")]
+
+    def refusal(self, host, port):
+        """The same, with the checks' ids."""
+        code, verdict, checks = self.refusing(host, port)
+        return code, verdict, [c["id"] for c in checks]
 
 
 class Ledger:

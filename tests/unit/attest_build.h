@@ -26,6 +26,18 @@
 
 enum { SIM_AT = 1750000000, SIM_BEGIN = 1700000000, SIM_END = 1900000000 };
 
+/* What an ID block brings into a report. */
+enum { ID_BLOCK_FIELDS = 4 };
+static MAYBE_UNUSED const struct {
+	const char *name;
+	uint16_t off, len;
+} id_block_field[ID_BLOCK_FIELDS] = {
+        {"family-id", SNP_OFF_FAMILY_ID, 16},
+        {"image-id", SNP_OFF_IMAGE_ID, 16},
+        {"id-key-digest", SNP_OFF_ID_KEY_DIGEST, 48},
+        {"author-key-digest", SNP_OFF_AUTHOR_KEY_DIGEST, 48},
+};
+
 /* --------------------------------------------------------------- certificates */
 
 struct cert_spec {

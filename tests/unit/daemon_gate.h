@@ -224,7 +224,7 @@ int intercept_told(struct intercept *i, intercept_told_fn fn, void *ctx)
 	(void)i;
 	if (!kernel.told_host)
 		return 0;
-	strcpy(told.host, kernel.told_host);
+	snprintf(told.host, sizeof(told.host), "%s", kernel.told_host);
 	memcpy(told.addr, kernel.told, sizeof(told.addr));
 	kernel.told_host = NULL;
 	fn(ctx, &told);

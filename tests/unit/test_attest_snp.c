@@ -106,22 +106,13 @@ static void claims_are_what_the_report_says(void **state)
 
 static void an_id_block_is_in_registers(void **state)
 {
-	static const struct {
-		const char *name;
-		uint16_t off, len;
-	} rows[] = {
-	        {"family-id", SNP_OFF_FAMILY_ID, 16},
-	        {"image-id", SNP_OFF_IMAGE_ID, 16},
-	        {"id-key-digest", SNP_OFF_ID_KEY_DIGEST, 48},
-	        {"author-key-digest", SNP_OFF_AUTHOR_KEY_DIGEST, 48},
-	};
 	const struct measurements *all;
 	struct world w;
 	(void)state;
 
 	world_start(&w, "Milan", false, 3);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		memset(w.report + rows[i].off, (int)(0x80 + i), rows[i].len);
+	for (size_t i = 0; i < ID_BLOCK_FIELDS; i++)
+		memset(w.report + id_block_field[i].off, (int)(0x80 + i), id_block_field[i].len);
 	world_sign(&w);
 	world_judge(&w);
 	expect_pass(&w.checks);
@@ -129,11 +120,12 @@ static void an_id_block_is_in_registers(void **state)
 	assert_int_equal(all->n, 5);
 	assert_string_equal(all->v[0].name, "measurement");
 	assert_int_equal(all->v[0].role, REGISTER_CODE);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		assert_string_equal(all->v[i + 1].name, rows[i].name);
+	for (size_t i = 0; i < ID_BLOCK_FIELDS; i++) {
+		assert_string_equal(all->v[i + 1].name, id_block_field[i].name);
 		assert_int_equal(all->v[i + 1].role, REGISTER_CONFIG);
-		assert_int_equal(all->v[i + 1].len, rows[i].len);
-		assert_memory_equal(all->v[i + 1].value, w.report + rows[i].off, rows[i].len);
+		assert_int_equal(all->v[i + 1].len, id_block_field[i].len);
+		assert_memory_equal(all->v[i + 1].value, w.report + id_block_field[i].off,
+		                    id_block_field[i].len);
 	}
 }
 

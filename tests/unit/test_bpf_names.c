@@ -454,16 +454,22 @@ static void test_a_flood_is_of_one_user(void **state)
 	flood(l, 1);
 }
 
+/* What the table may say of the address. */
+static struct policy_lpm denied(void)
+{
+	return (struct policy_lpm){
+	        .prefix = prefix(GATED4, 32),
+	        .ports = 1,
+	        .port = {{.lo = 443, .hi = 443, .action = POLICY_DENY, .destination = RULE}}};
+}
+
 /*
  * No room for anybody: the answer is dropped, so that nothing is open for want of it. What keygated
  * resolves, and what is in force, passes.
  */
 static void test_full(void **state)
 {
-	struct policy_lpm in_force = {
-	        .prefix = prefix(GATED4, 32),
-	        .ports = 1,
-	        .port = {{.lo = 443, .hi = 443, .action = POLICY_DENY, .destination = RULE}}};
+	struct policy_lpm in_force = denied();
 	struct lab *l = *state;
 	struct answer a = about(NAME, 1);
 
@@ -488,10 +494,7 @@ static void test_full(void **state)
 /* Whoever asked nobody is told nothing, and a namespace that root did not make tells nobody. */
 static void test_answers_that_are_not_believed(void **state)
 {
-	struct policy_lpm in_force = {
-	        .prefix = prefix(GATED4, 32),
-	        .ports = 1,
-	        .port = {{.lo = 443, .hi = 443, .action = POLICY_DENY, .destination = RULE}}};
+	struct policy_lpm in_force = denied();
 	struct lab *l = *state;
 	struct answer a = about(NAME, 1);
 

@@ -98,7 +98,7 @@ static void put_store(struct buf *out)
 
 	own_make(&o);
 	own_store(&o, NULL, out);
-	strcpy(did, o.did);
+	snprintf(did, sizeof(did), "%s", o.did);
 	own_free(&o);
 }
 

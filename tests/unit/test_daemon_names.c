@@ -226,7 +226,7 @@ static void test_learned_once(void **state)
 
 	(void)state;
 	assert_int_equal(learned_note(&l, &a), 1);
-	strcpy(a.host, "A.EXAMPLE");
+	snprintf(a.host, sizeof(a.host), "A.EXAMPLE");
 	a.seen = 200;
 	assert_int_equal(learned_note(&l, &a), 0);
 	a.seen = 150;

@@ -1038,7 +1038,11 @@ static void serve_deaf(struct peer *p, SSL *ssl)
 	await_go(p);
 }
 
-/* Fills all buffers towards a peer that does not read; how much went in. */
+/*
+ * Fills all buffers towards a peer that does not read; how much went in. A reset that comes
+ * meanwhile is left for who looks for it: send takes the socket's error, so nothing is sent where
+ * there is one.
+ */
 static uint64_t fill_up(int app)
 {
 	static uint8_t chunk[65536];
@@ -1046,7 +1050,7 @@ static uint64_t fill_up(int app)
 	uint64_t total = 0;
 	ssize_t n;
 
-	while (poll(&f, 1, 500) == 1 &&
+	while (poll(&f, 1, 500) == 1 && !(f.revents & (POLLERR | POLLHUP)) &&
 	       (n = send(app, chunk, sizeof(chunk), MSG_DONTWAIT | MSG_NOSIGNAL)) > 0)
 		total += (uint64_t)n;
 	return total;

@@ -813,7 +813,7 @@ static void put_lease(const struct session *s)
 	struct lease_key key = {.dst_port = s->app.dst_port};
 	struct lease *l;
 
-	strcpy(key.name, s->name);
+	snprintf(key.name, sizeof(key.name), "%s", s->name);
 	memcpy(key.digest, s->digest, sizeof(key.digest));
 	memcpy(key.dst, s->app.dst, sizeof(key.dst));
 	l = lease_place(&g->leases, &key, gate_boot_ns());

@@ -653,49 +653,43 @@ static void vlek(void **state)
 /* The host chooses it: each of its registers is zero, pinned or logged. */
 static void id_block(void **state)
 {
-	static const struct {
-		const char *name;
-		uint16_t off, len;
-	} rows[] = {
-	        {"family-id", SNP_OFF_FAMILY_ID, 16},
-	        {"image-id", SNP_OFF_IMAGE_ID, 16},
-	        {"id-key-digest", SNP_OFF_ID_KEY_DIGEST, 48},
-	        {"author-key-digest", SNP_OFF_AUTHOR_KEY_DIGEST, 48},
-	};
 	char hex[97], other[97], text[256];
 	struct world w;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < ID_BLOCK_FIELDS; i++) {
 		world_start(&w);
-		w.report[rows[i].off + rows[i].len - 1] = 0x80;
-		hex_encode((struct bytes){w.report + rows[i].off, rows[i].len}, hex);
-		snprintf(other, sizeof(other), "%0*d", 2 * rows[i].len, 81);
+		w.report[id_block_field[i].off + id_block_field[i].len - 1] = 0x80;
+		hex_encode((struct bytes){w.report + id_block_field[i].off, id_block_field[i].len},
+		           hex);
+		snprintf(other, sizeof(other), "%0*d", 2 * id_block_field[i].len, 81);
 		/* Nobody answers for it: the refusal says what would. */
-		snprintf(text, sizeof(text), "register = \"%s=%s\"", rows[i].name, hex);
+		snprintf(text, sizeof(text), "register = \"%s=%s\"", id_block_field[i].name, hex);
 		refused(&w, "", "policy.registers", CHECK_FAIL, text);
 
 		world_start(&w);
-		w.report[rows[i].off + rows[i].len - 1] = 0x80;
-		snprintf(text, sizeof(text), "ledger = acme register = \"snp.%s=%s\"", rows[i].name,
-		         hex);
+		w.report[id_block_field[i].off + id_block_field[i].len - 1] = 0x80;
+		snprintf(text, sizeof(text), "ledger = acme register = \"snp.%s=%s\"",
+		         id_block_field[i].name, hex);
 		passes(&w, text);
 		world_free(&w);
 		world_start(&w);
-		w.report[rows[i].off + rows[i].len - 1] = 0x80;
-		snprintf(text, sizeof(text), "ledger = acme register = \"%s=%s\"", rows[i].name,
-		         other);
+		w.report[id_block_field[i].off + id_block_field[i].len - 1] = 0x80;
+		snprintf(text, sizeof(text), "ledger = acme register = \"%s=%s\"",
+		         id_block_field[i].name, other);
 		refused(&w, text, "policy.registers", CHECK_FAIL, "is not what the policy pins");
 
 		world_start(&w);
-		w.report[rows[i].off + rows[i].len - 1] = 0x80;
-		snprintf(text, sizeof(text), ",\"snp\":{\"%s\":\"%s\"}", rows[i].name, hex);
+		w.report[id_block_field[i].off + id_block_field[i].len - 1] = 0x80;
+		snprintf(text, sizeof(text), ",\"snp\":{\"%s\":\"%s\"}", id_block_field[i].name,
+		         hex);
 		make_leaf(&w, w.report + SNP_OFF_MEASUREMENT, text);
 		passes(&w, "");
 		world_free(&w);
 		world_start(&w);
-		w.report[rows[i].off + rows[i].len - 1] = 0x80;
-		snprintf(text, sizeof(text), ",\"snp\":{\"%s\":\"%s\"}", rows[i].name, other);
+		w.report[id_block_field[i].off + id_block_field[i].len - 1] = 0x80;
+		snprintf(text, sizeof(text), ",\"snp\":{\"%s\":\"%s\"}", id_block_field[i].name,
+		         other);
 		make_leaf(&w, w.report + SNP_OFF_MEASUREMENT, text);
 		world_policy(&w, "");
 		world_judge(&w);
@@ -704,10 +698,11 @@ static void id_block(void **state)
 		world_free(&w);
 
 		world_start(&w);
-		w.report[rows[i].off + rows[i].len - 1] = 0x80;
-		snprintf(text, sizeof(text), "ledger = acme unpinned-register = %s", rows[i].name);
+		w.report[id_block_field[i].off + id_block_field[i].len - 1] = 0x80;
+		snprintf(text, sizeof(text), "ledger = acme unpinned-register = %s",
+		         id_block_field[i].name);
 		passes(&w, text);
-		assert_non_null(strstr(w.v.loosening[w.v.loosenings - 1], rows[i].name));
+		assert_non_null(strstr(w.v.loosening[w.v.loosenings - 1], id_block_field[i].name));
 		world_free(&w);
 	}
 }
@@ -1385,7 +1380,7 @@ static void tcb_date(void **state)
 		struct scene s;
 
 		scene_start(&s, t[i].more);
-		strcpy(s.claims.tcb_status, t[i].status);
+		snprintf(s.claims.tcb_status, sizeof(s.claims.tcb_status), "%s", t[i].status);
 		s.claims.tcb_date = t[i].date;
 		policy_check_tcb_date(s.d, &s.claims, &s.v);
 		expect(&s, "policy.tcb-date", t[i].want, t[i].detail, NULL);
@@ -1414,7 +1409,7 @@ static void tcb_evaluation(void **state)
 		struct scene s;
 
 		scene_start(&s, t[i].more);
-		strcpy(s.claims.tcb_status, t[i].status);
+		snprintf(s.claims.tcb_status, sizeof(s.claims.tcb_status), "%s", t[i].status);
 		s.claims.tcb_evaluation = t[i].number;
 		policy_check_tcb_evaluation(s.d, &s.claims, &s.v);
 		expect(&s, "policy.tcb-evaluation", t[i].want, t[i].detail, NULL);
