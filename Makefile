@@ -43,7 +43,7 @@ EXTRA_CFLAGS ?=
 EXTRA_LDFLAGS ?=
 CFLAGS := -std=gnu17 $(OPT) $(WARN) $(HARD) -pthread $(EXTRA_CFLAGS)
 LDFLAGS := -pie -pthread $(LDSAN) $(EXTRA_LDFLAGS)
-LIBS := -lssl -lcrypto -ljansson -lcbor -lconfuse -lcurl -lz -lhttp_parser -lbpf -lmnl -lnl-genl-3 -lnl-3 -lcap-ng -lseccomp -lkeyutils
+LIBS := -lssl -lcrypto -ljansson -lcbor -lconfuse -lcurl -lz -lhttp_parser -lbpf -lmnl -lnl-genl-3 -lnl-3 -lcap-ng -lseccomp -lkeyutils -lresolv
 
 ROOMS := core attest ledger policy keyring transport
 LIBROOMS := $(foreach r,policy keyring transport attest ledger core,$(O)/lib$(r).a)

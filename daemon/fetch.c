@@ -10,7 +10,6 @@
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 #include "core/version.h"
 #include "daemon/log.h"
 #include "daemon/msg.h"
+#include "daemon/resolve.h"
 
 enum {
 	FETCH_MS = 10000, /* a tile */
@@ -595,56 +595,13 @@ static int on_fetch(int gate, CURL *c, uint64_t request, const struct msg_fetch 
 
 /* -------------------------------------------------------------------- names */
 
-static bool address_of(const struct addrinfo *a, uint8_t out[static 16])
-{
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-
-	if (a->ai_family == AF_INET && a->ai_addrlen >= sizeof(in)) {
-		memcpy(&in, a->ai_addr, sizeof(in));
-		memcpy(out, mapped, sizeof(mapped));
-		memcpy(out + sizeof(mapped), &in.sin_addr, 4);
-		return true;
-	}
-	if (a->ai_family == AF_INET6 && a->ai_addrlen >= sizeof(in6)) {
-		memcpy(&in6, a->ai_addr, sizeof(in6));
-		memcpy(out, &in6.sin6_addr, 16);
-		return true;
-	}
-	return false;
-}
-
-static bool have(const struct msg_resolved *r, const uint8_t addr[static 16])
-{
-	for (uint32_t i = 0; i < r->n; i++) {
-		if (!memcmp(r->addr[i], addr, sizeof(r->addr[i])))
-			return true;
-	}
-	return false;
-}
-
 static int on_resolve(int gate, uint64_t request, const struct msg_resolve *m)
 {
-	const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
 	struct msg_resolved out = {.n = 0};
-	struct addrinfo *list = NULL;
 
 	if (!memchr(m->host, 0, sizeof(m->host)))
 		return -EPROTO;
-	out.err = getaddrinfo(m->host, NULL, &hints, &list);
-	for (const struct addrinfo *a = out.err ? NULL : list; a; a = a->ai_next) {
-		uint8_t addr[16];
-
-		if (!address_of(a, addr) || have(&out, addr))
-			continue;
-		if (out.n < sizeof(out.addr) / sizeof(out.addr[0]))
-			memcpy(out.addr[out.n++], addr, sizeof(addr));
-		else
-			out.more++;
-	}
-	if (list)
-		freeaddrinfo(list);
+	resolve_name(m->host, &out);
 	return msg_send(gate, MSG_RESOLVED, request, &out, -1);
 }
 

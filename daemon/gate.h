@@ -72,9 +72,7 @@ enum {
 	VIEW_CLIENTS = 16,
 	INTENT_MAX_S = 60,
 	SWEEP_EVERY_MS = 10000,
-	NAMES_EVERY_S = 60,
 	APPS_EVERY_S = 10, /* executables, beside what their directories tell */
-	NAMES_RETRY_S = 2, /* those without an answer: at boot, the network comes late */
 	NAMES_WAIT_S = 10, /* for the first answers for new names, before a policy goes in force */
 	HEAD_RETRY_S = 60,
 	SPACES_MAX = 512, /* network namespaces that are served at a time, beside its own */
@@ -234,8 +232,6 @@ struct gate {
 	struct sessions_view view;
 
 	struct name *resolving; /* what fetch was asked for; NULL: nothing (a copy, owned) */
-	uint64_t names_next_ns;
-	uint64_t names_retry_ns;
 	uint64_t learning_next_ns;
 	uint64_t resolve_request;
 	uint64_t requests; /* to fetch; the last number used */

@@ -270,6 +270,7 @@ struct msg_resolved {
 	int32_t err; /* 0 or a negative EAI_* */
 	uint32_t n;
 	uint32_t more; /* addresses that there was no room for */
+	int32_t ttl;   /* seconds that the answer is good for; -1: nobody said */
 	uint8_t addr[64][16];
 };
 

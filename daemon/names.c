@@ -191,11 +191,23 @@ static bool note(struct name *name, const uint8_t addr[static 16], int64_t now)
 	return true;
 }
 
-bool names_learn(struct name *name, const struct msg_resolved *answer, int64_t now)
+/* Seconds. */
+static uint64_t good_for(const struct msg_resolved *answer)
+{
+	if (answer->err)
+		return NAMES_RETRY_S;
+	if (answer->ttl < 0)
+		return NAMES_TTL_UNKNOWN_S;
+	if (answer->ttl < NAMES_TTL_MIN_S)
+		return NAMES_TTL_MIN_S;
+	return answer->ttl < NAMES_TTL_MAX_S ? (uint64_t)answer->ttl : NAMES_TTL_MAX_S;
+}
+
+bool names_learn(struct name *name, const struct msg_resolved *answer, int64_t now, uint64_t up_s)
 {
 	bool changed;
 
-	name->tried = true;
+	name->due_s = up_s + good_for(answer);
 	name->err = answer->err;
 	if (answer->err || answer->n > sizeof(answer->addr) / sizeof(answer->addr[0]))
 		return false;
@@ -208,20 +220,12 @@ bool names_learn(struct name *name, const struct msg_resolved *answer, int64_t n
 	return changed;
 }
 
-void names_due(struct names *t, bool all)
-{
-	for (uint32_t i = 0; i < t->n; i++) {
-		if (all || t->v[i].err || !t->v[i].resolved_at)
-			t->v[i].tried = false;
-	}
-}
-
-const struct name *names_next(const struct names *t)
+const struct name *names_next(const struct names *t, uint64_t up_s)
 {
 	for (uint32_t i = 0; i < t->n; i++) {
 		const struct name *name = &t->v[(t->turn + i) % t->n];
 
-		if (!name->tried)
+		if (name->due_s <= up_s)
 			return name;
 	}
 	return NULL;

@@ -19,6 +19,11 @@
 enum {
 	NAMES_ADDRS_MAX = 64, /* what comes beyond is not taken: none in force makes room for it */
 	NAMES_KEEP_S = LEARNED_KEEP_S,
+	/* When a name is asked for again: at the end of its time to live, within these bounds. */
+	NAMES_TTL_MIN_S = 5,
+	NAMES_TTL_MAX_S = 300,
+	NAMES_TTL_UNKNOWN_S = 60,
+	NAMES_RETRY_S = 2, /* without an answer: at boot, the network comes late */
 	NAMES_FILE_MAX = 4 << 20,
 };
 
@@ -29,7 +34,7 @@ struct name {
 	int64_t seen[NAMES_ADDRS_MAX];
 	int64_t resolved_at; /* 0: never */
 	int32_t err;         /* of the last attempt: 0 or EAI_* */
-	bool tried;          /* since it came into the table, or was due again */
+	uint64_t due_s;      /* on the caller's clock that never goes back; 0: never asked for */
 	uint32_t surplus;    /* addresses of the last answer that there was no room for */
 	uint32_t use, uses;  /* which of names.use are of it */
 };
@@ -49,13 +54,11 @@ int names_of_policy(const struct policy *p, const struct names *old, struct name
 /*
  * Takes an answer; true when the addresses in force changed. A forged answer, or a large one,
  * pushes none of them out: once the table is full of them, what is new is counted in surplus and
- * left out.
+ * left out. now is the time of day, up_s the clock of name->due_s.
  */
-bool names_learn(struct name *name, const struct msg_resolved *answer, int64_t now);
-/* All are to be asked for again, or those without an answer to the last question. */
-void names_due(struct names *t, bool all);
+bool names_learn(struct name *name, const struct msg_resolved *answer, int64_t now, uint64_t up_s);
 /* The first that is due, from t->turn on; NULL. */
-const struct name *names_next(const struct names *t);
+const struct name *names_next(const struct names *t, uint64_t up_s);
 /*
  * Pairs of destination and address for policy_match and policy_compile: of one address, or all
  * (NULL). p is the policy that t is of. *out is malloced. 0 or -ENOMEM.

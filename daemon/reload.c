@@ -326,7 +326,6 @@ static void in_force(struct gate *g)
 	g->coming = (struct coming_policy){.stage = COMING_NONE};
 	json_decref(g->last_error);
 	g->last_error = NULL;
-	g->names_next_ns = gate_boot_ns() + (uint64_t)NAMES_EVERY_S * 1000000000u;
 	learning_policy(g);
 	if (old.policy)
 		cut = flow_policy_changed(g, &old, ended);
@@ -494,6 +493,7 @@ static void say_surplus(struct gate *g, const struct name *name, const struct ms
 
 void reload_resolved(struct gate *g, uint64_t request, const struct msg_resolved *m)
 {
+	const uint64_t up_s = gate_boot_ns() / 1000000000u;
 	struct name *asked = g->resolving;
 	struct name *now;
 	struct name *coming;
@@ -512,9 +512,9 @@ void reload_resolved(struct gate *g, uint64_t request, const struct msg_resolved
 		           json_pack("{s:s, s:s}", "host", asked->host, "error",
 		                     gai_strerror(m->err)));
 	if (coming)
-		(void)names_learn(coming, m, gate_now());
+		(void)names_learn(coming, m, gate_now(), up_s);
 	if (now)
-		changed = names_learn(now, m, gate_now());
+		changed = names_learn(now, m, gate_now(), up_s);
 	if (now || coming)
 		say_surplus(g, now ? now : coming, m);
 	if (now && g->now.policy && (changed || (g->now.names_err && !m->err)))
@@ -542,7 +542,7 @@ void reload_tick(struct gate *g)
 	const struct name *next;
 
 	if (g->coming.stage == COMING_NAMES) {
-		next = names_next(&g->coming.set.names);
+		next = names_next(&g->coming.set.names, now / 1000000000u);
 		if (!next || now >= g->coming.deadline_ns)
 			names_are_known(g);
 		else if (!g->resolving)
@@ -554,15 +554,7 @@ void reload_tick(struct gate *g)
 		reload_apps(g);
 	if (g->resolving || !g->now.policy)
 		return;
-	if (now >= g->names_next_ns) {
-		g->names_next_ns = now + (uint64_t)NAMES_EVERY_S * 1000000000u;
-		names_due(&g->now.names, true);
-	}
-	if (now >= g->names_retry_ns) {
-		g->names_retry_ns = now + (uint64_t)NAMES_RETRY_S * 1000000000u;
-		names_due(&g->now.names, false);
-	}
-	next = names_next(&g->now.names);
+	next = names_next(&g->now.names, now / 1000000000u);
 	if (next)
 		ask(g, &g->now.names, next);
 }

@@ -160,8 +160,9 @@ static const struct policy_key destination_keys[] = {
          "block.",
          read_address_file},
         {"name", KEY_LIST, "list of host names", "none", "{\"api.example.com\"}",
-         "Host names, in full. keygate resolves them itself every minute (until they resolve, "
-         "every two seconds), and keeps each address for a day, at most 64 of a name; the "
+         "Host names, in full. keygate resolves them itself, again when the answer's time to live "
+         "is over (after 5 seconds at least and 300 at most; after 60 where it has none; every two "
+         "seconds until they resolve), and keeps each address for a day, at most 64 of a name; the "
          "destination is what they resolve to. Where it gates or denies, addresses are also "
          "learned from the answers that applications on this host get, before these read them; "
          "such an address is never opened by that, as anybody may have sent the answer. Answers "

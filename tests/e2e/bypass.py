@@ -284,8 +284,10 @@ s.bind(("10.77.0.2", 53))
 print("ready", flush=True)
 while True:
     q, peer = s.recvfrom(512)
-    a = b"".join(b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\x3c\\0\\4" + socket.inet_aton(x) for x in sys.argv[1:])
-    s.sendto(q[:2] + b"\\x81\\x80\\0\\1" + bytes([0, len(sys.argv) - 1]) + bytes(4) + q[12:] + a, peer)
+    ttl, *says = open(sys.argv[1]).read().split()
+    a = b"".join(b"\\xc0\\x0c\\0\\1\\0\\1" + int(ttl).to_bytes(4, "big") + b"\\0\\4" + socket.inet_aton(x)
+                 for x in says)
+    s.sendto(q[:2] + b"\\x81\\x80\\0\\1" + bytes([0, len(says)]) + bytes(4) + q[12:] + a, peer)
 """
 
 # An application with a resolver of its own, which connects as soon as it is told where to.
@@ -303,9 +305,19 @@ print(c.recv(100))
 """
 
 
-def name_server(w):
+def name_server_says(w, says):
+    """From now on: for how many seconds, and which addresses."""
+    with open(w.path("names.says"), "w") as f:
+        f.write(says)
+
+
+def name_server(w, says="60 10.77.0.10"):
     """One that serves, and the policy that is there."""
-    server = w.start("/usr/bin/python3", "-c", NAMES, "10.77.0.10", ns="dst", log="names.log")
+    name_server_says(w, says)
+    with open(w.path("names.log"), "w"):
+        pass  # "ready" was said by the one before
+    server = w.start("/usr/bin/python3", "-c", NAMES, w.path("names.says"), ns="dst",
+                     log="names.log")
     wait_for("the name server", lambda: "ready" in open(w.path("names.log")).read())
     with open(w.path("etc/policy.d/10-test.conf")) as f:
         return server, f.read()
@@ -343,6 +355,49 @@ destination "by-name" {
     word = "resolved-ungated-%d" % next(rounds)
     run("/usr/bin/python3", "-c", RESOLVES, "late.keygate.test", word)
     check(word.encode() in w.wire(), "the word is not on the wire when nothing gates the name")
+    w.stop(server)
+
+
+@test
+def bypass_by_an_address_that_comes_later(w):
+    """The name gets another address; an application connects there, by the address alone."""
+    prepare(w)
+    w.capture_again()
+    server, before = name_server(w, "5 10.77.0.9")
+    resolv = "/etc/resolv.conf"
+    kept = open(resolv).read() if os.path.exists(resolv) else None
+    with open(resolv, "w") as f:
+        f.write("nameserver 10.77.0.2\n")
+    connect = ("import socket, sys; s = socket.create_connection(('10.77.0.10', 9999), 5); "
+               "s.sendall(b'GET /%s HTTP/1.0\\r\\n\\r\\n' % sys.argv[1].encode()); s.recv(1)")
+    w.policy(before + """
+destination "by-name" {
+	name = {"moves.keygate.test"}
+	port = {"9999"}
+	action = deny
+}
+""")
+
+    def known():
+        return [x for name in w.keygate("status")[1]["names"] for x in name["addresses"]]
+    try:
+        w.keygate("reload")
+        check(known() == ["10.77.0.9"], "resolved to %s" % known())
+        word = "moves-before-%d" % next(rounds)
+        run("/usr/bin/python3", "-c", connect, word)
+        check(word.encode() in w.wire(), "the word is not on the wire when nothing denies it")
+        name_server_says(w, "5 10.77.0.10")
+        wait_for("the other address", lambda: "10.77.0.10" in known(), 20)
+        word = "moves-after-%d" % next(rounds)
+        p = run("/usr/bin/python3", "-c", connect, word, ok=None)
+        check(p.returncode != 0 and word.encode() not in w.wire(), "the word is in clear")
+    finally:
+        os.unlink(resolv)
+        if kept is not None:
+            with open(resolv, "w") as f:
+                f.write(kept)
+        w.policy(before)
+        w.keygate("reload")
     w.stop(server)
 
 

@@ -58,9 +58,9 @@ static void test_unresolved_changes_nothing(void **state)
 	struct msg_resolved r = answer("192.0.2.1", NULL);
 
 	(void)state;
-	assert_true(names_learn(&name, &r, 1000));
+	assert_true(names_learn(&name, &r, 1000, 0));
 	r = (struct msg_resolved){.err = -2};
-	assert_false(names_learn(&name, &r, 1000 + 10 * NAMES_KEEP_S));
+	assert_false(names_learn(&name, &r, 1000 + 10 * NAMES_KEEP_S, 0));
 	assert_int_equal(name.n, 1);
 	assert_int_equal(name.err, -2);
 	assert_int_equal(name.resolved_at, 1000);
@@ -73,12 +73,12 @@ static void test_old_answers_stay_a_day(void **state)
 	struct msg_resolved two = answer("192.0.2.2", NULL);
 
 	(void)state;
-	assert_true(names_learn(&name, &one, 1000));
-	assert_false(names_learn(&name, &one, 1060));
-	assert_true(names_learn(&name, &two, 1120));
+	assert_true(names_learn(&name, &one, 1000, 0));
+	assert_false(names_learn(&name, &one, 1060, 0));
+	assert_true(names_learn(&name, &two, 1120, 0));
 	assert_int_equal(name.n, 2);
-	assert_false(names_learn(&name, &two, 1060 + NAMES_KEEP_S));
-	assert_true(names_learn(&name, &two, 1061 + NAMES_KEEP_S));
+	assert_false(names_learn(&name, &two, 1060 + NAMES_KEEP_S, 0));
+	assert_true(names_learn(&name, &two, 1061 + NAMES_KEEP_S, 0));
 	assert_int_equal(name.n, 1);
 	expect(&name, 0, "192.0.2.2");
 }
@@ -93,7 +93,7 @@ static void test_bounded_and_none_is_pushed_out(void **state)
 		struct msg_resolved r = {.n = 1};
 
 		r.addr[0][15] = (uint8_t)i;
-		assert_int_equal(names_learn(&name, &r, 1000 + i), i < NAMES_ADDRS_MAX);
+		assert_int_equal(names_learn(&name, &r, 1000 + i, 0), i < NAMES_ADDRS_MAX);
 		assert_int_equal(name.surplus, i < NAMES_ADDRS_MAX ? 0 : 1);
 	}
 	assert_int_equal(name.n, NAMES_ADDRS_MAX);
@@ -101,18 +101,52 @@ static void test_bounded_and_none_is_pushed_out(void **state)
 		assert_int_equal(name.addr[i][15], i);
 }
 
-static void test_what_did_not_resolve_is_due_again(void **state)
+/* On a clock that goes on while the time of day stands still. */
+static void due_after(struct msg_resolved r, uint64_t seconds)
 {
-	struct name v[2] = {{.host = "a.example", .tried = true, .resolved_at = 1},
-	                    {.host = "b.example", .tried = true, .err = -2}};
+	struct name v[2] = {{.host = "a.example"}, {.host = "b.example", .due_s = UINT64_MAX}};
 	struct names t = {.v = v, .n = 2};
 
+	assert_ptr_equal(names_next(&t, 0), &v[0]);
+	(void)names_learn(&v[0], &r, 1000, 70);
+	assert_null(names_next(&t, 70 + seconds - 1));
+	assert_ptr_equal(names_next(&t, 70 + seconds), &v[0]);
+}
+
+static void test_due_when_the_answer_is_old(void **state)
+{
+	struct msg_resolved r = answer("192.0.2.1", NULL);
+
 	(void)state;
-	assert_null(names_next(&t));
-	names_due(&t, false);
-	assert_ptr_equal(names_next(&t), &v[1]);
-	names_due(&t, true);
-	assert_ptr_equal(names_next(&t), &v[0]);
+	for (int32_t ttl = 0; ttl <= NAMES_TTL_MIN_S; ttl++) {
+		r.ttl = ttl;
+		due_after(r, NAMES_TTL_MIN_S);
+	}
+	r.ttl = 30;
+	due_after(r, 30);
+	r.ttl = NAMES_TTL_MAX_S;
+	due_after(r, NAMES_TTL_MAX_S);
+	r.ttl = INT32_MAX;
+	due_after(r, NAMES_TTL_MAX_S);
+	r.ttl = -1;
+	due_after(r, NAMES_TTL_UNKNOWN_S);
+	r.ttl = INT32_MIN;
+	due_after(r, NAMES_TTL_UNKNOWN_S);
+	due_after((struct msg_resolved){.err = -2, .ttl = 300}, NAMES_RETRY_S);
+}
+
+static void test_each_has_its_turn(void **state)
+{
+	struct name v[3] = {
+	        {.host = "a.example"}, {.host = "b.example", .due_s = 9}, {.host = "c"}};
+	struct names t = {.v = v, .n = 3, .turn = 1};
+
+	(void)state;
+	assert_ptr_equal(names_next(&t, 8), &v[2]);
+	t.turn = 3;
+	assert_ptr_equal(names_next(&t, 8), &v[0]);
+	t.turn = 1;
+	assert_ptr_equal(names_next(&t, 9), &v[1]);
 }
 
 static void test_hostile_count(void **state)
@@ -121,7 +155,7 @@ static void test_hostile_count(void **state)
 	struct msg_resolved r = {.n = 65};
 
 	(void)state;
-	assert_false(names_learn(&name, &r, 1));
+	assert_false(names_learn(&name, &r, 1, 0));
 	assert_int_equal(name.n, 0);
 }
 
@@ -189,7 +223,7 @@ static void test_learned_apart(void **state)
 
 	(void)state;
 	assert_int_equal(names_of_policy(&p, &none, &t), 0);
-	assert_true(names_learn(&t.v[0], &answered, 1));
+	assert_true(names_learn(&t.v[0], &answered, 1, 0));
 	learn(&l, "A.example", "192.0.2.2", 0, 1);
 	learn(&l, "gone.example", "192.0.2.2", 0, 1);
 	learn(&l, "gone.example", "192.0.2.3", 0, 1);
@@ -303,7 +337,7 @@ static void test_file(void **state)
 
 	(void)state;
 	assert_true(mkstemp(path) >= 0);
-	names_learn(&v[0], &r, 1234);
+	names_learn(&v[0], &r, 1234, 0);
 	learn(&l, "b.example", "192.0.2.2", 1000, 77);
 	learn(&l, "b.example", "192.0.2.3", 0, 78);
 	learn(&l, "a.example", "192.0.2.2", 0, 79);
@@ -362,7 +396,8 @@ int main(void)
 	        cmocka_unit_test(test_unresolved_changes_nothing),
 	        cmocka_unit_test(test_old_answers_stay_a_day),
 	        cmocka_unit_test(test_bounded_and_none_is_pushed_out),
-	        cmocka_unit_test(test_what_did_not_resolve_is_due_again),
+	        cmocka_unit_test(test_due_when_the_answer_is_old),
+	        cmocka_unit_test(test_each_has_its_turn),
 	        cmocka_unit_test(test_hostile_count),
 	        cmocka_unit_test(test_of_policy_keeps_what_is_known),
 	        cmocka_unit_test(test_learned_apart),

@@ -272,19 +272,24 @@ static void test_names_that_answer_late(void **state)
 	assert_int_equal(kernel.swept, 1);
 }
 
+static void all_are_due(void)
+{
+	for (uint32_t i = 0; i < g->now.names.n; i++)
+		g->now.names.v[i].due_s = 0;
+	reload_tick(g);
+}
+
 static void test_names_that_change(void **state)
 {
 	(void)state;
 	test_names_first(state);
 	done(3, 0);
-	g->names_next_ns = 1;
-	reload_tick(g);
+	all_are_due();
 	resolved("a.example", "192.0.2.10", 0);
 	/* The old answer stays gated for a while. */
 	assert_int_equal(kernel.prefixes, 2);
 	assert_int_equal(kernel.generation, 3);
-	g->names_next_ns = 1;
-	reload_tick(g);
+	all_are_due();
 	resolved("a.example", NULL, -2);
 	assert_int_equal(g->now.names.v[0].n, 2);
 	assert_false(g->failed);
@@ -302,8 +307,7 @@ static void tell(const char *host, const char *addr, uint32_t uid)
 
 static void resolve_again(const char *host, const char *addr)
 {
-	g->names_next_ns = 1;
-	reload_tick(g);
+	all_are_due();
 	resolved(host, addr, 0);
 }
 
@@ -418,8 +422,8 @@ static void test_learned_of_two_names(void **state)
 	assert_int_equal(kernel.learned[0].rules.port[0].destination, 0);
 	assert_int_equal(kernel.learned[0].rules.port[1].destination, 1);
 	/* When one is resolved the other stays. */
-	g->now.names.v[1].tried = true;
-	g->now.names.v[0].tried = false;
+	g->now.names.v[1].due_s = UINT64_MAX;
+	g->now.names.v[0].due_s = 0;
 	reload_tick(g);
 	resolved("a.example", "192.0.2.10", 0);
 	assert_int_equal(kernel.learned_n, 1);
