@@ -38,6 +38,7 @@ void names_free(struct names *t)
 {
 	free(t->v);
 	free(t->use);
+	free(t->at);
 	memset(t, 0, sizeof(*t));
 }
 
@@ -96,6 +97,49 @@ static void find_uses(struct names *t, const struct policy *p)
 	}
 }
 
+static int by_address(const void *a, const void *b)
+{
+	const struct name_at *x = a, *y = b;
+	int c = memcmp(x->addr, y->addr, sizeof(x->addr));
+
+	return c ? c : (x->name > y->name) - (x->name < y->name);
+}
+
+static void index_addresses(struct names *t)
+{
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < t->n; i++)
+		n += t->v[i].n;
+	free(t->at);
+	t->at_n = 0;
+	t->at = calloc(n + 1, sizeof(*t->at));
+	for (uint32_t i = 0; t->at && i < t->n; i++) {
+		for (uint32_t a = 0; a < t->v[i].n; a++) {
+			memcpy(t->at[t->at_n].addr, t->v[i].addr[a], sizeof(t->at->addr));
+			t->at[t->at_n++].name = i;
+		}
+	}
+	if (t->at)
+		qsort(t->at, t->at_n, sizeof(*t->at), by_address);
+}
+
+/* The first of an address, or the place where it would be. */
+static size_t first_at(const struct names *t, const uint8_t addr[static 16])
+{
+	size_t lo = 0, hi = t->at_n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (memcmp(t->at[mid].addr, addr, sizeof(t->at->addr)) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
 int names_of_policy(const struct policy *p, const struct names *old, struct names *out)
 {
 	struct names t = {0};
@@ -123,6 +167,7 @@ int names_of_policy(const struct policy *p, const struct names *old, struct name
 			t.v[i] = *known;
 	}
 	find_uses(&t, p);
+	index_addresses(&t);
 	*out = t;
 	return 0;
 }
@@ -203,7 +248,8 @@ static uint64_t good_for(const struct msg_resolved *answer)
 	return answer->ttl < NAMES_TTL_MAX_S ? (uint64_t)answer->ttl : NAMES_TTL_MAX_S;
 }
 
-bool names_learn(struct name *name, const struct msg_resolved *answer, int64_t now, uint64_t up_s)
+bool names_learn(struct names *t, struct name *name, const struct msg_resolved *answer, int64_t now,
+                 uint64_t up_s)
 {
 	bool changed;
 
@@ -217,6 +263,8 @@ bool names_learn(struct name *name, const struct msg_resolved *answer, int64_t n
 	changed = forget_old(name, now);
 	for (uint32_t i = 0; i < answer->n; i++)
 		changed |= note(name, answer->addr[i], now);
+	if (changed)
+		index_addresses(t);
 	return changed;
 }
 
@@ -254,8 +302,21 @@ static void add_pairs(struct pairs *to, const struct name *name, const uint8_t a
 	}
 }
 
+static void add_resolved_at(struct pairs *to, const uint8_t addr[static 16])
+{
+	const struct names *t = to->t;
+
+	for (size_t i = first_at(t, addr);
+	     i < t->at_n && !memcmp(t->at[i].addr, addr, sizeof(t->at->addr)); i++)
+		add_pairs(to, &t->v[t->at[i].name], addr, NULL);
+}
+
 static void add_resolved(struct pairs *to, const uint8_t *addr)
 {
+	if (addr && to->t->at) {
+		add_resolved_at(to, addr);
+		return;
+	}
 	for (uint32_t i = 0; i < to->t->n; i++) {
 		const struct name *name = &to->t->v[i];
 

@@ -23,8 +23,8 @@ enum {
 	NAMES_TTL_MIN_S = 5,
 	NAMES_TTL_MAX_S = 300,
 	NAMES_TTL_UNKNOWN_S = 60,
-	NAMES_RETRY_S = 2, /* without an answer: at boot, the network comes late */
-	NAMES_FILE_MAX = 4 << 20,
+	NAMES_RETRY_S = 2,          /* without an answer: at boot, the network comes late */
+	NAMES_FILE_MAX = 256 << 20, /* 64 addresses of 100 000 names */
 };
 
 struct name {
@@ -39,11 +39,21 @@ struct name {
 	uint32_t use, uses;  /* which of names.use are of it */
 };
 
+/* Which name has an address. */
+struct name_at {
+	uint8_t addr[16];
+	uint32_t name;
+};
+
 struct names {
 	uint32_t n;
 	uint32_t turn;  /* where the search for one that is due begins */
 	struct name *v; /* owned */
 	uint32_t *use;  /* owned: the destinations of each name, ascending */
+	/* Owned: sorted by address, then name. NULL: there was no memory for it, each is looked at.
+	 */
+	struct name_at *at;
+	size_t at_n;
 };
 
 void names_free(struct names *t);
@@ -52,11 +62,12 @@ bool names_has(const struct name *name, const uint8_t addr[static 16]);
 /* The names of p, each once, with what old knows of them. 0 or -ENOMEM. */
 int names_of_policy(const struct policy *p, const struct names *old, struct names *out);
 /*
- * Takes an answer; true when the addresses in force changed. A forged answer, or a large one,
- * pushes none of them out: once the table is full of them, what is new is counted in surplus and
- * left out. now is the time of day, up_s the clock of name->due_s.
+ * Takes an answer about a name of t; true when the addresses in force changed. A forged answer, or
+ * a large one, pushes none of them out: once the table is full of them, what is new is counted in
+ * surplus and left out. now is the time of day, up_s the clock of name->due_s.
  */
-bool names_learn(struct name *name, const struct msg_resolved *answer, int64_t now, uint64_t up_s);
+bool names_learn(struct names *t, struct name *name, const struct msg_resolved *answer, int64_t now,
+                 uint64_t up_s);
 /* The first that is due, from t->turn on; NULL. */
 const struct name *names_next(const struct names *t, uint64_t up_s);
 /*

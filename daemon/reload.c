@@ -512,9 +512,9 @@ void reload_resolved(struct gate *g, uint64_t request, const struct msg_resolved
 		           json_pack("{s:s, s:s}", "host", asked->host, "error",
 		                     gai_strerror(m->err)));
 	if (coming)
-		(void)names_learn(coming, m, gate_now(), up_s);
+		(void)names_learn(&g->coming.set.names, coming, m, gate_now(), up_s);
 	if (now)
-		changed = names_learn(now, m, gate_now(), up_s);
+		changed = names_learn(&g->now.names, now, m, gate_now(), up_s);
 	if (now || coming)
 		say_surplus(g, now ? now : coming, m);
 	if (now && g->now.policy && (changed || (g->now.names_err && !m->err)))

@@ -24,6 +24,17 @@ static struct msg_resolved answer(const char *a, const char *b)
 	return r;
 }
 
+/* Of a table with this name alone. */
+static bool learn_name(struct name *name, const struct msg_resolved *answer, int64_t now,
+                       uint64_t up_s)
+{
+	struct names t = {.v = name, .n = 1};
+	bool changed = names_learn(&t, name, answer, now, up_s);
+
+	free(t.at);
+	return changed;
+}
+
 static void expect(const struct name *name, uint32_t at, const char *want)
 {
 	char got[64];
@@ -58,9 +69,9 @@ static void test_unresolved_changes_nothing(void **state)
 	struct msg_resolved r = answer("192.0.2.1", NULL);
 
 	(void)state;
-	assert_true(names_learn(&name, &r, 1000, 0));
+	assert_true(learn_name(&name, &r, 1000, 0));
 	r = (struct msg_resolved){.err = -2};
-	assert_false(names_learn(&name, &r, 1000 + 10 * NAMES_KEEP_S, 0));
+	assert_false(learn_name(&name, &r, 1000 + 10 * NAMES_KEEP_S, 0));
 	assert_int_equal(name.n, 1);
 	assert_int_equal(name.err, -2);
 	assert_int_equal(name.resolved_at, 1000);
@@ -73,12 +84,12 @@ static void test_old_answers_stay_a_day(void **state)
 	struct msg_resolved two = answer("192.0.2.2", NULL);
 
 	(void)state;
-	assert_true(names_learn(&name, &one, 1000, 0));
-	assert_false(names_learn(&name, &one, 1060, 0));
-	assert_true(names_learn(&name, &two, 1120, 0));
+	assert_true(learn_name(&name, &one, 1000, 0));
+	assert_false(learn_name(&name, &one, 1060, 0));
+	assert_true(learn_name(&name, &two, 1120, 0));
 	assert_int_equal(name.n, 2);
-	assert_false(names_learn(&name, &two, 1060 + NAMES_KEEP_S, 0));
-	assert_true(names_learn(&name, &two, 1061 + NAMES_KEEP_S, 0));
+	assert_false(learn_name(&name, &two, 1060 + NAMES_KEEP_S, 0));
+	assert_true(learn_name(&name, &two, 1061 + NAMES_KEEP_S, 0));
 	assert_int_equal(name.n, 1);
 	expect(&name, 0, "192.0.2.2");
 }
@@ -93,7 +104,7 @@ static void test_bounded_and_none_is_pushed_out(void **state)
 		struct msg_resolved r = {.n = 1};
 
 		r.addr[0][15] = (uint8_t)i;
-		assert_int_equal(names_learn(&name, &r, 1000 + i, 0), i < NAMES_ADDRS_MAX);
+		assert_int_equal(learn_name(&name, &r, 1000 + i, 0), i < NAMES_ADDRS_MAX);
 		assert_int_equal(name.surplus, i < NAMES_ADDRS_MAX ? 0 : 1);
 	}
 	assert_int_equal(name.n, NAMES_ADDRS_MAX);
@@ -108,7 +119,8 @@ static void due_after(struct msg_resolved r, uint64_t seconds)
 	struct names t = {.v = v, .n = 2};
 
 	assert_ptr_equal(names_next(&t, 0), &v[0]);
-	(void)names_learn(&v[0], &r, 1000, 70);
+	(void)names_learn(&t, &v[0], &r, 1000, 70);
+	free(t.at);
 	assert_null(names_next(&t, 70 + seconds - 1));
 	assert_ptr_equal(names_next(&t, 70 + seconds), &v[0]);
 }
@@ -155,7 +167,7 @@ static void test_hostile_count(void **state)
 	struct msg_resolved r = {.n = 65};
 
 	(void)state;
-	assert_false(names_learn(&name, &r, 1, 0));
+	assert_false(learn_name(&name, &r, 1, 0));
 	assert_int_equal(name.n, 0);
 }
 
@@ -186,6 +198,55 @@ static void test_of_policy_keeps_what_is_known(void **state)
 	assert_memory_equal(r[0].addr, known.addr[0], 16);
 	assert_false(r[0].learned || r[1].learned);
 	free(r);
+	names_free(&t);
+}
+
+/* By the index and by looking at each, the same. */
+static void same_at(const struct names *t, const struct policy *p, const uint8_t addr[static 16])
+{
+	struct names plain = *t;
+	struct learned none = {0};
+	struct policy_resolved *fast = NULL, *slow = NULL;
+	size_t fast_n = 0, slow_n = 0;
+
+	assert_non_null(t->at);
+	plain.at = NULL;
+	assert_int_equal(names_resolved(t, &none, p, addr, &fast, &fast_n), 0);
+	assert_int_equal(names_resolved(&plain, &none, p, addr, &slow, &slow_n), 0);
+	assert_int_equal(fast_n, slow_n);
+	assert_memory_equal(fast, slow, fast_n * sizeof(*fast));
+	free(fast);
+	free(slow);
+}
+
+/* Many names, and addresses that several of them have, that come and that go. */
+static void test_index_of_addresses(void **state)
+{
+	enum { NAMES = 40, ADDRESSES = 16 };
+	static char host[NAMES][254];
+	struct policy_destination d[NAMES];
+	struct policy p = {.destination = d, .destinations = NAMES};
+	struct names none = {0}, t = {0};
+
+	(void)state;
+	memset(d, 0, sizeof(d));
+	for (uint32_t i = 0; i < NAMES; i++) {
+		snprintf(host[i], sizeof(host[i]), "%c%u.example", i % 2 ? 'z' : 'a', i);
+		d[i].host = &host[i];
+		d[i].hosts = 1;
+	}
+	assert_int_equal(names_of_policy(&p, &none, &t), 0);
+	for (uint32_t turn = 0; turn < 4 * NAMES; turn++) {
+		struct msg_resolved r = {.n = 2};
+
+		r.addr[0][15] = (uint8_t)(turn * 7 % ADDRESSES);
+		r.addr[1][0] = (uint8_t)(turn * 5 % ADDRESSES);
+		(void)names_learn(&t, &t.v[turn % NAMES], &r, (int64_t)turn * NAMES_KEEP_S / 30, 0);
+		for (int i = 0; i < ADDRESSES; i++) {
+			same_at(&t, &p, (const uint8_t[16]){[15] = (uint8_t)i});
+			same_at(&t, &p, (const uint8_t[16]){(uint8_t)i});
+		}
+	}
 	names_free(&t);
 }
 
@@ -223,7 +284,7 @@ static void test_learned_apart(void **state)
 
 	(void)state;
 	assert_int_equal(names_of_policy(&p, &none, &t), 0);
-	assert_true(names_learn(&t.v[0], &answered, 1, 0));
+	assert_true(names_learn(&t, &t.v[0], &answered, 1, 0));
 	learn(&l, "A.example", "192.0.2.2", 0, 1);
 	learn(&l, "gone.example", "192.0.2.2", 0, 1);
 	learn(&l, "gone.example", "192.0.2.3", 0, 1);
@@ -337,7 +398,7 @@ static void test_file(void **state)
 
 	(void)state;
 	assert_true(mkstemp(path) >= 0);
-	names_learn(&v[0], &r, 1234, 0);
+	(void)learn_name(&v[0], &r, 1234, 0);
 	learn(&l, "b.example", "192.0.2.2", 1000, 77);
 	learn(&l, "b.example", "192.0.2.3", 0, 78);
 	learn(&l, "a.example", "192.0.2.2", 0, 79);
@@ -389,6 +450,31 @@ static void test_file(void **state)
 	assert_int_equal(names_load(path, &got, &back), -ENOENT);
 }
 
+/* The addresses of a large table are there after a restart. */
+static void test_large_file(void **state)
+{
+	enum { NAMES = 2500 };
+	char path[] = "/tmp/keygate-names.XXXXXX";
+	struct names t = {.n = NAMES, .v = calloc(NAMES, sizeof(*t.v))}, got = {0};
+	struct learned none = {0}, back = {0};
+
+	(void)state;
+	assert_non_null(t.v);
+	assert_true(mkstemp(path) >= 0);
+	for (uint32_t i = 0; i < NAMES; i++) {
+		snprintf(t.v[i].host, sizeof(t.v->host), "h%04u.example", i);
+		for (t.v[i].n = 0; t.v[i].n < NAMES_ADDRS_MAX; t.v[i].n++)
+			memset(t.v[i].addr[t.v[i].n], (int)t.v[i].n + 1, sizeof(t.v->addr[0]));
+	}
+	assert_int_equal(names_save(&t, &none, path), 0);
+	assert_int_equal(names_load(path, &got, &back), 0);
+	assert_int_equal(got.n, NAMES);
+	assert_int_equal(got.v[NAMES - 1].n, NAMES_ADDRS_MAX);
+	names_free(&got);
+	names_free(&t);
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -405,6 +491,8 @@ int main(void)
 	        cmocka_unit_test(test_learned_victims),
 	        cmocka_unit_test(test_learned_has_an_end),
 	        cmocka_unit_test(test_file),
+	        cmocka_unit_test(test_large_file),
+	        cmocka_unit_test(test_index_of_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
