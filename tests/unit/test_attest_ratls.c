@@ -249,6 +249,7 @@ static void endorsements_beside_tagged_evidence(void **state)
 static void raw_quotes(void **state)
 {
 	static const uint8_t oe_head[] = {1, 0, 0, 0, 2, 0, 0, 0};
+	static const char *const oids[] = {"1.3.6.1.4.1.311.105.1", "1.2.840.113556.10.1.1"};
 	struct buf b = buf_make(MAX);
 	struct made m;
 	struct opened o;
@@ -277,10 +278,12 @@ static void raw_quotes(void **state)
 	buf_put(&b, oe_head, sizeof(oe_head));
 	buf_le64(&b, quote(TEE_SGX).n);
 	buf_bytes(&b, quote(TEE_SGX));
-	make_one(&m, "1.3.6.1.4.1.311.105.1", buf_view(&b));
-	open_cert(&o, (struct bytes){m.p, m.n});
-	expect_scheme(&o, "open-enclave", TEE_SGX, quote(TEE_SGX), want);
-	ratls_free(&o.r);
+	for (size_t i = 0; i < sizeof(oids) / sizeof(oids[0]); i++) {
+		make_one(&m, oids[i], buf_view(&b));
+		open_cert(&o, (struct bytes){m.p, m.n});
+		expect_scheme(&o, "open-enclave", TEE_SGX, quote(TEE_SGX), want);
+		ratls_free(&o.r);
+	}
 	buf_u8(&b, 0);
 	make_one(&m, "1.3.6.1.4.1.311.105.1", buf_view(&b));
 	open_cert(&o, (struct bytes){m.p, m.n});
