@@ -326,6 +326,35 @@ static void dstack_and_flashbots_share_an_oid(void **state)
 	buf_free(&rest);
 }
 
+/* dstack's own certificates: the event log, the application, the use, more of the application. */
+static void what_dstack_says_beside_is_passed_over(void **state)
+{
+	struct buf b = buf_make(MAX), beside = buf_make(MAX);
+	struct cert_spec spec = server();
+	struct made m;
+	struct opened o;
+	uint8_t want[64];
+	struct ext ext[] = {{"1.3.6.1.4.1.62397.1.2", BYTES_NONE},
+	                    {"1.3.6.1.4.1.62397.1.3", BYTES_NONE},
+	                    {"1.3.6.1.4.1.62397.1.1", BYTES_NONE},
+	                    {"1.3.6.1.4.1.62397.1.4", BYTES_NONE},
+	                    {"1.3.6.1.4.1.62397.1.9", BYTES_NONE}};
+	(void)state;
+
+	der_octets(&b, quote(TEE_TDX));
+	der_octets(&beside, bytes_str("[{\"imr\":3}]"));
+	for (size_t i = 0; i < sizeof(ext) / sizeof(ext[0]); i++)
+		ext[i].content = buf_view(i == 2 ? &b : &beside);
+	make(&m, &spec, ext, sizeof(ext) / sizeof(ext[0]));
+	hash512(bytes_str("ratls-cert:"), server_spki(), want);
+	open_cert(&o, (struct bytes){m.p, m.n});
+	expect_scheme(&o, "dstack", TEE_TDX, quote(TEE_TDX), want);
+	assert_int_equal(o.r.endorsements_n, 0);
+	ratls_free(&o.r);
+	buf_free(&b);
+	buf_free(&beside);
+}
+
 static void json_is_strict(void **state)
 {
 	static const char *const wrong[] = {
@@ -981,6 +1010,7 @@ int main(void)
 	        cmocka_unit_test(endorsements_beside_tagged_evidence),
 	        cmocka_unit_test(raw_quotes),
 	        cmocka_unit_test(dstack_and_flashbots_share_an_oid),
+	        cmocka_unit_test(what_dstack_says_beside_is_passed_over),
 	        cmocka_unit_test(json_is_strict),
 	        cmocka_unit_test(worked_values),
 	        cmocka_unit_test(a_collection_is_appraised),
