@@ -6,8 +6,8 @@
  * certificate beyond the key, the names and the dates that a scheme hashes.
  *
  * Sources: CCC "Interoperable RA-TLS" (draft 3); TCG DICE Attestation Architecture 1.1; RFC 9999
- * section 7; Gramine ra_tls.h; Intel SGX SDK sgx_ttls; Open Enclave cert.h; dstack ra-tls;
- * flashbots attested-tls.
+ * section 7; Gramine ra_tls.h; Intel SGX SDK sgx_ttls; Open Enclave SDK (files named below); dstack
+ * ra-tls; flashbots attested-tls.
  */
 #include "attest/ratls_scheme.h"
 
@@ -356,7 +356,18 @@ static const char *read_sgx_sdk(struct ratls_work *w)
 	return wrong ? wrong : bind_pem(w);
 }
 
-/* u32 version 1, u32 type 2 (remote report), u64 length. */
+/* -------------------------------------------------------------------- Open Enclave */
+
+/*
+ * include/openenclave/internal/report.h, common/sgx/tlsverifier.c: a report is u32 version 1, u32
+ * type 2 (remote), u64 length, quote; its report data are the hash of the key's text.
+ *
+ * common/attest_plugin.h, enclave/tls_cert.c, include/openenclave/attestation/sgx/evidence.h:
+ * evidence is u32 version 3, 16 octets that name the format, u64 length, quote, claims; the report
+ * data are the hash of the claims, and those are the key's text. The header is a struct of C in
+ * which the length is aligned, so that it has 32 octets. No endorsements follow. All is in little
+ * endian.
+ */
 static bool is_open_enclave(struct bytes content)
 {
 	static const uint8_t head[] = {1, 0, 0, 0, 2, 0, 0, 0};
@@ -376,6 +387,73 @@ static const char *read_open_enclave(struct ratls_work *w)
 		return "a header whose length is not that of what follows";
 	wrong = take_quote(w, rd_take(&r, r.left));
 	return wrong ? wrong : bind_pem(w);
+}
+
+enum {
+	OE_EVIDENCE_VERSION = 3, /* 2 had a report in it, and Open Enclave reads it no longer */
+	OE_QUOTE_VERSION = 3,
+	OE_QUOTE_SIGNED = 432, /* of a quote of this version: the length of its signature follows */
+};
+
+/* Nothing else is known under these OIDs: whatever is there, its reader says what is wrong. */
+static bool is_oe_evidence(struct bytes content)
+{
+	return content.n > 0;
+}
+
+/* What is behind the header: a quote, as long as it says, and the claims. */
+static const char *oe_split(struct bytes data, struct bytes *quote, struct bytes *claims)
+{
+	struct reader r = reader_of(data);
+	struct reader head = reader_of(rd_take(&r, OE_QUOTE_SIGNED));
+
+	(void)rd_take(&r, rd_le32(&r));
+	if (r.bad)
+		return "a quote that is cut short";
+	if (rd_le16(&head) != OE_QUOTE_VERSION)
+		return "a quote of another version than 3";
+	*quote = (struct bytes){data.p, data.n - r.left};
+	*claims = rd_take(&r, r.left);
+	return NULL;
+}
+
+static const char *take_oe_evidence(struct ratls_work *w, struct bytes data)
+{
+	struct bytes quote, claims;
+	uint8_t hash[HASH_LEN];
+	const char *wrong = oe_split(data, &quote, &claims);
+
+	if (!wrong)
+		wrong = take_quote(w, quote);
+	if (!wrong)
+		wrong = bind_pem(w);
+	if (!wrong && !EVP_Digest(claims.p, claims.n, hash, NULL, EVP_sha256(), NULL))
+		wrong = no_memory;
+	if (!wrong && memcmp(hash, w->out->report_data, sizeof(hash)))
+		w->not_this_key = "the claims are not this certificate's key";
+	return wrong;
+}
+
+static const char *read_oe_evidence(struct ratls_work *w)
+{
+	static const uint8_t sgx_ecdsa[] = {0xa3, 0xa2, 0x1e, 0x87, 0x1b, 0x4d, 0x40, 0x14,
+	                                    0xb7, 0x0a, 0xa1, 0x25, 0xd2, 0xfb, 0xcd, 0x8c};
+	struct reader r = reader_of(w->content);
+	uint32_t version = rd_le32(&r);
+	struct bytes format = rd_take(&r, sizeof(sgx_ecdsa));
+	uint64_t n;
+
+	(void)rd_le32(&r); /* what C left for alignment: anything */
+	n = rd_le64(&r);
+	if (r.bad)
+		return "a header that is cut short";
+	if (version != OE_EVIDENCE_VERSION)
+		return "a header of another version than 3";
+	if (!bytes_equal(format, BYTES_OF(sgx_ecdsa)))
+		return "evidence of another format than SGX ECDSA, the only one that is read";
+	if (n != r.left)
+		return "a header whose length is not that of what follows";
+	return take_oe_evidence(w, rd_take(&r, r.left));
 }
 
 /* --------------------------------------------------------------- dstack, flashbots */
@@ -501,6 +579,10 @@ static const struct ratls_scheme schemes[] = {
          .is = is_open_enclave, .read = read_open_enclave},
         {"open-enclave", OID(0x2a, 0x86, 0x48, 0x86, 0xf7, 0x14, 0x0a, 0x01, 0x01),
          .is = is_open_enclave, .read = read_open_enclave},
+        {"open-enclave-evidence", OID(0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x69, 0x02),
+         .is = is_oe_evidence, .read = read_oe_evidence},
+        {"open-enclave-evidence", OID(0x2a, 0x86, 0x48, 0x86, 0xf7, 0x14, 0x0a, 0x01, 0x02),
+         .is = is_oe_evidence, .read = read_oe_evidence},
         {"dstack", OID(0x2b, 0x06, 0x01, 0x04, 0x01, 0x83, 0xe7, 0x3d, 0x01, 0x01), .is = is_dstack,
          .read = read_dstack},
         {"flashbots", OID(0x2b, 0x06, 0x01, 0x04, 0x01, 0x83, 0xe7, 0x3d, 0x01, 0x01),

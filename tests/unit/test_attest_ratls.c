@@ -387,6 +387,193 @@ static void json_is_strict(void **state)
 	}
 }
 
+/* ------------------------------------------------------------------- Open Enclave */
+
+static const char *const oe_oid[] = {"1.3.6.1.4.1.311.105.2", "1.2.840.113556.10.1.2"};
+
+/* Where things are in Open Enclave evidence, and in the quote behind its header. */
+enum {
+	OE_FORMAT = 4,
+	OE_PADDING = 20,
+	OE_LENGTH = 24,
+	OE_QUOTE = 32,
+	OE_TEE_TYPE = OE_QUOTE + 4,
+	OE_SIG_LEN = OE_QUOTE + 432,
+	OE_SIG = OE_QUOTE + 436,
+	OE_SIG_N = 64,
+	OE_CLAIMS = OE_SIG + OE_SIG_N,
+};
+
+/* As much of a quote as is looked at here: a head, and a signature as long as it says. */
+static struct bytes oe_quote(void)
+{
+	static uint8_t q[OE_CLAIMS - OE_QUOTE] = {3, 0, 2, 0, 0, 0, 0, 0, 0xbb};
+
+	q[OE_SIG_LEN - OE_QUOTE] = OE_SIG_N;
+	return BYTES_OF(q);
+}
+
+static void oe_evidence(struct buf *out, struct bytes claims)
+{
+	static const uint8_t head[] = {3,    0,    0,    0,    0xa3, 0xa2, 0x1e, 0x87,
+	                               0x1b, 0x4d, 0x40, 0x14, 0xb7, 0x0a, 0xa1, 0x25,
+	                               0xd2, 0xfb, 0xcd, 0x8c, 0xee, 0xee, 0xee, 0xee};
+
+	out->n = 0;
+	buf_put(out, head, sizeof(head));
+	buf_le64(out, oe_quote().n + claims.n);
+	buf_bytes(out, oe_quote());
+	buf_bytes(out, claims);
+	assert_false(out->bad);
+}
+
+/* The key's text with its NUL; not by OpenSSL's writer, which the reader uses. */
+static struct bytes key_text(EVP_PKEY *key, char out[static 1024])
+{
+	uint8_t spki[512];
+	size_t n = pem_of("PUBLIC KEY", key_spki(key, spki), out, 1024);
+
+	return (struct bytes){(const uint8_t *)out, n + 1};
+}
+
+static void open_enclave_evidence(void **state)
+{
+	EVP_PKEY *keys[] = {server_key(), EVP_RSA_gen(2048)};
+	struct buf b = buf_make(MAX);
+	(void)state;
+
+	for (size_t i = 0; i < 4; i++) {
+		struct cert_spec spec = server();
+		struct ext ext = {.oid = oe_oid[i / 2]};
+		char text[1024];
+		struct made m;
+		struct opened o;
+		uint8_t want[64];
+
+		spec.key = spec.signer = keys[i % 2];
+		spec.pkcs1 = true;
+		oe_evidence(&b, key_text(spec.key, text));
+		ext.content = buf_view(&b);
+		hash256(key_text(spec.key, text), want);
+		open_cert(&o, make(&m, &spec, &ext, 1));
+		expect_scheme(&o, "open-enclave-evidence", TEE_SGX, oe_quote(), want);
+		assert_string_equal(o.r.binder, "certificate");
+		assert_int_equal(o.r.endorsements_n, 0);
+		ratls_free(&o.r);
+	}
+	buf_free(&b);
+	EVP_PKEY_free(keys[1]);
+}
+
+static void open_oe(struct opened *o, struct bytes content)
+{
+	struct made m;
+
+	open_cert(o, make_one(&m, oe_oid[0], content));
+}
+
+/* NULL: nothing is wrong. */
+static void expect_oe(struct bytes content, const char *wrong)
+{
+	struct opened o;
+
+	open_oe(&o, content);
+	if (wrong) {
+		expect_only(&o.checks, "ratls.format", CHECK_FAIL);
+		assert_int_equal(o.rc, -EINVAL);
+		assert_non_null(strstr(o.checks.v[0].detail, wrong));
+	} else {
+		expect_pass(&o.checks);
+	}
+	ratls_free(&o.r);
+}
+
+static void open_enclave_evidence_is_strict(void **state)
+{
+	static const struct {
+		unsigned at;
+		uint8_t flip;
+		const char *wrong;
+	} rows[] = {
+	        {0, 1, "header of another version"}, /* 2 */
+	        {1, 1, "header of another version"}, /* 259 */
+	        {3, 0x80, "header of another version"},
+	        {OE_FORMAT, 1, "another format"},
+	        {OE_FORMAT + 15, 0x80, "another format"},
+	        {OE_PADDING, 0xff, NULL},
+	        {OE_PADDING + 3, 0xff, NULL},
+	        {OE_LENGTH, 1, "length is not that"},
+	        {OE_LENGTH + 4, 1, "length is not that"},
+	        {OE_LENGTH + 7, 0x80, "length is not that"},
+	        {OE_QUOTE, 3 ^ 4, "quote of another version"}, /* 4 */
+	        {OE_QUOTE + 1, 1, "quote of another version"},
+	        {OE_TEE_TYPE, 0x81, "no quote"},
+	        {OE_SIG_LEN + 1, 1, "quote that is cut short"}, /* longer than all that is left */
+	        {OE_SIG_LEN + 3, 0x80, "quote that is cut short"},
+	};
+	struct buf b = buf_make(MAX);
+	char text[1024];
+	(void)state;
+
+	oe_evidence(&b, key_text(server_key(), text));
+	expect_oe(buf_view(&b), NULL);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		b.p[rows[i].at] ^= rows[i].flip;
+		expect_oe(buf_view(&b), rows[i].wrong);
+		b.p[rows[i].at] ^= rows[i].flip;
+	}
+	/* Cut anywhere, and with something behind it. */
+	expect_oe(BYTES_NONE, "no extension with evidence");
+	for (size_t n = 1; n < b.n; n++)
+		expect_oe((struct bytes){b.p, n},
+		          n < OE_QUOTE ? "header that is cut short" : "length is not that");
+	buf_u8(&b, 0);
+	expect_oe(buf_view(&b), "length is not that");
+	/* Cut within the quote, and the header knows. */
+	for (size_t n = OE_QUOTE; n < OE_CLAIMS; n++) {
+		b.n = OE_LENGTH;
+		buf_le64(&b, n - OE_QUOTE);
+		b.n = n;
+		expect_oe(buf_view(&b), "quote that is cut short");
+	}
+	buf_free(&b);
+}
+
+static void claims_of_open_enclave_are_the_key(void **state)
+{
+	EVP_PKEY *other = EVP_EC_gen(SN_X9_62_prime256v1);
+	struct buf b = buf_make(MAX);
+	char text[1024];
+	(void)state;
+
+	for (int wrong = 0; wrong <= 7; wrong++) {
+		struct bytes claims = key_text(wrong == 1 ? other : server_key(), text);
+		struct opened o;
+
+		claims.n += (wrong == 2) - (wrong == 3); /* a NUL more, a NUL less */
+		if (wrong == 2)
+			text[claims.n - 1] = 0;
+		if (wrong == 4)
+			claims.n = 0;
+		oe_evidence(&b, claims);
+		if (wrong == 5)
+			b.p[OE_CLAIMS + 40] ^= 1;
+		if (wrong == 6 || wrong == 7) /* the quote ends an octet later, earlier */
+			b.p[OE_SIG_LEN] = (uint8_t)(wrong == 6 ? OE_SIG_N + 1 : OE_SIG_N - 1);
+		open_oe(&o, buf_view(&b));
+		assert_int_equal(o.rc, 0);
+		if (wrong)
+			expect_only(&o.checks, "ratls.key-binding", CHECK_FAIL);
+		else
+			expect_pass(&o.checks);
+		ratls_free(&o.r);
+	}
+	buf_free(&b);
+	EVP_PKEY_free(other);
+}
+
+/* --------------------------------------------------------------- our own collection */
+
 /* The formula a second time, as the header has it. */
 static void cmw_expectation(struct bytes nonce, uint8_t out[static 64])
 {
@@ -1012,6 +1199,9 @@ int main(void)
 	        cmocka_unit_test(dstack_and_flashbots_share_an_oid),
 	        cmocka_unit_test(what_dstack_says_beside_is_passed_over),
 	        cmocka_unit_test(json_is_strict),
+	        cmocka_unit_test(open_enclave_evidence),
+	        cmocka_unit_test(open_enclave_evidence_is_strict),
+	        cmocka_unit_test(claims_of_open_enclave_are_the_key),
 	        cmocka_unit_test(worked_values),
 	        cmocka_unit_test(a_collection_is_appraised),
 	        cmocka_unit_test(collections_of_other_forms),
