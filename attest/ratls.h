@@ -17,8 +17,10 @@
  *   open-enclave  1.3.6.1.4.1.311.105.1, 1.2.840.113556.10.1.1: 16-byte header, quote. As sgx-sdk
  *   open-enclave-evidence  1.3.6.1.4.1.311.105.2, 1.2.840.113556.10.1.2: 32-byte header, quote,
  *                 claims. SHA-256(claims), then zeros; the claims are the PEM of the SPKI, NUL
- *   dstack        1.3.6.1.4.1.62397.1.1: OCTET STRING of a quote. SHA-512("ratls-cert:" || SPKI)
- *   flashbots     the same OID, OCTET STRING of JSON. SHA-512(SPKI || notBefore || notAfter || CN)
+ *   dstack        1.3.6.1.4.1.62397.1.1: OCTET STRING of a quote; 1.3.6.1.4.1.62397.1.8: of what
+ *                 holds a quote or a report. SHA-512("ratls-cert:" || SPKI)
+ *   flashbots     1.3.6.1.4.1.62397.1.1: OCTET STRING of JSON.
+ *                 SHA-512(SPKI || notBefore || notAfter || CN)
  *   contrast      1.3.9901.2.1 (SNP), 1.3.9901.2.2 (TDX): protobuf. SHA-512(SPKI || nonce)
  *
  * SPKI is the DER SubjectPublicKeyInfo. docs/binders.md says what each does not prove.

@@ -470,6 +470,11 @@ static bool is_dstack(struct bytes content)
 	return octet_string_of(content, false);
 }
 
+static const char *bind_dstack(struct ratls_work *w)
+{
+	return ratls_sha512(w, bytes_str("ratls-cert:"), w->spki) ? NULL : no_memory;
+}
+
 static const char *read_dstack(struct ratls_work *w)
 {
 	const char *wrong;
@@ -478,9 +483,25 @@ static const char *read_dstack(struct ratls_work *w)
 	if (!octet_string(w->content, &quote))
 		return "not one OCTET STRING in DER";
 	wrong = take_quote(w, quote);
-	if (!wrong && !ratls_sha512(w, bytes_str("ratls-cert:"), w->spki))
-		wrong = no_memory;
-	return wrong;
+	return wrong ? wrong : bind_dstack(w);
+}
+
+static bool is_octets(struct bytes content)
+{
+	return content.n && content.p[0] == V_ASN1_OCTET_STRING;
+}
+
+static const char *read_dstack_attestation(struct ratls_work *w)
+{
+	const char *wrong;
+	struct bytes data;
+
+	if (!octet_string(w->content, &data))
+		return "not one OCTET STRING in DER";
+	wrong = ratls_dstack_attestation(data, w->out);
+	if (!wrong && w->out->tee == TEE_TDX && quote_tee(w->out->evidence) != TEE_TDX)
+		wrong = "what it holds is no TDX quote";
+	return wrong ? wrong : bind_dstack(w);
 }
 
 static bool is_flashbots(struct bytes content)
@@ -585,6 +606,8 @@ static const struct ratls_scheme schemes[] = {
          .is = is_oe_evidence, .read = read_oe_evidence},
         {"dstack", OID(0x2b, 0x06, 0x01, 0x04, 0x01, 0x83, 0xe7, 0x3d, 0x01, 0x01), .is = is_dstack,
          .read = read_dstack},
+        {"dstack", OID(0x2b, 0x06, 0x01, 0x04, 0x01, 0x83, 0xe7, 0x3d, 0x01, 0x08), .is = is_octets,
+         .read = read_dstack_attestation},
         {"flashbots", OID(0x2b, 0x06, 0x01, 0x04, 0x01, 0x83, 0xe7, 0x3d, 0x01, 0x01),
          .is = is_flashbots, .read = read_flashbots},
         {"contrast", OID(0x2b, 0xcd, 0x2d, 0x02, 0x01), .is = is_message,

@@ -47,6 +47,12 @@ const struct ratls_scheme *ratls_scheme_of(struct bytes oid, struct bytes conten
 const char *ratls_contrast_snp(struct ratls_work *w);
 const char *ratls_contrast_tdx(struct ratls_work *w);
 
+/*
+ * attest/ratls_dstack.c: what dstack's attestation holds, as out->tee, evidence and endorsements.
+ * That it is a quote is not looked at. NULL, or what is malformed or not read.
+ */
+const char *ratls_dstack_attestation(struct bytes data, struct ratls *out);
+
 /* SHA-512(a || b) as report data. */
 bool ratls_sha512(struct ratls_work *w, struct bytes a, struct bytes b);
 

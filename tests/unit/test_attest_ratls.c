@@ -355,6 +355,167 @@ static void what_dstack_says_beside_is_passed_over(void **state)
 	buf_free(&beside);
 }
 
+/* dstack's attestation of version 0, without any events, in its OCTET STRING. */
+static void dstack_v0(struct buf *out, uint8_t mode, struct bytes evidence, const struct sim *s)
+{
+	const struct bytes certs[] = {s ? der_view(&s->vek) : BYTES_NONE,
+	                              s ? der_view(&s->ask) : BYTES_NONE};
+	struct buf b = buf_make(MAX);
+	uint8_t end[66] = {0};
+
+	buf_u8(&b, 0);
+	buf_u8(&b, mode);
+	buf_le16(&b, (uint16_t)(evidence.n << 2 | 1));
+	buf_bytes(&b, evidence);
+	buf_u8(&b, s ? 2 << 2 : 0);
+	for (size_t i = 0; s && i < 2; i++) {
+		buf_le16(&b, (uint16_t)(certs[i].n << 2 | 1));
+		buf_bytes(&b, certs[i]);
+	}
+	if (s)
+		buf_u8(&b, 0);
+	buf_put(&b, end, sizeof(end));
+	out->n = 0;
+	der_octets(out, buf_view(&b));
+	assert_false(b.bad || out->bad);
+	buf_free(&b);
+}
+
+/* And of version 1, of a quote alone. */
+static void dstack_v1(struct buf *out, struct bytes evidence)
+{
+	struct buf b = buf_make(MAX);
+
+	buf_str(&b, "\x83\xa7version\x01\xa8platform\x82\xa4kind\xa3tdx\xa4"
+	            "data\x82\xa5quote\xdc");
+	buf_be16(&b, (uint16_t)evidence.n);
+	for (size_t i = 0; i < evidence.n; i++) {
+		if (evidence.p[i] >= 0x80)
+			buf_u8(&b, 0xcc);
+		buf_u8(&b, evidence.p[i]);
+	}
+	buf_str(&b, "\xa9"
+	            "event_log\x90\xa5stack\xc0");
+	out->n = 0;
+	der_octets(out, buf_view(&b));
+	assert_false(b.bad || out->bad);
+	buf_free(&b);
+}
+
+#define DSTACK_QUOTE       "1.3.6.1.4.1.62397.1.1"
+#define DSTACK_ATTESTATION "1.3.6.1.4.1.62397.1.8"
+
+static void dstack_attestations(void **state)
+{
+	struct buf b = buf_make(MAX);
+	struct made m;
+	struct opened o;
+	uint8_t want[64];
+	(void)state;
+
+	hash512(bytes_str("ratls-cert:"), server_spki(), want);
+	for (int version = 0; version < 2; version++) {
+		if (version)
+			dstack_v1(&b, quote(TEE_TDX));
+		else
+			dstack_v0(&b, 0, quote(TEE_TDX), NULL);
+		make_one(&m, DSTACK_ATTESTATION, buf_view(&b));
+		open_cert(&o, (struct bytes){m.p, m.n});
+		expect_scheme(&o, "dstack", TEE_TDX, quote(TEE_TDX), want);
+		assert_string_equal(o.r.binder, "certificate");
+		ratls_free(&o.r);
+	}
+	buf_free(&b);
+}
+
+static void dstack_carriers_are_strict(void **state)
+{
+	struct buf b = buf_make(MAX), other = buf_make(MAX);
+	struct cert_spec spec = server();
+	struct ext ext[2];
+	struct made m;
+	struct opened o;
+	(void)state;
+
+	for (int wrong = 0; wrong < 4; wrong++) {
+		dstack_v0(&b, wrong == 3, quote(wrong == 0 ? TEE_SGX : TEE_TDX), NULL);
+		if (wrong == 1)
+			buf_u8(&b, 0);
+		if (wrong == 2)
+			b.p[0] = 0x05;
+		make_one(&m, DSTACK_ATTESTATION, buf_view(&b));
+		open_cert(&o, (struct bytes){m.p, m.n});
+		expect_only(&o.checks, "ratls.format", CHECK_FAIL);
+		assert_non_null(strstr(checks_find(&o.checks, "ratls.format")->detail,
+		                       wrong == 0   ? "dstack: what it holds is no TDX quote"
+		                       : wrong == 1 ? "dstack: not one OCTET STRING"
+		                       : wrong == 2 ? "no extension with evidence"
+		                                    : "dstack: its mode is gcp-tdx"));
+		ratls_free(&o.r);
+	}
+
+	/* The old extension beside the new one: which of them is it? */
+	dstack_v0(&b, 0, quote(TEE_TDX), NULL);
+	der_octets(&other, quote(TEE_TDX));
+	ext[0] = (struct ext){DSTACK_QUOTE, buf_view(&other)};
+	ext[1] = (struct ext){DSTACK_ATTESTATION, buf_view(&b)};
+	make(&m, &spec, ext, 2);
+	open_cert(&o, (struct bytes){m.p, m.n});
+	expect_only(&o.checks, "ratls.format", CHECK_FAIL);
+	ratls_free(&o.r);
+	buf_free(&b);
+	buf_free(&other);
+}
+
+/* All the way; and the same report in the certificate of another key. */
+static void dstack_snp_is_appraised(void **state)
+{
+	EVP_PKEY *other = EVP_EC_gen(SN_X9_62_prime256v1);
+	uint8_t report[SNP_REPORT_LEN], want[64];
+	struct cert_spec spec = server();
+	struct buf b = buf_make(MAX);
+	struct ext ext;
+	struct made m;
+	struct sim s;
+	(void)state;
+
+	sim_start(&s, "Milan");
+	sim_certs(&s);
+	hash512(bytes_str("ratls-cert:"), server_spki(), want);
+	sim_report(&s, 3, report);
+	memcpy(report + SNP_OFF_REPORT_DATA, want, 64);
+	sim_sign(report, sim_keys()->vek);
+	dstack_v0(&b, 3, BYTES_OF(report), &s);
+	ext = (struct ext){DSTACK_ATTESTATION, buf_view(&b)};
+	for (int stolen = 0; stolen < 2; stolen++) {
+		struct attest_input in;
+		struct claims claims;
+		struct opened o;
+
+		if (stolen)
+			spec.key = spec.signer = other;
+		make(&m, &spec, &ext, 1);
+		open_cert(&o, (struct bytes){m.p, m.n});
+		if (!stolen)
+			expect_scheme(&o, "dstack", TEE_SNP, BYTES_OF(report), want);
+		assert_int_equal(o.r.endorsements_n, 2);
+		in = sim_input(&s, o.r.evidence.p);
+		memcpy(in.endorsements, o.r.endorsements, sizeof(o.r.endorsements));
+		in.endorsements_n = o.r.endorsements_n;
+		in.endorsements[in.endorsements_n++] = der_view(&s.ark);
+		in.check_report_data = true;
+		memcpy(in.report_data, o.r.report_data, 64);
+		assert_int_equal(attest_appraise(&in, &claims, &o.checks), 0);
+		if (stolen)
+			expect_only(&o.checks, "snp.report-data", CHECK_FAIL);
+		else
+			expect_pass(&o.checks);
+		ratls_free(&o.r);
+	}
+	buf_free(&b);
+	EVP_PKEY_free(other);
+}
+
 static void json_is_strict(void **state)
 {
 	static const char *const wrong[] = {
@@ -1198,6 +1359,9 @@ int main(void)
 	        cmocka_unit_test(raw_quotes),
 	        cmocka_unit_test(dstack_and_flashbots_share_an_oid),
 	        cmocka_unit_test(what_dstack_says_beside_is_passed_over),
+	        cmocka_unit_test(dstack_attestations),
+	        cmocka_unit_test(dstack_carriers_are_strict),
+	        cmocka_unit_test(dstack_snp_is_appraised),
 	        cmocka_unit_test(json_is_strict),
 	        cmocka_unit_test(open_enclave_evidence),
 	        cmocka_unit_test(open_enclave_evidence_is_strict),
