@@ -2,8 +2,8 @@
 /*
  * Names, by glibc's two ways. getaddrinfo asks whatever nsswitch.conf names, as applications do,
  * and does not say for how long an answer is good; the stub resolver asks name servers alone, and
- * says it. What both say is taken: where a name server gives some addresses of many, in turn, they
- * may differ.
+ * says it. Addresses are taken of the first only: what /etc/hosts says of a name, no name server
+ * is to add to.
  */
 #include "daemon/resolve.h"
 
@@ -65,65 +65,51 @@ static const void *place_of(const struct addrinfo *a)
 
 /* ------------------------------------------------------------------ name servers */
 
-struct told {
-	int32_t ttl; /* -1: none yet */
-	uint32_t n;
-	uint8_t addr[64][16];
-};
-
-static void take_record(const ns_rr *rr, struct told *t)
+static bool is_address(const ns_rr *rr)
 {
-	uint32_t ttl = ns_rr_ttl(*rr);
-	int family = ns_rr_type(*rr) == ns_t_a && ns_rr_rdlen(*rr) == 4       ? AF_INET
-	             : ns_rr_type(*rr) == ns_t_aaaa && ns_rr_rdlen(*rr) == 16 ? AF_INET6
-	                                                                      : AF_UNSPEC;
-
-	/* Negative ones count as zero: RFC 2181, section 8. */
-	if (ttl > INT32_MAX)
-		ttl = 0;
-	if (t->ttl < 0 || ttl < (uint32_t)t->ttl)
-		t->ttl = (int32_t)ttl;
-	if (t->n < sizeof(t->addr) / sizeof(t->addr[0]) &&
-	    address_of(family, ns_rr_rdata(*rr), t->addr[t->n]))
-		t->n++;
+	return (ns_rr_type(*rr) == ns_t_a && ns_rr_rdlen(*rr) == 4) ||
+	       (ns_rr_type(*rr) == ns_t_aaaa && ns_rr_rdlen(*rr) == 16);
 }
 
-void resolve_take(const uint8_t *answer, size_t n, struct msg_resolved *out)
+static int32_t shorter(int32_t a, int32_t b)
 {
-	struct told t = {.ttl = -1};
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+int32_t resolve_ttl(const uint8_t *answer, size_t n)
+{
+	bool address = false;
+	int32_t ttl = -1;
 	ns_msg msg;
 	ns_rr rr;
 
 	if (n > ANSWER_MAX || ns_initparse(answer, (int)n, &msg))
-		return;
+		return -1;
 	for (int i = 0; i < ns_msg_count(msg, ns_s_an); i++) {
 		if (ns_parserr(&msg, ns_s_an, i, &rr))
-			return;
-		if (ns_rr_class(rr) == ns_c_in)
-			take_record(&rr, &t);
+			return -1;
+		if (ns_rr_class(rr) != ns_c_in)
+			continue;
+		/* Negative ones count as zero: RFC 2181, section 8. */
+		ttl = shorter(ttl, ns_rr_ttl(rr) > INT32_MAX ? 0 : (int32_t)ns_rr_ttl(rr));
+		address |= is_address(&rr);
 	}
-	if (!t.n)
-		return;
-	if (out->ttl < 0 || t.ttl < out->ttl)
-		out->ttl = t.ttl;
-	for (uint32_t i = 0; i < t.n; i++)
-		add(out, t.addr[i]);
+	return address ? ttl : -1;
 }
 
-static void ask_servers(const char *host, ns_type type, struct msg_resolved *out)
+static int32_t ask_servers(const char *host, ns_type type)
 {
 	struct __res_state state = {.retrans = 0};
 	uint8_t answer[ANSWER_MAX];
 	int n;
 
 	if (res_ninit(&state))
-		return;
+		return -1;
 	state.retrans = TTL_WAIT_S;
 	state.retry = TTL_TRIES;
 	n = res_nsearch(&state, host, ns_c_in, type, answer, sizeof(answer));
-	if (n > 0 && (size_t)n <= sizeof(answer))
-		resolve_take(answer, (size_t)n, out);
 	res_nclose(&state);
+	return n > 0 && (size_t)n <= sizeof(answer) ? resolve_ttl(answer, (size_t)n) : -1;
 }
 
 void resolve_name(const char *host, struct msg_resolved *out)
@@ -146,7 +132,7 @@ void resolve_name(const char *host, struct msg_resolved *out)
 	if (list)
 		freeaddrinfo(list);
 	if (v4)
-		ask_servers(host, ns_t_a, out);
+		out->ttl = ask_servers(host, ns_t_a);
 	if (v6)
-		ask_servers(host, ns_t_aaaa, out);
+		out->ttl = shorter(out->ttl, ask_servers(host, ns_t_aaaa));
 }

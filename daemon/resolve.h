@@ -13,10 +13,10 @@
 void resolve_name(const char *host, struct msg_resolved *out);
 
 /*
- * Takes the addresses of an answer of a name server (RFC 1035, section 4) and the least time to
- * live in it, that of an alias on the way (CNAME) too. Anything else than an answer to its end
- * leaves *out as it is.
+ * For how many seconds the addresses in a name server's answer are good (RFC 1035, section 4): the
+ * least time to live of them and of the aliases on the way (CNAME). -1: it is no answer to its end,
+ * or has no address.
  */
-void resolve_take(const uint8_t *answer, size_t n, struct msg_resolved *out);
+int32_t resolve_ttl(const uint8_t *answer, size_t n);
 
 #endif
