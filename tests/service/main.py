@@ -452,6 +452,63 @@ def the_unit_confines_it(w):
             pass
 
 
+def abilities(w):
+    """What keygated does, as far as that hangs on its capabilities; None: it does not start."""
+    if systemctl("restart", "keygated", ok=None).returncode:
+        return None
+    _, j = w.keygate("status")
+    said = {x: j[x] for x in ("armed", "self_test", "guard", "keyring_watch")}
+    said["namespaces"] = {x: j["namespaces"][x] for x in ("off", "watch")}
+    # One that none but a process of some user's holds.
+    p = w.start("unshare", "--net", "setpriv", "--reuid=tester", "--clear-groups", "sleep", "60")
+    try:
+        wait_for("the namespace", lambda: os.readlink("/proc/%d/ns/net" % p.pid) !=
+                 os.readlink("/proc/self/ns/net") and status_of(p.pid)["Uid"].split()[0] != "0")
+        inode = os.stat("/proc/%d/ns/net" % p.pid).st_ino
+        end, served = time.monotonic() + 4, False
+        while not served and time.monotonic() < end:
+            served = any(e["served"] for e in w.keygate("status")[1]["namespaces"]["known"]
+                         if e["inode"] == inode)
+        said["user's namespace"] = served
+    finally:
+        w.stop(p)
+    return said
+
+
+@test
+@once("newest")
+def each_capability_is_needed(w):
+    """Without any one of them keygated does not start, or can do less. CAP_SYS_ADMIN, which is there for
+    other network namespaces alone, counts for CAP_BPF and CAP_PERFMON too: these are tried without it."""
+    with open("/run/without", "w") as f:
+        f.write("-mknod")  # which it does not have
+    drop_in("Restart=no\nTimeoutStopSec=8\nExecStart=\nExecStart=/bin/sh -c 'exec setpriv --bounding-set "
+            "\"$$(cat /run/without)\" /usr/sbin/keygated'\n")
+
+    def without(*names):
+        with open("/run/without", "w") as f:
+            f.write(",".join("-" + n.lower() for n in ("MKNOD", *names)))
+        return abilities(w)
+
+    try:
+        whole, less = without(), without("SYS_ADMIN")
+        check(whole and whole["armed"] and whole["user's namespace"], "with all of them: %r" % whole)
+        check(less and less != whole, "without CAP_SYS_ADMIN: %r" % less)
+        idle = [n for n in ("BPF", "PERFMON") if without(n, "SYS_ADMIN") == less]
+        idle += [n for n in ("NET_ADMIN", "SETGID", "SETUID", "SETPCAP", "SYS_PTRACE")
+                 if without(n) == whole]
+        # A role that hangs is of another user, and keygated kills it when it ends itself.
+        without("KILL")
+        os.kill(roles()[0], signal.SIGSTOP)
+        systemctl("stop", "keygated")
+        idle += ["KILL"] if show("keygated", "Result") == "success" else []
+    finally:
+        systemctl("reset-failed", "keygated", ok=None)
+        drop_in("")
+    check(not idle, "it does the same without %s" % ", ".join(idle))
+    passes(w, V4, GATED)
+
+
 @test
 def serves_other_namespaces_if_it_may(w):
     run("ip", "netns", "add", "app")
