@@ -623,7 +623,7 @@ def bypass_shows_when_disarmed(w):
 
 
 # How often keygated is ended or reloaded at a random moment; 1 000 is what a release is worth.
-CHAOS = int(os.environ.get("KEYGATE_E2E_CHAOS", "6"))
+CHAOS = int(os.environ.get("KEYGATE_E2E_CHAOS", "7"))
 
 
 def entries(name):
