@@ -118,6 +118,7 @@ struct coming_policy {
 	enum coming stage;
 	struct policy_set set;
 	uint64_t deadline_ns; /* of COMING_NAMES */
+	uint64_t began_s;     /* since boot */
 	uint64_t client;      /* of the control socket; 0: none asked */
 };
 

@@ -163,6 +163,7 @@ int reload_begin(struct gate *g, uint64_t client, json_t **error)
 	}
 	g->coming.stage = COMING_NAMES;
 	g->coming.client = client;
+	g->coming.began_s = gate_boot_ns() / 1000000000u;
 	g->coming.deadline_ns = gate_boot_ns() + (uint64_t)NAMES_WAIT_S * 1000000000u;
 	reload_tick(g);
 	return 0;
@@ -542,7 +543,8 @@ void reload_tick(struct gate *g)
 	const struct name *next;
 
 	if (g->coming.stage == COMING_NAMES) {
-		next = names_next(&g->coming.set.names, now / 1000000000u);
+		/* Each once: what was asked for since is due later. */
+		next = names_next(&g->coming.set.names, g->coming.began_s);
 		if (!next || now >= g->coming.deadline_ns)
 			names_are_known(g);
 		else if (!g->resolving)

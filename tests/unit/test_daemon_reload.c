@@ -279,6 +279,26 @@ static void all_are_due(void)
 	reload_tick(g);
 }
 
+/* One that failed is due again while the next is asked for: no reason to wait for it once more. */
+static void test_names_once_before_a_policy(void **state)
+{
+	uint64_t now_s = gate_boot_ns() / 1000000000u;
+
+	(void)state;
+	put("policy.d/a.conf",
+	    GATE_HEAD "destination d { name = b.example port = 1 action = deny }\n"
+	              "destination e { name = a.example action = deny }\n");
+	assert_null(begin());
+	resolved("a.example", NULL, -2);
+	assert_true(g->coming.set.names.v[0].due_s > g->coming.began_s);
+	g->coming.began_s = now_s - 9;
+	g->coming.set.names.v[0].due_s = now_s - 7;
+	resolved("b.example", "192.0.2.9", 0);
+	verify_gets(2);
+	done(2, 0);
+	expect_in_force(2);
+}
+
 static void test_names_that_change(void **state)
 {
 	(void)state;
@@ -940,6 +960,7 @@ int main(void)
 	        T(test_start_arms_and_answers),
 	        T(test_start_fails_whole),
 	        T(test_names_first),
+	        T(test_names_once_before_a_policy),
 	        T(test_names_that_answer_late),
 	        T(test_names_that_change),
 	        T(test_what_is_learned),
