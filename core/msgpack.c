@@ -74,34 +74,39 @@ static bool next(struct reader *r, struct item *it)
 	return !r->bad;
 }
 
+static bool next_is(struct reader *r, enum kind kind, struct item *it)
+{
+	return next(r, it) && it->kind == kind;
+}
+
 bool pack_uint(struct reader *r, uint64_t *n)
 {
 	struct item it;
+	bool ok = next_is(r, UINT, &it);
 
-	if (!next(r, &it) || it.kind != UINT)
-		return false;
-	*n = it.n;
-	return true;
+	if (ok)
+		*n = it.n;
+	return ok;
 }
 
 bool pack_text(struct reader *r, struct bytes *v)
 {
 	struct item it;
+	bool ok = next_is(r, TEXT, &it);
 
-	if (!next(r, &it) || it.kind != TEXT)
-		return false;
-	*v = it.content;
-	return true;
+	if (ok)
+		*v = it.content;
+	return ok;
 }
 
 bool pack_array(struct reader *r, uint64_t *count)
 {
 	struct item it;
+	bool ok = next_is(r, ARRAY, &it);
 
-	if (!next(r, &it) || it.kind != ARRAY)
-		return false;
-	*count = it.n;
-	return true;
+	if (ok)
+		*count = it.n;
+	return ok;
 }
 
 bool pack_octets(struct reader *r, struct buf *out)
@@ -144,7 +149,7 @@ bool pack_fields(struct bytes data, const char *const *keys, size_t n, struct by
 	struct bytes key, value;
 	struct item map;
 
-	if (!next(&r, &map) || map.kind != MAP)
+	if (!next_is(&r, MAP, &map))
 		return false;
 	for (size_t i = 0; i < n; i++)
 		values[i] = BYTES_NONE;

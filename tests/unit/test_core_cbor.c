@@ -8,22 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "core/cbor.h"
-
-/* The bytes of a hex text on the heap at their exact size, so that a read behind the end is seen.
- */
-static struct bytes exact(const char *hex)
-{
-	size_t n = strlen(hex) / 2;
-	uint8_t *p = malloc(n ? n : 1);
-
-	assert_int_equal(hex_decode(bytes_str(hex), p, n), 0);
-	return (struct bytes){p, n};
-}
-
-static void drop(struct bytes v)
-{
-	free((void *)(uintptr_t)v.p);
-}
+#include "tests/unit/exact.h"
 
 /* Read in full: one item, nothing behind it. */
 static bool one_item(const char *hex)
