@@ -358,28 +358,39 @@ destination "by-name" {
     w.stop(server)
 
 
+def put(files):
+    """{path: text}; without a text there is none."""
+    for path, text in files.items():
+        if text is None:
+            os.unlink(path)
+            continue
+        with open(path, "w") as f:
+            f.write(text)
+
+
 @test
 def bypass_by_an_address_that_comes_later(w):
     """The name gets another address; an application connects there, by the address alone."""
     prepare(w)
     w.capture_again()
     server, before = name_server(w, "5 10.77.0.9")
-    resolv = "/etc/resolv.conf"
-    kept = open(resolv).read() if os.path.exists(resolv) else None
-    with open(resolv, "w") as f:
-        f.write("nameserver 10.77.0.2\n")
+    files = {"/etc/resolv.conf": "nameserver 10.77.0.2\n",
+             "/etc/hosts": "127.0.0.1 localhost\n10.77.0.11 pinned.keygate.test\n"}
+    kept = {f: open(f).read() if os.path.exists(f) else None for f in files}
+    put(files)
     connect = ("import socket, sys; s = socket.create_connection(('10.77.0.10', 9999), 5); "
                "s.sendall(b'GET /%s HTTP/1.0\\r\\n\\r\\n' % sys.argv[1].encode()); s.recv(1)")
     w.policy(before + """
 destination "by-name" {
-	name = {"moves.keygate.test"}
+	name = {"moves.keygate.test", "pinned.keygate.test"}
 	port = {"9999"}
 	action = deny
 }
 """)
 
-    def known():
-        return [x for name in w.keygate("status")[1]["names"] for x in name["addresses"]]
+    def known(host="moves.keygate.test"):
+        return [x for name in w.keygate("status")[1]["names"] for x in name["addresses"]
+                if name["host"] == host]
     try:
         w.keygate("reload")
         check(known() == ["10.77.0.9"], "resolved to %s" % known())
@@ -391,11 +402,11 @@ destination "by-name" {
         word = "moves-after-%d" % next(rounds)
         p = run("/usr/bin/python3", "-c", connect, word, ok=None)
         check(p.returncode != 0 and word.encode() not in w.wire(), "the word is in clear")
+        # What /etc/hosts says of a name, no name server adds to.
+        check(known("pinned.keygate.test") == ["10.77.0.11"],
+              "pinned to %s" % known("pinned.keygate.test"))
     finally:
-        os.unlink(resolv)
-        if kept is not None:
-            with open(resolv, "w") as f:
-                f.write(kept)
+        put(kept)
         w.policy(before)
         w.keygate("reload")
     w.stop(server)
